@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -135,7 +136,7 @@ class Cluster:
         """Whether a server answers on our socket and says that its data folder is ours."""
         return self._postmaster() is not None and self._answer() is None
 
-    def connection(self, *, role: str = roles.DESK_ROLE, database: str = roles.DATABASE) -> dict[str, str]:
+    def connection(self, *, role: str = roles.DESK_ROLE, database: str = roles.DATABASE) -> dict[str, Any]:
         """Return the arguments for `psycopg.connect`; by `requirepeer` libpq checks the server's user too."""
         if role not in (*roles.ROLES, roles.CLUSTER_ROLE):
             raise ClusterError(
@@ -183,7 +184,7 @@ class Cluster:
         return system_user() if self._root else account(os.geteuid())
 
     def _make_folder(self) -> None:
-        """Make `folder`: root's own, so that root writes nothing where the server's user could have laid a link."""
+        """Make `folder`: root's own, so that root never writes where the server's user could lay a link."""
         if unspeakable := _UNSPEAKABLE & set(str(self.folder)):
             shown = " ".join(map(repr, sorted(unspeakable)))
             raise ClusterError(
@@ -369,7 +370,7 @@ class Cluster:
             )
 
     def _launch(self, life: int, deadline: float) -> None:
-        """Start the server and wait for its answer. It inherits the lock `life` and keeps it while it lives."""
+        """Start the server and wait for its answer; it inherits and keeps the lock `life` while it lives."""
         self._own_folder(self.logs)
         self._write_settings(self._place_socket_folder())
         self._forget_dead_postmaster()
