@@ -28,10 +28,11 @@ from .open_assignments import open_assignments
 def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     """Apply the pure rule of `judgement.settle` to what has been submitted and record what follows.
 
-    Called inside the transaction that recorded the assessment. The stack row is locked, so that two people who
+    Called inside the transaction that recorded the assessment. The revision is locked, so that two people who
     submit at the same moment settle once.
     """
-    stack = Stack.objects.select_for_update(of=("self",)).select_related("investigation").get(pk=revision.stack_id)
+    StackRevision.objects.select_for_update().get(pk=revision.pk)
+    stack = Stack.objects.select_related("investigation").get(pk=revision.stack_id)
     investigation = stack.investigation
     framework = frameworks.load(investigation.framework, investigation.framework_version)
     settlement = settle(

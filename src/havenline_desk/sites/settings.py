@@ -14,19 +14,28 @@ SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands th
 ALLOWED_HOSTS = os.environ.get("HAVENLINE_HOSTS", "127.0.0.1 localhost").split()
 SECURE_LOOPBACK = os.environ.get("HAVENLINE_PLAIN_LOOPBACK") == "1"
 
-_conninfo = conninfo_to_dict(os.environ.get("HAVENLINE_DATABASE_URL", "dbname=havenline"))
-DATABASES = {
-    "default": {
+
+
+def _database(conninfo: str) -> dict[str, object]:
+    parts = conninfo_to_dict(conninfo)
+    named = {key: str(parts.pop(key, "") or "") for key in ("dbname", "user", "password", "host", "port")}
+    return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": _conninfo.get("dbname", "havenline"),
-        "USER": _conninfo.get("user", ""),
-        "PASSWORD": _conninfo.get("password", ""),
-        "HOST": _conninfo.get("host", ""),
-        "PORT": str(_conninfo.get("port", "")),
+        "NAME": named["dbname"],
+        "USER": named["user"],
+        "PASSWORD": named["password"],
+        "HOST": named["host"],
+        "PORT": named["port"],
+        "OPTIONS": parts,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
-}
+
+
+DATABASES = {"default": _database(os.environ.get("HAVENLINE_DATABASE_URL", "dbname=havenline"))}
+if owner := os.environ.get("HAVENLINE_OWNER_URL"):
+    # Only set-up signs in as the owner of the tables; the desk may neither change them nor edit what is final.
+    DATABASES["owner"] = _database(owner)
 
 INSTALLED_APPS = [
     "django.contrib.auth",
