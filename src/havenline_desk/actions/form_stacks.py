@@ -20,7 +20,6 @@ from ..models import (
 )
 from .open_assignments import open_assignments
 
-
 _LOCK_SPACE = 0x4853
 
 
@@ -93,7 +92,7 @@ def _stack_file(file: File, *, order: str) -> planning.StackFile:
 
 
 def _settled_as_copy(investigation: Investigation, file: File, *, at: dt.datetime) -> bool:
-    """Record the answer of the same bytes assessed twice by this house under this framework version, if there is one."""
+    """Take over the answer for the same bytes that this house has assessed twice under this version, if any."""
     original = (
         Outcome.objects.filter(
             file=file,
@@ -125,9 +124,7 @@ def _settled_as_copy(investigation: Investigation, file: File, *, at: dt.datetim
     return True
 
 
-def _join(
-    stack: Stack, arrivals: list[planning.StackMember], waiting: dict[str, File], *, at: dt.datetime
-) -> None:
+def _join(stack: Stack, arrivals: list[planning.StackMember], waiting: dict[str, File], *, at: dt.datetime) -> None:
     """Put arrivals into the open revision, or into a new one whose shown file is the first arrival."""
     revision = stack.revisions.order_by("-number").first()
     if revision is None or revision.frozen_at is not None:

@@ -27,7 +27,9 @@ def grant_reveal(
     if ladder_step not in LADDER:
         raise RevealRefused(f"the ladder has no step {ladder_step}")
     with transaction.atomic():
-        assignment = Assignment.objects.select_for_update().filter(pk=assignment_id, person=person, done_at=None).first()
+        assignment = (
+            Assignment.objects.select_for_update().filter(pk=assignment_id, person=person, done_at=None).first()
+        )
         if assignment is None or assignment.expires_at is None or assignment.expires_at <= at:
             raise RevealRefused("this assignment is not open in your name; go back and press Start")
         if not assignment.revision.members.filter(file_id=file_id).exists():

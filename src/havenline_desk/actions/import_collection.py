@@ -15,14 +15,14 @@ from itertools import islice
 from pathlib import Path
 
 from django.db import connection, transaction
-
 from havenline.formats.manifest import Manifest
 from havenline.matching.lists import Edition
 from havenline.scan import Scanned, fingerprint_source
+
 from havenline.vocabulary import HavenlineError
 
 from .. import evidence, gates
-from ..models import File, Import, ImportProblem, Investigation, Item, Person, SamplingRule, Selection
+from ..models import File, Import, Investigation, Item, Person, SamplingRule, Selection
 from ..models.investigations import ItemState
 from .form_stacks import form_stacks
 from .record_matches import record_matches
@@ -75,9 +75,7 @@ def import_collection(
         if evidence.storage_declared():
             evidence.sweep()
         before = _counts(taken_in_by)
-        scanned = fingerprint_source(
-            source, workers=workers, known=_known(), keep_content=evidence.storage_declared()
-        )
+        scanned = fingerprint_source(source, workers=workers, known=_known(), keep_content=evidence.storage_declared())
         total = 0
         for batch in _batches(scanned, BATCH):
             with transaction.atomic():
@@ -116,7 +114,8 @@ def _check_authority(
         raise ImportRefused("the person who imports cannot be the one who approves; nothing was taken in")
     if at.date() > investigation.expires_on:
         raise ImportRefused(
-            f"the authority of {investigation.reference} to import ended on {investigation.expires_on}; nothing was taken in"
+            f"the authority of {investigation.reference} to import ended on {investigation.expires_on}; "
+            "nothing was taken in"
         )
     if investigation.sampling_rule == SamplingRule.BY_MANIFEST and manifest is None:
         raise ImportRefused("this investigation selects by manifest; give one with --manifest. Nothing was taken in")

@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Sequence
 
 from django.db import transaction
-
 from havenline.matching.lists import Edition, ListIndex
+
 from havenline.vocabulary import EditionRef, Fingerprint, Refusal, Refused
 
 from .. import models
@@ -21,7 +21,10 @@ def record_matches(investigation: Investigation, editions: Sequence[Edition], *,
         return 0
     rows = {edition.ref: _edition(edition, at=at) for edition in editions}
     files = list(
-        File.objects.filter(items__investigation=investigation).distinct().prefetch_related("perceptual_hashes").order_by("pk")
+        File.objects.filter(items__investigation=investigation)
+        .distinct()
+        .prefetch_related("perceptual_hashes")
+        .order_by("pk")
     )
     found = ListIndex.build(editions).lookup([_fingerprint(file) for file in files])
     Match.objects.bulk_create(

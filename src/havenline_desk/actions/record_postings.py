@@ -22,7 +22,9 @@ from ..models import (
 )
 
 
-def record_postings(taken_in: Import, scanned: Sequence[Scanned], *, manifest: Manifest | None, at: dt.datetime) -> None:
+def record_postings(
+    taken_in: Import, scanned: Sequence[Scanned], *, manifest: Manifest | None, at: dt.datetime
+) -> None:
     """Append one batch inside the caller's transaction; what is there already stays as it is."""
     for posting in scanned:
         if posting.refused is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from havenline import frameworks
 from havenline.judgement.settle import ReviewPlan, SubmittedFacts, settle
 from havenline.judgement.settle import Step as PlanStep
+
+from havenline import frameworks
 
 from ..models import (
     Assignment,
@@ -35,9 +36,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     stack = Stack.objects.select_related("investigation").get(pk=revision.stack_id)
     investigation = stack.investigation
     framework = frameworks.load(investigation.framework, investigation.framework_version)
-    settlement = settle(
-        plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision)
-    )
+    settlement = settle(plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision))
     if settlement.facts is None or settlement.by is None:
         if settlement.next_step is PlanStep.THIRD:
             Assignment.objects.get_or_create(revision=revision, step=Step.THIRD, defaults={"opened_at": at})
@@ -91,9 +90,7 @@ def _submitted(revision: StackRevision) -> list[SubmittedFacts]:
 
 
 def _stack_of_its_own(file: File, *, parent: Stack, at: dt.datetime) -> None:
-    stack = Stack.objects.create(
-        investigation=parent.investigation, representative=file, parent=parent, formed_at=at
-    )
+    stack = Stack.objects.create(investigation=parent.investigation, representative=file, parent=parent, formed_at=at)
     revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
     StackMember.objects.create(
         revision=revision, file=file, place=MemberPlace.SHOWN, why="excluded by an assessor", distance=0

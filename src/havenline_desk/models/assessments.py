@@ -85,9 +85,7 @@ class MemberAnswer(models.Model):
     same = models.BooleanField()
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=("assessment", "member"), name="one_answer_per_member"),
-        )
+        constraints = (models.UniqueConstraint(fields=("assessment", "member"), name="one_answer_per_member"),)
 
 
 class SettledBy(models.TextChoices):

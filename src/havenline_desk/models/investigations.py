@@ -126,7 +126,9 @@ class Item(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=("investigation", "collection", "path", "file"), nulls_distinct=False, name="one_item_per_posting"
+                fields=("investigation", "collection", "path", "file"),
+                nulls_distinct=False,
+                name="one_item_per_posting",
             ),
         )
 

@@ -18,7 +18,12 @@ class Role(models.TextChoices):
 
 
 CONTENT_ROLES = frozenset({Role.ANALYST, Role.SENIOR, Role.ADJUDICATOR})
-EXCLUSIVE_SETS = (CONTENT_ROLES, frozenset({Role.ADMIN}), frozenset({Role.AUDITOR}), frozenset({Role.WELFARE}))
+EXCLUSIVE_SETS = (
+    CONTENT_ROLES,
+    frozenset({Role.ADMIN}),
+    frozenset({Role.AUDITOR}),
+    frozenset({Role.WELFARE}),
+)
 """Nobody holds roles from two of these sets at once."""
 
 

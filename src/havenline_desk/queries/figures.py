@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from havenline import frameworks
 from havenline.figures import Funnel, funnel
-from havenline.figures.funnel import Labels, Law, Records
 
-from ..models import Assessment, Investigation, Outcome, Selection
+from ..models import Investigation
 
 
 def funnel_of(investigation: Investigation) -> Funnel:

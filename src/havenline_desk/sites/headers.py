@@ -7,7 +7,9 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponseBase
 
 
-def never_stored(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+def never_stored(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     """No page or rendition of the desk may stay in a cache, a history or another site's frame."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

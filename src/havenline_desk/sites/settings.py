@@ -15,7 +15,6 @@ ALLOWED_HOSTS = os.environ.get("HAVENLINE_HOSTS", "127.0.0.1 localhost").split()
 SECURE_LOOPBACK = os.environ.get("HAVENLINE_PLAIN_LOOPBACK") == "1"
 
 
-
 def _database(conninfo: str) -> dict[str, object]:
     parts = conninfo_to_dict(conninfo)
     named = {key: str(parts.pop(key, "") or "") for key in ("dbname", "user", "password", "host", "port")}
