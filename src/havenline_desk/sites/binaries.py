@@ -44,9 +44,7 @@ def programs(*, user: pwd.struct_passwd) -> Path:
     if wall is None:
         return wheel / _INSTALL / "bin"
     if os.geteuid() != 0:
-        raise BinariesError(
-            f"{wall} is closed to {user.pw_name}, so PostgreSQL's programs cannot be run: open it"
-        )
+        raise BinariesError(f"{wall} is closed to {user.pw_name}, so PostgreSQL's programs cannot be run: open it")
     return copy_of_programs() / _INSTALL / "bin"
 
 
@@ -79,9 +77,7 @@ def system_user() -> pwd.struct_passwd:
     """Return the system user that runs the embedded PostgreSQL; as root it is created when it is absent."""
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(SYSTEM_USER)
-    useradd = next(
-        (path for path in map(Path, ("/usr/sbin/useradd", "/sbin/useradd")) if path.exists()), None
-    )
+    useradd = next((path for path in map(Path, ("/usr/sbin/useradd", "/sbin/useradd")) if path.exists()), None)
     if useradd is None:
         raise BinariesError(
             f"there is no system user {SYSTEM_USER} and no useradd to add it: install it (Debian: passwd)"

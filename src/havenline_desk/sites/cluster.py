@@ -27,6 +27,18 @@ from havenline.vocabulary import HavenlineError
 from . import roles
 from .binaries import MAJOR_VERSION, SYSTEM_FOLDER, programs, system_user
 from .folders import account, first_wall, is_private, sync, try_lock, write
+from .roles import DATABASE, DESK_ROLE, INTAKE_ROLE, OWNER_ROLE
+
+__all__ = [
+    "DATABASE",
+    "DESK_ROLE",
+    "INTAKE_ROLE",
+    "OWNER_ROLE",
+    "Cluster",
+    "ClusterError",
+    "StartResult",
+    "throwaway_folder",
+]
 
 _PORT = "5432"
 _LONGEST_SOCKET_PATH = 100
@@ -136,12 +148,10 @@ class Cluster:
         """Whether a server answers on our socket and says that its data folder is ours."""
         return self._postmaster() is not None and self._answer() is None
 
-    def connection(self, *, role: str = roles.DESK_ROLE, database: str = roles.DATABASE) -> dict[str, Any]:
+    def connection(self, *, role: str = DESK_ROLE, database: str = DATABASE) -> dict[str, Any]:
         """Return the arguments for `psycopg.connect`; by `requirepeer` libpq checks the server's user too."""
         if role not in (*roles.ROLES, roles.CLUSTER_ROLE):
-            raise ClusterError(
-                f"there is no database role {role}: one of {', '.join(roles.ROLES)} is expected"
-            )
+            raise ClusterError(f"there is no database role {role}: one of {', '.join(roles.ROLES)} is expected")
         folder = self._socket_folder()
         server = account(folder.stat().st_uid).pw_name
         return {"host": str(folder), "port": _PORT, "user": role, "dbname": database, "requirepeer": server}
@@ -150,8 +160,8 @@ class Cluster:
         """Create what is missing of the three roles and the database `havenline`; changes nothing else."""
         with self._administration() as admin:
             roles.ensure_roles(admin, throwaway=self.throwaway)
-        with self._administration(roles.DATABASE) as admin:
-            roles.close_to_the_public(admin, roles.DATABASE)
+        with self._administration(DATABASE) as admin:
+            roles.close_to_the_public(admin, DATABASE)
 
     def create_database(self, name: str, *, template: str | None = None) -> None:
         """Create database `name` for the owner role, empty or as a copy of `template`."""
@@ -187,9 +197,7 @@ class Cluster:
         """Make `folder`: root's own, so that root never writes where the server's user could lay a link."""
         if unspeakable := _UNSPEAKABLE & set(str(self.folder)):
             shown = " ".join(map(repr, sorted(unspeakable)))
-            raise ClusterError(
-                f"{self.folder} holds {shown}, which PostgreSQL cannot be told: choose another path"
-            )
+            raise ClusterError(f"{self.folder} holds {shown}, which PostgreSQL cannot be told: choose another path")
         user = self._server_user()
         if not self.folder.is_dir():
             try:
@@ -220,9 +228,7 @@ class Cluster:
             if self._root:
                 os.chown(folder, user.pw_uid, user.pw_gid)
         if not is_private(folder, owner=user.pw_uid):
-            raise ClusterError(
-                f"{folder} must be a folder of mode 0700 that belongs to {user.pw_name}: set it so"
-            )
+            raise ClusterError(f"{folder} must be a folder of mode 0700 that belongs to {user.pw_name}: set it so")
         return folder
 
     def _place_socket_folder(self) -> Path:
@@ -262,9 +268,7 @@ class Cluster:
         except OSError:
             raise ClusterError(f"no PostgreSQL has been started in {self.folder}: start it first") from None
         if not is_private(folder, owner=owner):
-            raise ClusterError(
-                f"{folder}, where PostgreSQL's socket was, is gone or open to others: start it again"
-            )
+            raise ClusterError(f"{folder}, where PostgreSQL's socket was, is gone or open to others: start it again")
         return folder
 
     # Locks, and whether a server lives.
@@ -274,9 +278,7 @@ class Cluster:
         """Hold the lock under which one process at a time starts or stops the server."""
         while (lock := try_lock(self.folder / "start.lock")) is None:
             if time.monotonic() > deadline:
-                raise ClusterError(
-                    f"another process is still starting or stopping {self.folder}: try again later"
-                )
+                raise ClusterError(f"another process is still starting or stopping {self.folder}: try again later")
             time.sleep(0.05)
         try:
             yield
@@ -350,9 +352,7 @@ class Cluster:
         done = self._run("initdb", f"--pgdata={fresh}", *options, pass_fds=[life])
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]
-            raise ClusterError(
-                f"PostgreSQL could not be set up in {self.folder}: {reason} ({_free(self.folder)})"
-            )
+            raise ClusterError(f"PostgreSQL could not be set up in {self.folder}: {reason} ({_free(self.folder)})")
         fresh.rename(self.data)
         sync(self.folder)
 
@@ -380,9 +380,7 @@ class Cluster:
         where = ["-D", str(self.data), "-l", str(self.logs / "start.log"), "-o", configuration]
         done = self._run("pg_ctl", "start", *where, "-w", "-s", "-t", seconds, pass_fds=[life])
         if done.returncode and self._postmaster() is not None:
-            raise ClusterError(
-                f"PostgreSQL in {self.folder} is not ready after {seconds} s: it goes on, try again"
-            )
+            raise ClusterError(f"PostgreSQL in {self.folder} is not ready after {seconds} s: it goes on, try again")
         reason = self._last_complaint(since=since) if done.returncode else self._answer()
         if reason is not None:
             raise ClusterError(
@@ -422,9 +420,7 @@ class Cluster:
             if Path("/proc", str(int(pid_file.read_text().split("\n")[0]))).exists():
                 pid_file.unlink()
 
-    def _run(
-        self, name: str, *options: str, pass_fds: Sequence[int] = ()
-    ) -> subprocess.CompletedProcess[str]:
+    def _run(self, name: str, *options: str, pass_fds: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs as the server's user, in a bare environment."""
         user = self._server_user()
         folder = self._given_programs or programs(user=user)
@@ -450,9 +446,7 @@ class Cluster:
             return psycopg.connect(**arguments, connect_timeout=10, autocommit=True)
         except psycopg.OperationalError as error:
             reason = str(error).strip().rpartition("\n")[2]
-            raise ClusterError(
-                f"PostgreSQL in {self.folder} does not answer ({reason}): start it first"
-            ) from None
+            raise ClusterError(f"PostgreSQL in {self.folder} does not answer ({reason}): start it first") from None
 
 
 _SETTINGS = {

@@ -55,9 +55,7 @@ def try_lock(path: Path) -> int | None:
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise FolderError(
-            f"{path} cannot be opened ({error.strerror}): run as the user that made it"
-        ) from None
+        raise FolderError(f"{path} cannot be opened ({error.strerror}): run as the user that made it") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

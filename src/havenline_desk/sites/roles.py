@@ -61,9 +61,7 @@ def create_database(admin: Admin, name: str, *, template: str | None) -> None:
     except psycopg.errors.InvalidCatalogName:
         raise DatabaseError(f"the database {template} to copy does not exist: create it first") from None
     except psycopg.errors.ObjectInUse:
-        raise DatabaseError(
-            f"the database {template} to copy is in use: close its connections first"
-        ) from None
+        raise DatabaseError(f"the database {template} to copy is in use: close its connections first") from None
 
 
 def close_to_the_public(admin: Admin, name: str) -> None:
