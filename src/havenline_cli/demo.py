@@ -30,7 +30,7 @@ def demo(
     content that is kept are a policy of the demonstration alone.
     """
     started = time.monotonic()
-    with opening.desk(home, kind="demo", create=True, serve=True) as wired:
+    with opening.desk(opening.made_home(home, "demo"), serve=True) as wired:
         from havenline.figures import render
         from havenline_desk.queries.figures import funnel_of
 
@@ -46,7 +46,7 @@ def demo(
 def up(port: PortOption = PORT, serve: ServeOption = True, home: opening.HomeOption = None) -> None:
     """Open a real desk on the data folder, empty at first; content storage is off until its legal basis is declared."""
     started = time.monotonic()
-    with opening.desk(home, create=True, serve=True) as wired:
+    with opening.desk(opening.made_home(home, "desk"), serve=True) as wired:
         from havenline_desk.actions.declare_policy import declare_policy
         from havenline_desk.models import InstallationKind, Person, Policy
 
@@ -64,7 +64,9 @@ def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
 
     chosen = free_port(port)
     with serving(chosen) as child:
-        typer.echo(f"The desk is open at http://{LOOPBACK}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)")
+        typer.echo(
+            f"The desk is open at http://{LOOPBACK}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)"
+        )
         for name, password in names.items():
             typer.echo(f"  {name:20} {password}")
         typer.echo("Press Ctrl+C to close it.")

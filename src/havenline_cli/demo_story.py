@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from havenline import testing
 from havenline.formats.manifest import read_manifest
+
+from havenline import testing
 from havenline.matching.lists import Edition
 from havenline.vocabulary import ListEntry
 from havenline_desk.actions.create_investigation import create_investigation
@@ -39,6 +40,7 @@ from havenline_desk.models import (
     SourceKind,
     StackMember,
 )
+from havenline_desk.sites.folders import write
 from havenline_desk.sites.home import Home
 
 from .progress import scan_progress
@@ -89,9 +91,9 @@ def _people(home: Home, *, at: dt.datetime) -> dict[str, str]:
     """Accounts for all roles, enrolled during installation; those of the synthetic staff cannot sign in."""
     file = home.passwords_file
     if not file.exists():
-        home.write_private(file, json.dumps({name: secrets.token_urlsafe(12) for name in VISITORS}))
+        write(file, json.dumps({name: secrets.token_urlsafe(12) for name in VISITORS}).encode())
     passwords: dict[str, str] = json.loads(file.read_text())
-    synthetic = {name: Role.ANALYST for name in SYNTHETIC_ANALYSTS} | {SYNTHETIC_ADJUDICATOR: Role.ADJUDICATOR}
+    synthetic = dict.fromkeys(SYNTHETIC_ANALYSTS, Role.ANALYST) | {SYNTHETIC_ADJUDICATOR: Role.ADJUDICATOR}
     enrolled = set(Person.objects.values_list("name", flat=True))
     for name, role in (VISITORS | synthetic).items():
         if name in enrolled:
@@ -147,8 +149,9 @@ def _take_in(
 
 def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
     """A list of every twelfth original, as a partner might have shared it."""
-    from havenline.fingerprints import fingerprint_file
     from havenline.formats.hash_list import edition_of
+
+    from havenline.fingerprints import fingerprint_file
 
     originals = sorted({file.original: file for file in truth.files if file.variant == "original"}.items())
     entries = []
@@ -165,9 +168,7 @@ def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
     return edition_of("demo-partner", number=1, entries=entries)
 
 
-def _assess(
-    investigation: Investigation, truth: testing.Truth, *, at: dt.datetime, say: Callable[[str], None]
-) -> None:
+def _assess(investigation: Investigation, truth: testing.Truth, *, at: dt.datetime, say: Callable[[str], None]) -> None:
     """Synthetic staff work the queue through the same actions as people do, and leave some of it to visitors."""
     facts_of = {file.path: file for file in truth.files}
     known = {

@@ -39,12 +39,18 @@ def home_of(path: Path | None, kind: str) -> Home:
     return Home.locate(kind, environ=environ, uid=os.geteuid())
 
 
+def existing_home(path: Path | None) -> Home:
+    """The data folder that is there: the desk's, or else the demonstration's."""
+    home = home_of(path, "desk")
+    if home.kind() is None and (demo := home_of(path, "demo")).kind() is not None:
+        return demo
+    home.open(home.kind() or "desk")
+    return home
+
+
 @contextlib.contextmanager
-def desk(path: Path | None, *, kind: str = "desk", create: bool = False, serve: bool = False) -> Iterator[Wired]:
-    """Open the data folder and its database for one command, and leave both as they were found."""
-    home = home_of(path, kind)
-    if create:
-        home.create(kind)
+def desk(home: Home, *, serve: bool = False) -> Iterator[Wired]:
+    """Open a data folder and its database for one command; a PostgreSQL started for it is stopped at the end."""
     from havenline_desk.sites.wiring import wire
 
     wired = wire(home, plain_loopback=serve)
@@ -58,6 +64,13 @@ def desk(path: Path | None, *, kind: str = "desk", create: bool = False, serve: 
 
         connections.close_all()
         wired.release()
+
+
+def made_home(path: Path | None, kind: str) -> Home:
+    """The data folder of that kind, made when it is not there yet."""
+    home = home_of(path, kind)
+    home.create(kind)
+    return home
 
 
 def person_named(name: str) -> Person:

@@ -34,7 +34,7 @@ def figures(
 
         _print(october_2023(), as_json=as_json, as_csv=as_csv)
         return
-    with opening.desk(home):
+    with opening.desk(opening.existing_home(home)):
         from havenline_desk.queries.figures import funnel_of
 
         _print(funnel_of(opening.investigation_named(reference)), as_json=as_json, as_csv=as_csv)

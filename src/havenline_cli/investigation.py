@@ -40,7 +40,7 @@ def create(
     home: opening.HomeOption = None,
 ) -> None:
     """Open an investigation. Its record is not edited afterwards."""
-    with opening.desk(home):
+    with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.create_investigation import create_investigation
         from havenline_desk.models import Plan, SamplingRule, SourceKind
 
@@ -71,17 +71,21 @@ def import_(
     path: Annotated[Path, typer.Argument(help="A folder, a zip or a tar that the organisation lawfully holds.")],
     by: opening.ByOption,
     approved_by: Annotated[str, typer.Option(help="Sign-in name of who approved this import; not the importer.")],
-    collection: Annotated[str | None, typer.Option(help="Name of the collection. Default: the path's last part.")] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Name of the collection. Default: the path's last part.")
+    ] = None,
     manifest: Annotated[Path | None, typer.Option(help="CSV: path, url, posted_at, selected, …")] = None,
     lists: Annotated[list[str] | None, typer.Option("--list", help="Hash list to match against; repeatable.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = os.cpu_count()
+    or 1,
     home: opening.HomeOption = None,
     as_json: opening.JsonOption = False,
 ) -> None:
     """Take a collection in. Stop it at any time and run it again: nothing is taken in twice, nothing is lost."""
-    with opening.desk(home):
+    with opening.desk(opening.existing_home(home)):
         from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
+
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
@@ -102,7 +106,9 @@ def import_(
             )
         problems = [
             problem.detail
-            for problem in investigation.imports.get(collection=collection or path.resolve().name).problems.order_by("pk")
+            for problem in investigation.imports.get(collection=collection or path.resolve().name).problems.order_by(
+                "pk"
+            )
         ]
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(done) | {"problems": problems}, ensure_ascii=False))
@@ -124,7 +130,7 @@ def status(
     as_json: opening.JsonOption = False,
 ) -> None:
     """How far an investigation is: taken in, refused and why, matched, selected, waiting, settled."""
-    with opening.desk(home):
+    with opening.desk(opening.existing_home(home)):
         from havenline_desk.models import Investigation
         from havenline_desk.queries.status import status_of
 

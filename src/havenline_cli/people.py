@@ -21,7 +21,7 @@ def add(
     home: opening.HomeOption = None,
 ) -> None:
     """Enrol a person and print the generated password once; it is stored nowhere."""
-    with opening.desk(home):
+    with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.enrol_person import enrol_person
         from havenline_desk.models import Role
 
@@ -41,20 +41,18 @@ def certify(
     home: opening.HomeOption = None,
 ) -> None:
     """Record a certificate; without one in date nothing is assigned to a person."""
-    with opening.desk(home):
+    with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.enrol_person import certify_person
 
         end = until.replace(tzinfo=dt.UTC) + dt.timedelta(days=1)
-        certify_person(
-            opening.person_named(name), until=end, issued_by=opening.person_named(by), at=opening.now()
-        )
+        certify_person(opening.person_named(name), until=end, issued_by=opening.person_named(by), at=opening.now())
     typer.echo(f"{name} is certified until {until:%Y-%m-%d}.")
 
 
 @person.command("list")
 def list_people(home: opening.HomeOption = None) -> None:
     """List who is enrolled, with roles and certificates."""
-    with opening.desk(home):
+    with opening.desk(opening.existing_home(home)):
         from havenline_desk import gates
         from havenline_desk.models import Person
 
@@ -84,7 +82,7 @@ def approve(
     home: opening.HomeOption = None,
 ) -> None:
     """Record that local counsel has approved this version; until then its rules yield `undetermined`."""
-    with opening.desk(home):
+    with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.approve_framework import approve_framework
 
         approve_framework(name, version, approved_by=opening.person_named(by), counsel=counsel, at=opening.now())

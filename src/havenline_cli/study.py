@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import shutil
 from typing import TYPE_CHECKING
 
 from . import desk as opening
@@ -14,15 +15,13 @@ if TYPE_CHECKING:
 def october_2023() -> Funnel:
     """Seed 20,254 records without any content, and count them by the general rules."""
     from havenline_desk.sites.cluster import throwaway_folder
-    from havenline_desk.sites.home import Home
 
-    import os
-    import shutil
-
+    os.environ.pop("HAVENLINE_DATABASE_URL", None)  # never into a server of the operator's own
     folder = throwaway_folder()
     try:
-        with opening.desk(folder / "study", kind="study", create=True):
+        with opening.desk(opening.made_home(folder / "study", "desk")):
             from havenline.figures.study import october_2023 as plan
+
             from havenline_desk.actions.record_study import record_study
             from havenline_desk.queries.figures import funnel_of
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+from havenline import frameworks
 from havenline.judgement.settle import ReviewPlan, SubmittedFacts, settle
 from havenline.judgement.settle import Step as PlanStep
-
-from havenline import frameworks
 
 from ..models import (
     Assignment,
