@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
 import pyarrow as pa
-from django.db.models import CharField, F
-from django.db.models.functions import Cast
 from havenline.figures.records import ASSESSMENTS, OUTCOMES, SELECTIONS
 
 from havenline import frameworks
@@ -21,43 +23,27 @@ def funnel_of(investigation: Investigation) -> Funnel:
 def records_of(investigation: Investigation) -> Records:
     """An item's outcome is the standing one of its file: byte-identical postings share it."""
     framework = frameworks.load(investigation.framework, investigation.framework_version)
-    named = Cast("item_id", CharField())
-    selections = Selection.objects.filter(item__investigation=investigation).values(item=named)
-    assessments = Assessment.objects.filter(revision__stack__investigation=investigation).values(
-        "step",
-        "active_seconds",
-        revision_name=Cast("revision_id", CharField()),
-        person_name=Cast("person_id", CharField()),
-    )
+    selections = Selection.objects.filter(item__investigation=investigation)
+    assessments = Assessment.objects.filter(revision__stack__investigation=investigation)
     settled = Item.objects.filter(
         selection__isnull=False,
         investigation=investigation,
         file__outcomes__investigation=investigation,
         file__outcomes__correction=None,
-    ).values(
-        item=Cast("pk", CharField()),
-        status=F("file__outcomes__status"),
-        class_id=F("file__outcomes__class_id"),
-        settled_by=F("file__outcomes__settled_by"),
-        viewed_by_person=F("file__outcomes__viewed_by_person"),
     )
     return Records(
         posted=investigation.posted_total,
-        selections=pa.Table.from_pylist(list(selections), schema=SELECTIONS),
-        assessments=pa.Table.from_pylist(
-            [
-                {
-                    "revision": row["revision_name"],
-                    "person": row["person_name"],
-                    "step": row["step"],
-                    "active_seconds": float(row["active_seconds"]),
-                }
-                for row in assessments
-            ],
-            schema=ASSESSMENTS,
-        ),
-        outcomes=pa.Table.from_pylist(
-            [row | {"class_id": row["class_id"] or None} for row in settled], schema=OUTCOMES
+        selections=_table(SELECTIONS, selections.values_list("item_id")),
+        assessments=_table(ASSESSMENTS, assessments.values_list("revision_id", "person_id", "step", "active_seconds")),
+        outcomes=_table(
+            OUTCOMES,
+            settled.values_list(
+                "pk",
+                "file__outcomes__status",
+                "file__outcomes__class_id",
+                "file__outcomes__settled_by",
+                "file__outcomes__viewed_by_person",
+            ),
         ),
         labels=Labels.under(
             framework,
@@ -68,6 +54,16 @@ def records_of(investigation: Investigation) -> Records:
             period_end=investigation.period_end,
         ),
     )
+
+
+def _table(schema: pa.Schema, rows: Iterable[tuple[Any, ...]]) -> pa.Table:
+    """The rows as a table of `schema`: names are text there, seconds are floats, an empty text is no value."""
+    as_text = [pa.types.is_string(field.type) for field in schema]
+    columns: list[list[Any]] = [[] for _ in schema]
+    for row in rows:
+        for column, value, text in zip(columns, row, as_text, strict=True):
+            column.append((str(value) or None) if text else float(value) if isinstance(value, Decimal) else value)
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
 def _dataset() -> str:
