@@ -1,8 +1,8 @@
 """Grounds of the drawn pictures: noise with a natural spectrum, lit surfaces, and flat blocks of colour.
 
 Each painter takes a random stream, a size in pixels and a palette (rows of RGB in 0..1, dark to light) and
-returns an array of shape (height, width, 3), float32, about 0..1; whoever composes the picture clips it. Painters
-know nothing of fingerprints: whether a picture is varied enough to be compared is measured afterwards.
+returns an array of shape (height, width, 3), float32, about 0..1; whoever composes the picture clips it.
+Painters know nothing of fingerprints: whether a picture is varied enough to be compared is measured later.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _gain(size: Size, slope: float) -> Field:
     frequency[0, 0] = 1.0
     gain = (frequency**-slope).astype(np.float32)
     gain[0, 0] = 0.0
-    return gain
+    return np.asarray(gain, dtype=np.float32)
 
 
 def _ramp(field: Field, colours: Pixels) -> Pixels:
@@ -129,7 +129,7 @@ def paint_clouds(stream: np.random.Generator, size: Size, colours: Pixels) -> Pi
     """Clouds before a sky that grows lighter towards the horizon."""
     _, y = _grid(size)
     noise = spectrum_noise(stream, size, 1.45)
-    sky = _ramp(0.25 + 0.4 * y / size[1] + np.zeros_like(noise), colours)
+    sky = _ramp(np.broadcast_to(np.float32(0.25) + np.float32(0.4 / size[1]) * y, noise.shape), colours)
     thickness = np.clip((noise + 0.35) / 1.5, 0, 1)
     cover = thickness * thickness * (3 - 2 * thickness)
     shade = 0.8 + 0.2 * np.tanh(smooth_noise(stream, size, 1.7))
@@ -239,14 +239,18 @@ def paint_ridges(stream: np.random.Generator, size: Size, colours: Pixels) -> Pi
 
 
 def paint_contours(stream: np.random.Generator, size: Size, colours: Pixels) -> Pixels:
-    """Flat height bands, as on a map, with a fine line between one band and the next."""
+    """Flat height bands with a fine line between them, printed on rough paper: speckled, no photograph."""
     height = 0.5 + 0.21 * smooth_noise(stream, size, 2.3)
     bands = 7
     level = np.clip(height, 0, 0.999) * bands
     picture = _ramp((np.floor(level) / (bands - 1)).astype(np.float32), colours)
     slope = np.hypot(*np.gradient(level)) + 1e-4
     line = (np.clip(1.4 - np.abs(level - np.round(level)) / slope, 0, 1) * np.float32(0.35))[..., None]
-    return np.asarray(picture + (colours[0] - picture) * line, dtype=np.float32)
+    speckle = stream.random((size[1], size[0]), dtype=np.float32) + np.float32(0.06) * spectrum_noise(
+        stream, size, 0.5
+    )
+    ink = np.where(speckle > 0.86, np.float32(0.42), line[..., 0])[..., None]
+    return np.asarray(picture + (colours[0] - picture) * ink, dtype=np.float32)
 
 
 def paint_patchwork(stream: np.random.Generator, size: Size, colours: Pixels) -> Pixels:
@@ -316,8 +320,8 @@ STYLES: tuple[Style, ...] = (
     Style("clouds", paint_clouds, textured=True, photographic=True, palettes=("sea", "ice", "slate", "dusk")),
     Style("ridges", paint_ridges, textured=False, photographic=False),
     Style("pebbles", paint_pebbles, textured=True, photographic=True),
-    Style("contours", paint_contours, textured=False, photographic=False),
+    Style("contours", paint_contours, textured=True, photographic=False),
     Style("dunes", paint_dunes, textured=True, photographic=True),
     Style("facets", paint_facets, textured=False, photographic=False),
-    Style("quilt", paint_quilt, textured=True, photographic=False),
+    Style("quilt", paint_quilt, textured=False, photographic=False),
 )

@@ -1,6 +1,6 @@
 """One picture of the demo collection: a ground, up to three shapes, and the words BENIGN SAMPLE.
 
-What is drawn is decided first (`Subject`, from the seed and a number alone) and drawn afterwards, so that what a
+What is drawn is decided first (`Subject`, from the seed and a number alone) and drawn afterwards, so what a
 person will see is known without looking. Nothing here writes a file.
 """
 
@@ -141,37 +141,60 @@ def _stamp(
 ) -> None:
     """Put a shape onto the canvas: a lit solid with a soft shadow, or flat paper with a pale rim."""
     height, width = canvas.shape[:2]
-    span = reach * 2.2
+    span = reach * 1.95
     left, right = max(0, int(at[0] - span)), min(width, int(at[0] + span))
     top, bottom = max(0, int(at[1] - span)), min(height, int(at[1] + span))
-    area = canvas[top:bottom, left:right]
-    x = np.arange(left, right, dtype=np.float32)[None, :] + 0.5 - at[0]
-    y = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - at[1]
-    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    x = np.arange(left, right, dtype=np.float32)[None, :] + np.float32(0.5 - at[0])
+    ink = np.array(COLOURS[colour], dtype=np.float32) / np.float32(255)
+    stamp = _Stamp(shape, ink, np.float32(reach), np.float32(np.cos(turn)), np.float32(np.sin(turn)))
+    for row in range(top, bottom, 32):  # a few rows at a time stay in the cache
+        last = min(row + 32, bottom)
+        y = np.arange(row, last, dtype=np.float32)[:, None] + np.float32(0.5 - at[1])
+        (stamp.solid if soft else stamp.paper)(canvas[row:last, left:right], x, y)
 
-    def edge(dx: float, dy: float) -> Field:
-        return _distance(shape, cos * (x - dx) + sin * (y - dy), cos * (y - dy) - sin * (x - dx), reach)
 
-    def blend(paint: Pixels, cover: Field) -> None:
-        area[:] = area + (paint - area) * cover[..., None]
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """One shape about the origin; `solid` and `paper` blend it into an area with pixel centres x and y."""
 
-    ink = np.array(COLOURS[colour], dtype=np.float32) / 255
-    blur = reach * (0.22 if soft else 0.06)
-    fall = reach * (0.14 if soft else 0.05)
-    shadow = np.clip((blur - edge(fall, fall)) / (2 * blur), 0, 1)
-    blend(
-        np.zeros(3, dtype=np.float32), shadow * shadow * (3 - 2 * shadow) * np.float32(0.5 if soft else 0.3)
-    )
-    inside = edge(0, 0)
-    if soft:
-        lit = 1.0 - 0.22 * (x + y) / reach * 0.7
-        rim = np.clip(1 + inside / (reach * 0.3), 0, 1)
-        glow = np.exp(-((x + 0.35 * reach) ** 2 + (y + 0.35 * reach) ** 2) / (0.3 * reach) ** 2)
-        solid = ink * (lit * (1 - 0.28 * rim * rim))[..., None] + 0.3 * glow[..., None]
-        blend(np.clip(solid, 0, 1), np.clip(0.5 - inside, 0, 1))
-    else:
-        blend(np.full(3, 0.98, dtype=np.float32), np.clip(0.5 - inside, 0, 1))
-        blend(ink, np.clip(0.5 - inside - max(3.0, reach * 0.05), 0, 1))
+    shape: str
+    ink: Pixels
+    reach: np.float32
+    cos: np.float32
+    sin: np.float32
+
+    def solid(self, area: Pixels, x: Field, y: Field) -> None:
+        self._shadow(area, x, y, blur=0.22, fall=0.14, depth=0.5)
+        inside, reach = self._edge(x, y), self.reach
+        lit = 1 - np.float32(0.154) * (x + y) / reach
+        rim = np.clip(1 + inside / (reach * np.float32(0.3)), 0, 1)
+        shade = lit * (1 - np.float32(0.28) * rim * rim)
+        lamp = np.float32(0.35) * reach
+        glow = np.exp(-((x + lamp) ** 2 + (y + lamp) ** 2) / (np.float32(0.3) * reach) ** 2)
+        paint = self.ink * shade[..., None] + np.float32(0.3) * glow[..., None]
+        _blend(area, np.clip(paint, 0, 1), np.float32(0.5) - inside)
+
+    def paper(self, area: Pixels, x: Field, y: Field) -> None:
+        self._shadow(area, x, y, blur=0.06, fall=0.05, depth=0.3)
+        inside = self._edge(x, y)
+        rim = max(np.float32(3), self.reach * np.float32(0.05))
+        _blend(area, np.full(3, 0.98, dtype=np.float32), np.float32(0.5) - inside)
+        _blend(area, self.ink, np.float32(0.5) - inside - rim)
+
+    def _edge(self, x: Field, y: Field) -> Field:
+        return _distance(
+            self.shape, self.cos * x + self.sin * y, self.cos * y - self.sin * x, float(self.reach)
+        )
+
+    def _shadow(self, area: Pixels, x: Field, y: Field, *, blur: float, fall: float, depth: float) -> None:
+        away, soften = self.reach * np.float32(fall), self.reach * np.float32(blur)
+        dark = np.clip((soften - self._edge(x - away, y - away)) / (2 * soften), 0, 1)
+        area *= (1 - dark * dark * (3 - 2 * dark) * np.float32(depth))[..., None]
+
+
+def _blend(area: Pixels, paint: Pixels, cover: Field) -> None:
+    """Mix the paint into the area in place, by a cover that is cut to 0..1."""
+    area += (paint - area) * np.clip(cover, 0, 1)[..., None]
 
 
 @cache
@@ -199,27 +222,39 @@ HARD_KINDS = ("gradient", "single shape", "text card")
 """Pictures on which perceptual hashing is known to fail: too flat, or unlike only in a number."""
 
 
-def draw_hard(kind: str, *, seed: int, number: int) -> tuple[RGB, dict[str, str]]:
-    """Draw one picture of a hard kind, with its facts."""
-    stream = np.random.default_rng([seed, number, HARD_KINDS.index(kind), 7])
+def hard_facts(kind: str, *, seed: int, number: int) -> dict[str, str]:
+    """What picture `number` of a hard kind shows, as answers to the questions of `demo.shapes`."""
     facts = {"picture_kind": "drawn", "photographic": "no", "shapes": "none", "altered": "no"}
+    if kind == "single shape":
+        stream = _hard_stream(kind, seed, number)
+        facts |= {"shapes": "one", "largest_shape": str(stream.choice(SHAPES))}
+        facts["largest_colour"] = str(stream.choice(list(COLOURS)))
+    return facts
+
+
+def draw_hard(kind: str, *, seed: int, number: int) -> RGB:
+    """Draw picture `number` of a hard kind. Pure in its arguments."""
+    stream = _hard_stream(kind, seed, number)
     if kind == "text card":
-        return _draw_card(int(stream.integers(1000, 10000))), facts
-    colours = palette_colours(str(stream.choice(list(PALETTES))))
+        return _draw_card(int(stream.integers(1000, 10000)))
     width, height = 480, 360
-    x = (np.arange(width, dtype=np.float32) + 0.5)[None, :] / width
-    y = (np.arange(height, dtype=np.float32) + 0.5)[:, None] / height
+    canvas = np.empty((height, width, 3), dtype=np.float32)
     if kind == "gradient":
+        colours = palette_colours(str(stream.choice(list(PALETTES))))
+        x = (np.arange(width, dtype=np.float32) + 0.5)[None, :] / width
+        y = (np.arange(height, dtype=np.float32) + 0.5)[:, None] / height
         angle = float(stream.uniform(0, 2 * np.pi))
         along = 0.5 + 0.5 * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle))
-        ground = colours[1] + (colours[4] - colours[1]) * along[..., None]
-        return mark(_to_bytes(np.asarray(ground, dtype=np.float32))), facts
-    canvas = np.empty((height, width, 3), dtype=np.float32)
-    canvas[:] = colours[3]
+        canvas[:] = colours[1] + (colours[4] - colours[1]) * along[..., None]
+        return mark(_to_bytes(canvas))
     shape, colour = str(stream.choice(SHAPES)), str(stream.choice(list(COLOURS)))
+    canvas[:] = palette_colours(str(stream.choice(list(PALETTES))))[3]
     _stamp(canvas, shape, colour, at=(width / 2, height * 0.46), reach=height * 0.26, turn=0.0, soft=False)
-    facts |= {"shapes": "one", "largest_shape": shape, "largest_colour": colour}
-    return mark(_to_bytes(canvas)), facts
+    return mark(_to_bytes(canvas))
+
+
+def _hard_stream(kind: str, seed: int, number: int) -> np.random.Generator:
+    return np.random.default_rng([seed, number, HARD_KINDS.index(kind), 7])
 
 
 def _draw_card(number: int) -> RGB:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from django.db import connection, transaction
 from havenline.formats.manifest import Manifest
-from havenline.matching.lists import Edition
 from havenline.scan import Scanned, fingerprint_source
 
+from havenline.matching.lists import Edition
 from havenline.vocabulary import HavenlineError
 
 from .. import evidence, gates

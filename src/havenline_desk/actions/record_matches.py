@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Sequence
 
 from django.db import transaction
-from havenline.matching.lists import Edition, ListIndex
 
+from havenline.matching.lists import Edition, ListIndex
 from havenline.vocabulary import EditionRef, Fingerprint, Refusal, Refused
 
 from .. import models

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+from havenline import frameworks
 from havenline.judgement.settle import ReviewPlan, SubmittedFacts, settle
 from havenline.judgement.settle import Step as PlanStep
-
-from havenline import frameworks
 
 from ..models import (
     Assignment,
@@ -37,14 +36,14 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     investigation = stack.investigation
     framework = frameworks.load(investigation.framework, investigation.framework_version)
     settlement = settle(plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision))
-    if settlement.facts is None or settlement.by is None:
+    if settlement.facts is None or settlement.settled_by is None:
         if settlement.next_step is PlanStep.THIRD:
             Assignment.objects.get_or_create(revision=revision, step=Step.THIRD, defaults={"opened_at": at})
         return
     members = {member.pk: member for member in revision.members.select_related("file")}
     shown = next(member for member in members.values() if member.place == MemberPlace.SHOWN)
     legality = framework.derive(settlement.facts, approved=rules_in_force(investigation))
-    for file in (shown.file, *(members[int(key)].file for key in settlement.settled_members)):
+    for file in (shown.file, *(members[key].file for key in sorted(settlement.members))):
         Outcome.objects.create(
             investigation=investigation,
             file=file,
@@ -56,12 +55,12 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
             class_id=legality.class_id or "",
             severity=legality.severity or "",
             rule_path=list(legality.rule_path),
-            settled_by=settlement.by.value,
+            settled_by=settlement.settled_by.value,
             viewed_by_person=True,
             settled_at=at,
         )
-    for key in settlement.excluded_members:
-        _stack_of_its_own(members[int(key)].file, parent=stack, at=at)
+    for key in sorted(settlement.excluded):
+        _stack_of_its_own(members[key].file, parent=stack, at=at)
 
 
 def rules_in_force(investigation: Investigation) -> bool:
@@ -82,8 +81,8 @@ def _submitted(revision: StackRevision) -> list[SubmittedFacts]:
             SubmittedFacts(
                 step=PlanStep(assessment.step),
                 facts=assessment.facts,
-                confirmed=frozenset(str(answer.member_id) for answer in answers if answer.same),
-                excluded=frozenset(str(answer.member_id) for answer in answers if not answer.same),
+                confirmed=frozenset(answer.member_id for answer in answers if answer.same),
+                excluded=frozenset(answer.member_id for answer in answers if not answer.same),
             )
         )
     return submitted

@@ -1,1 +1,0 @@
-"""Wiring: settings, the data folder, the embedded PostgreSQL. The only layer that reads the environment."""

@@ -1,0 +1,5 @@
+"""Bytes or pixels to a `Fingerprint`, or the named reason why there is none."""
+
+from havenline.fingerprints.fingerprint import FileUnreadableError, fingerprint_bytes, fingerprint_file
+
+__all__ = ["FileUnreadableError", "fingerprint_bytes", "fingerprint_file"]

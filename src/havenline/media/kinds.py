@@ -1,0 +1,100 @@
+"""What a file is, by its first bytes and never by its name.
+
+Own checks come first for everything this package opens or must refuse knowingly; `filetype` answers the rest.
+"""
+
+from __future__ import annotations
+
+import filetype
+
+HEAD_BYTES = 8192
+"""How many first bytes `recognise` needs to be sure; fewer are allowed."""
+
+JPEG, PNG, GIF, WEBP = "image/jpeg", "image/png", "image/gif", "image/webp"
+AVIF, TIFF, BMP = "image/avif", "image/tiff", "image/bmp"
+PICTURES = frozenset({JPEG, PNG, GIF, WEBP, AVIF, TIFF, BMP})
+"""The kinds that `decode_picture` opens."""
+
+ZIP, TAR = "application/zip", "application/x-tar"
+GZIP, BZIP2, XZ = "application/gzip", "application/x-bzip2", "application/x-xz"
+ARCHIVES = frozenset({ZIP, TAR, GZIP, BZIP2, XZ})
+"""The kinds that `containers` opens; a gzip, bzip2 or xz file only when a tar lies in it."""
+
+_OPENINGS = (
+    (b"\xff\xd8\xff", JPEG),
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "image/jxl"),
+    (b"\xff\x0a", "image/jxl"),
+    (b"%PDF-", "application/pdf"),
+    (b"\x1f\x8b\x08", GZIP),
+    (b"\xfd7zXZ\x00", XZ),
+)
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_OFFICE = ("application/vnd.", "application/epub")
+
+
+def recognise(head: bytes) -> str | None:
+    """The media type of the file that begins with `head` (its first `HEAD_BYTES` or fewer), or None when
+    unknown.
+
+    Not checked: whether the rest of the file keeps the promise of its beginning. A file that is two kinds at
+    once counts as the kind it begins as.
+    """
+    for opening, kind in _OPENINGS:
+        if head.startswith(opening):
+            return kind
+    structured = _by_structure(head)
+    if structured is not None:
+        return structured
+    guess = filetype.guess(head) if head else None
+    found = None if guess is None else str(guess.mime)
+    # `filetype` is content with "BM" and with two bytes of TIFF; what our own check refused is not one.
+    return None if found in PICTURES else found
+
+
+def _by_structure(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return WEBP
+    if head[4:8] == b"ftyp":
+        return _iso_media(head)
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and head[8:10] != b"CR":
+        return TIFF
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return BMP
+    if head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
+        return BZIP2
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        guess = filetype.guess(head)
+        return str(guess.mime) if guess is not None and guess.mime.startswith(_OFFICE) else ZIP
+    return TAR if _is_tar(head) else None
+
+
+def _iso_media(head: bytes) -> str:
+    """AVIF, HEIF, QuickTime or MPEG-4 by the brands of the opening `ftyp` box (ISO/IEC 14496-12, 4.3)."""
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    major = head[8:12]
+    brands = {major} | {head[at : at + 4] for at in range(16, max(size - 3, 16), 4)}
+    if major in (b"avif", b"avis") or (major in (b"mif1", b"msf1") and brands & {b"avif", b"avis"}):
+        return AVIF
+    if major in _HEIF_BRANDS:
+        return "image/heif"
+    if major == b"qt  ":
+        return "video/quicktime"
+    if major[:3] in (b"M4A", b"M4B"):
+        return "audio/mp4"
+    return "video/3gpp" if major[:2] == b"3g" else "video/mp4"
+
+
+def _is_tar(head: bytes) -> bool:
+    """Whether `head` opens with a tar header, old or new, whose checksum fits (POSIX 1003.1, ustar)."""
+    block = head[:512]
+    if len(block) < 512 or not block[0]:
+        return False
+    try:
+        stated = int(block[148:156].strip(b" \0") or b"x", 8)
+    except ValueError:
+        return False
+    return stated == sum(block) - sum(block[148:156]) + 8 * 0x20
