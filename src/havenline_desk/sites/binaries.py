@@ -114,3 +114,13 @@ def _installing() -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def version() -> str:
+    """Return the version of the wheel's PostgreSQL by running it; raises BinariesError when it does not run here."""
+    program = _wheel() / _INSTALL / "bin" / "postgres"
+    try:
+        done = subprocess.run([str(program), "--version"], capture_output=True, check=True, text=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BinariesError(f"PostgreSQL's program does not run on this machine: {error}") from None
+    return done.stdout.split()[-1]

@@ -88,7 +88,7 @@ class Home:
         """Return the recorded kind, or None where no data folder has been made."""
         try:
             recorded = self.kind_file.read_text().strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise HomeError(
