@@ -54,10 +54,11 @@ def test_locating_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_folder_is_closed_and_its_parents_are_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
+def test_a_new_folder_is_closed_and_its_parents_are_left_alone(tmp_path: Path, umask: int) -> None:
     tmp_path.chmod(0o750)
     home = home_at(tmp_path / "between" / "home")
-    previous = os.umask(0)  # the worst case: whatever is not set on purpose is open
+    previous = os.umask(umask)
     try:
         home.create("desk")
         home.secret_key()

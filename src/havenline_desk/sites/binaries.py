@@ -104,7 +104,9 @@ def _wheel() -> Path:
 @contextlib.contextmanager
 def _installing() -> Iterator[None]:
     """Hold the lock for what is done once per machine, as root."""
-    SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        SYSTEM_FOLDER.mkdir(parents=True)
+        SYSTEM_FOLDER.chmod(0o755)  # whatever the umask: the system user must pass
     found = SYSTEM_FOLDER.stat()
     if found.st_uid != 0 or found.st_mode & 0o022:
         raise BinariesError(f"{SYSTEM_FOLDER} must belong to root and be writable by nobody else: set it so")
