@@ -30,6 +30,7 @@ def pytest_configure() -> None:
 def django_db_modify_db_settings() -> Iterator[None]:
     """Point Django at a throw-away cluster; the owner role may create the test database there."""
     from django.db import connections
+
     from havenline_desk.sites.cluster import OWNER_ROLE, Cluster, throwaway_folder
 
     folder = throwaway_folder()

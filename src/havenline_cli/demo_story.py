@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from havenline.formats.manifest import read_manifest
-
 from havenline import testing
+from havenline.formats.manifest import read_manifest
 from havenline.matching.lists import Edition
 from havenline.vocabulary import ListEntry
 from havenline_desk.actions.create_investigation import create_investigation
@@ -149,9 +148,8 @@ def _take_in(
 
 def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
     """A list of every twelfth original, as a partner might have shared it."""
-    from havenline.formats.hash_list import edition_of
-
     from havenline.fingerprints import fingerprint_file
+    from havenline.formats.hash_list import edition_of
 
     originals = sorted({file.original: file for file in truth.files if file.variant == "original"}.items())
     entries = []

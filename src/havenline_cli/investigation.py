@@ -85,7 +85,6 @@ def import_(
     with opening.desk(opening.existing_home(home)):
         from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
-
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None

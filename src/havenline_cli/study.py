@@ -21,7 +21,6 @@ def october_2023() -> Funnel:
     try:
         with opening.desk(opening.made_home(folder / "study", "desk")):
             from havenline.figures.study import october_2023 as plan
-
             from havenline_desk.actions.record_study import record_study
             from havenline_desk.queries.figures import funnel_of
 

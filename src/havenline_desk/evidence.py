@@ -13,9 +13,9 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db.models import F
-from havenline.media.decode import decode_picture
 from havenline.media.renditions import render
 
+from havenline.media.decode import decode_picture
 from havenline.vocabulary import HavenlineError, Refused
 
 from .models import File, InstallationKind, Policy, Reveal, StoredContent

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from havenline.fingerprints.pdq import pdq
+from havenline.fingerprints import fingerprint_bytes
 from havenline.testing.damaged import DAMAGES, Damage, make_damaged
 from havenline.testing.drawing import HARD_KINDS, choose_subject, draw_hard, draw_subject, hard_facts
 from havenline.testing.truth import Truth, TruthFile
@@ -33,7 +33,6 @@ from havenline.testing.variants import (
     ORIGINAL,
     RECIPES,
     Recipe,
-    decode,
     encode_original,
     make_variant,
 )
@@ -320,8 +319,10 @@ def _draw_original(family: _Family) -> tuple[int, bytes, bytes, int]:
 
 
 def _measure(content: bytes) -> tuple[bytes, int]:
-    hex_, quality = pdq(decode(content))
-    return bytes.fromhex(hex_), quality
+    fingerprint = fingerprint_bytes(content)
+    assert fingerprint.pdq is not None
+    assert fingerprint.pdq_quality is not None
+    return bytes.fromhex(fingerprint.pdq), fingerprint.pdq_quality
 
 
 def _write_single(family: _Family, folder: Path) -> None:

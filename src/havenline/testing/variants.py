@@ -82,12 +82,6 @@ def make_variant(recipe: Recipe, *, original: bytes, stream: np.random.Generator
     return _MAKERS[recipe.variant](image, recipe.amount, stream)
 
 
-def decode(content: bytes) -> RGB:
-    """Pixels of a file this module encoded, for measuring it; never for bytes from elsewhere."""
-    with Image.open(io.BytesIO(content)) as opened:
-        return np.asarray(opened.convert("RGB"))
-
-
 _Maker = Callable[[Image.Image, float, np.random.Generator], bytes]
 
 

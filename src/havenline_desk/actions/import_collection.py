@@ -15,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 
 from django.db import connection, transaction
-from havenline.formats.manifest import Manifest
 from havenline.scan import Scanned, fingerprint_source
 
+from havenline.formats.manifest import Manifest
 from havenline.matching.lists import Edition
 from havenline.vocabulary import HavenlineError
 

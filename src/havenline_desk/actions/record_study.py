@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import TypeVar
 
 from django.db import models, transaction
-from havenline.figures.study import StudyPlan
 
 from havenline import frameworks
+from havenline.figures.study import StudyPlan
 
 from ..models import (
     Assessment,

@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from havenline.figures.records import ASSESSMENTS, OUTCOMES, SELECTIONS
 
 from havenline import frameworks
 from havenline.figures import Funnel, Labels, Records, funnel
+from havenline.figures.records import ASSESSMENTS, OUTCOMES, SELECTIONS
 
 from ..models import Assessment, InstallationKind, Investigation, Item, Policy, Selection
 

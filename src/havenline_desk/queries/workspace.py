@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from django.db.models import Max
 from django.utils.crypto import salted_hmac
+
 from havenline import frameworks
 from havenline.frameworks import Framework, Question
 from havenline.frameworks.model import Form

@@ -349,6 +349,8 @@ class Cluster:
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         sign_in = ["--auth-local=peer", "--auth-host=reject", f"--username={roles.CLUSTER_ROLE}"]
         options = [*locale, *sign_in, "--data-checksums", "--no-instructions"]
+        if self.throwaway:  # what no loss of power need survive is not written through, at this point alone
+            options.append("--no-sync")
         done = self._run("initdb", f"--pgdata={fresh}", *options, pass_fds=[life])
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]
@@ -372,8 +374,9 @@ class Cluster:
     def _launch(self, life: int, deadline: float) -> None:
         """Start the server and wait for its answer; it inherits and keeps the lock `life` while it lives."""
         self._own_folder(self.logs)
-        self._write_settings(self._place_socket_folder())
-        self._forget_dead_postmaster()
+        sockets = self._place_socket_folder()
+        self._write_settings(sockets)
+        self._forget_dead_postmaster(sockets)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         seconds = str(max(1, int(deadline - time.monotonic())))
         configuration = f'-c config_file="{self.folder / "postgresql.conf"}"'
@@ -410,15 +413,15 @@ class Cluster:
         for name, text in files.items():
             write(self.folder / name, os.fsencode(text), mode=0o640 if self._root else 0o600, group=group)
 
-    def _forget_dead_postmaster(self) -> None:
-        """Remove a postmaster.pid whose number another process or a zombie carries: it would bar the start.
+    def _forget_dead_postmaster(self, sockets: Path) -> None:
+        """Remove lock files whose process number another process, or a zombie, carries: they would bar the start.
 
         Called only while the life lock is ours, when no process of this server lives.
         """
-        pid_file = self.data / "postmaster.pid"
-        with contextlib.suppress(OSError, ValueError):
-            if Path("/proc", str(int(pid_file.read_text().split("\n")[0]))).exists():
-                pid_file.unlink()
+        for lock_file in (self.data / "postmaster.pid", sockets / f".s.PGSQL.{_PORT}.lock"):
+            with contextlib.suppress(OSError, ValueError):
+                if Path("/proc", str(int(lock_file.read_text().split("\n")[0]))).exists():
+                    lock_file.unlink()
 
     def _run(self, name: str, *options: str, pass_fds: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs as the server's user, in a bare environment."""

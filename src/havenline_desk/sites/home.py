@@ -158,7 +158,8 @@ class Home:
             self.path.mkdir(mode=0o700, exist_ok=True)
             if self.path.stat().st_uid != self.uid:
                 raise HomeError(f"{self.path} belongs to somebody else: set HAVENLINE_HOME to a folder of your own")
-            strange = {entry.name for entry in self.path.iterdir()} - _EXPECTED
+            names = {entry.name for entry in self.path.iterdir()}
+            strange = {name for name in names - _EXPECTED if not name.startswith(".kind-")}
             if strange and self.kind() is None:
                 raise HomeError(
                     f"{self.path} holds other files ({min(strange)}): set HAVENLINE_HOME to an empty folder"
