@@ -13,9 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from havenline import testing
+from havenline.formats.edition import canonical_digest
 from havenline.formats.manifest import read_manifest
 from havenline.matching.lists import Edition
-from havenline.vocabulary import ListEntry
+from havenline.vocabulary import EditionRef, ListEntry
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
 from havenline_desk.actions.enrol_person import certify_person, enrol_person
@@ -149,7 +150,6 @@ def _take_in(
 def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
     """A list of every twelfth original, as a partner might have shared it."""
     from havenline.fingerprints import fingerprint_file
-    from havenline.formats.hash_list import edition_of
 
     originals = sorted({file.original: file for file in truth.files if file.variant == "original"}.items())
     entries = []
@@ -163,7 +163,7 @@ def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
                 pdq_quality=fingerprint.pdq_quality,
             )
         )
-    return edition_of("demo-partner", number=1, entries=entries)
+    return Edition(EditionRef("demo-partner", 1, canonical_digest(entries)), tuple(entries))
 
 
 def _assess(investigation: Investigation, truth: testing.Truth, *, at: dt.datetime, say: Callable[[str], None]) -> None:

@@ -85,10 +85,11 @@ def import_(
     with opening.desk(opening.existing_home(home)):
         from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
+        from havenline.matching.lists import Edition
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        editions = [read_list(argument).edition for argument in lists or []]
+        hash_lists = [read_list(argument) for argument in lists or []]
         investigation = opening.investigation_named(reference)
         with scan_progress("taking in") as progress:
             done = import_collection(
@@ -96,7 +97,7 @@ def import_(
                 source=path,
                 collection=collection or path.resolve().name,
                 manifest=rows,
-                editions=editions,
+                editions=[Edition(each.ref, each.entries) for each in hash_lists],
                 imported_by=opening.person_named(by),
                 approved_by=opening.person_named(approved_by),
                 workers=workers,
