@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -43,7 +42,8 @@ from havenline_desk.models import (
 from havenline_desk.sites.folders import write
 from havenline_desk.sites.home import Home
 
-from .progress import scan_progress
+from .progress import meter
+from .told import all_cores
 
 REFERENCE = "DEMO-2023-09"
 SEED = 2023
@@ -73,7 +73,7 @@ class Story:
 def tell(home: Home, *, pictures: int, say: Callable[[str], None]) -> Story:
     """Run every step that has not been run, and return what is printed at the end."""
     begun = dt.datetime.now(dt.UTC) - dt.timedelta(hours=24)
-    workers = os.cpu_count() or 1
+    workers = all_cores()
     if not Policy.objects.exists():
         declare_policy(InstallationKind.DEMO, content_legal_basis="drawn pictures of this demonstration", at=begun)
     passwords = _people(home, at=begun)
@@ -132,7 +132,7 @@ def _investigation(posted: int, *, at: dt.datetime) -> Investigation:
 def _take_in(
     investigation: Investigation, folder: Path, truth: testing.Truth, *, workers: int, at: dt.datetime
 ) -> None:
-    with scan_progress("taking in", total=len(truth.files)) as progress:
+    with meter(folder / "collection") as shown:
         import_collection(
             investigation,
             source=folder / "collection",
@@ -143,7 +143,7 @@ def _take_in(
             approved_by=Person.objects.get(name="senior"),
             workers=workers,
             at=at,
-            progress=progress,
+            progress=lambda one: shown.count(size=one.size, refused=one.refused is not None),
         )
 
 

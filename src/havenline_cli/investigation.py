@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import desk as opening
-from .exits import REFUSED_SOME
-from .progress import scan_progress
+from .exits import EPILOG, SOMETHING_REFUSED
+from .progress import meter
+from .told import all_cores, plain
 
 app = typer.Typer(help="Open investigations, take collections in, see how far they are.", no_args_is_help=True)
 DAY = ["%Y-%m-%d"]
@@ -65,7 +64,7 @@ def create(
         )
 
 
-@app.command("import")
+@app.command("import", epilog=EPILOG)
 def import_(
     reference: Annotated[str, typer.Argument(help="The investigation.")],
     path: Annotated[Path, typer.Argument(help="A folder, a zip or a tar that the organisation lawfully holds.")],
@@ -91,7 +90,7 @@ def import_(
         rows = read_manifest(manifest) if manifest is not None else None
         hash_lists = [read_list(argument) for argument in lists or []]
         investigation = opening.investigation_named(reference)
-        with scan_progress("taking in") as progress:
+        with meter(path) as shown:
             done = import_collection(
                 investigation,
                 source=path,
@@ -102,7 +101,7 @@ def import_(
                 approved_by=opening.person_named(approved_by),
                 workers=workers,
                 at=opening.now(),
-                progress=progress,
+                progress=lambda one: shown.count(size=one.size, refused=one.refused is not None),
             )
         problems = [
             problem.detail
@@ -118,9 +117,9 @@ def import_(
             f"{done.matched_files:,} files matched, {done.selected:,} selected, {done.stacks:,} stacks formed."
         )
         for detail in problems:
-            typer.echo(f"  {detail}", err=True)
+            typer.echo(f"  {plain(detail)}", err=True)
     if problems:
-        sys.exit(REFUSED_SOME)
+        raise typer.Exit(SOMETHING_REFUSED)
 
 
 @app.command("status")
