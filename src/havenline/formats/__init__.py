@@ -1,0 +1,1 @@
+"""Bytes to vocabulary and back, for every specified format; `docs/formats/` holds the specifications."""
