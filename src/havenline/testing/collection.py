@@ -378,6 +378,6 @@ def _write_manifest(path: Path, truth: Truth, seed: int) -> None:
             service, host, country = _PLACES[number % len(_PLACES)]
             url = f"https://{service}/{thread}#{post.partition('.')[0]}"
             posted_at = (_FIRST_POST + timedelta(seconds=moment)).isoformat()
-            kind = {"zip": "archive", "mp4": "video"}.get(post.rpartition(".")[2], "image")
+            kind = {"zip": "", "mp4": "video"}.get(post.rpartition(".")[2], "picture")
             selected = "yes" if stream.random() < 2 / 3 else "no"
             table.writerow((file.path, url, service, host, country, posted_at, kind, selected))
