@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
@@ -83,7 +84,8 @@ def answers(
     work for more than `seconds` is Lost.TOOK_TOO_LONG, and not tried again.
 
     Closing the iterator, or any exception, kills the workers at once. Raises WorkersFailedError when a
-    worker dies before its first task.
+    worker dies before its first task, or cannot be started (a script
+    that scans needs the usual `if __name__ == "__main__":`).
     """
     crew = _Crew(work, workers=workers, seconds=seconds)
     held: dict[int, Task] = {}
@@ -193,10 +195,7 @@ class _Crew:
         worker.process.close()
         worker.pipe.close()
         if not worker.ready:
-            raise WorkersFailedError(
-                f"a worker process ended before it could begin (exit status {code}); nothing was scanned: "
-                "check free memory and that the installation is whole"
-            )
+            raise _cannot_start(f"exit status {code}")
         number = worker.waiting.popleft()
         fresh.extendleft(reversed(worker.waiting))
         if code == -getattr(signal, "SIGALRM", 0):
@@ -223,17 +222,35 @@ class _Crew:
             worker.pipe.send(held[number])
 
 
+def get_ready() -> None:
+    """Begin to prepare the process that workers are forked from, and return at once; so does `answers`."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(_PRELOADED)
+        forkserver.ensure_running()
+
+
 def _started(work: Work, seconds: int) -> _Worker:
+    get_ready()
     forked = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if forked else "spawn")
-    if forked:
-        context.set_forkserver_preload(_PRELOADED)
     ours, theirs = context.Pipe()
     start = context.Process  # type: ignore[attr-defined]
     process = start(target=_serve, args=(theirs, work, seconds), daemon=True)
-    process.start()
-    theirs.close()
+    try:
+        process.start()
+    except (EOFError, OSError) as error:
+        ours.close()
+        raise _cannot_start(type(error).__name__) from None
+    finally:
+        theirs.close()
     return _Worker(process, ours)
+
+
+def _cannot_start(reason: str) -> WorkersFailedError:
+    return WorkersFailedError(
+        f"no worker process could begin ({reason}), so nothing was scanned: check free memory and the "
+        'installation; a script that scans must be a file, and do so under `if __name__ == "__main__":`'
+    )
 
 
 def _serve(pipe: Connection, work: Work, seconds: int) -> None:

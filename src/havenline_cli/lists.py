@@ -13,7 +13,7 @@ import typer
 
 from havenline_cli import exits
 from havenline_cli.options import AsJson, SourcePath, Workers
-from havenline_cli.told import Refusals, all_cores, list_warnings, plain
+from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, plain
 
 if TYPE_CHECKING:
     from havenline.scan import Scanned
@@ -24,11 +24,9 @@ app = typer.Typer(
 )
 
 MAKE_HELP = (
-    "Make a hash list from files: one entry for each distinct file, with all its hashes.
-
-"
-    "Files of a known kind that cannot be opened as pictures are listed by their digests alone; empty files and "
-    "those of unknown kind are left out. Both are reported."
+    "Make a hash list from files: one entry for each distinct file, with all its hashes.\n\n"
+    "Files of a known kind that cannot be opened as pictures are listed by their digests alone; empty files "
+    "and those of unknown kind are left out. Both are reported."
 )
 
 
@@ -39,7 +37,8 @@ def make(
         Path, typer.Option("--output", "-o", metavar="LIST", help="An edition; a CSV when it ends in .csv.")
     ],
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The list's name.", show_default="the output's name without ending")
+        str | None,
+        typer.Option(metavar="NAME", help="The list's name.", show_default="the output's name"),
     ] = None,
     number: Annotated[int, typer.Option(metavar="N", min=1, help="The edition's number.")] = 1,
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="A label for every entry.")] = None,
@@ -60,6 +59,7 @@ def make(
             raise typer.BadParameter(str(error), param_hint=option) from None
     if not force and output.exists():
         raise ListError(f"{output}: exists already and was left as it is; use --force to replace it")
+    get_ready()
     made = _Made(label)
     _gather(path, made, workers=workers or all_cores())
     if not made.entries:
@@ -142,7 +142,7 @@ class _Made:
 
     def lines(self, output: Path, ref: EditionRef) -> Iterator[str]:
         """The summary for people."""
-        yield f"{plain(output)}: {len(self.entries):,} entries"
+        yield f"{plain(output)}: {len(self.entries):,} {'entry' if len(self.entries) == 1 else 'entries'}"
         yield f"name     {plain(ref.list_name)}"
         if ref.number:
             yield f"number   {ref.number}"

@@ -12,7 +12,7 @@ import typer
 
 from havenline_cli import exits
 from havenline_cli.options import AsJson, SourcePath, Workers
-from havenline_cli.told import Refusals, all_cores, list_warnings, plain
+from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, plain
 
 if TYPE_CHECKING:
     from havenline.formats.hash_list import HashList
@@ -59,6 +59,7 @@ def scan(
     table = None if output == "-" else Path(output)
     if table is not None:
         check_ending(table)
+    get_ready()
     lists = _read_lists(list_)
     summary = _Summary(path, [read for _, read in lists], table)
     _run(path, lists, summary, workers=workers or all_cores())

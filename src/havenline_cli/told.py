@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 if TYPE_CHECKING:
     from havenline.formats.hash_list import HashList
@@ -24,6 +27,16 @@ def plain(text: object) -> str:
 def all_cores() -> int:
     """The processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def get_ready() -> None:
+    """Have worker processes prepared beside what comes next; say so where loops must be compiled first."""
+    from havenline import scan_workers
+
+    kernels = Path(os.environ["NUMBA_CACHE_DIR"])
+    if not any(kernels.glob("**/*.nbi")):
+        typer.echo(f"havenline: compiling for this machine, once, into {plain(kernels)} …", err=True)
+    scan_workers.get_ready()
 
 
 @dataclass

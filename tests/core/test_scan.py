@@ -167,8 +167,10 @@ ORPHANS = """
 import sys
 from hostile_postings import digested, held
 from havenline.scan import fingerprint_postings
-for each in fingerprint_postings(held(b"a", b"stuck", b"stuck"), workers=2, fingerprint=digested):
-    print("started", flush=True)
+if __name__ == "__main__":
+    postings = held(b"a", b"stuck", b"stuck")
+    for each in fingerprint_postings(postings, workers=2, fingerprint=digested):
+        print("started", flush=True)
 """
 
 
@@ -192,9 +194,24 @@ def test_workers_end_with_the_process_that_asked(end: signal.Signals, tmp_path: 
     assert alive == []
 
 
+def test_a_script_without_the_usual_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(ORPHANS.replace('if __name__ == "__main__"', "if True"))
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "__main__" in ended.stderr.splitlines()[-1]
+
+
 def test_workers_that_cannot_start_are_not_blamed_on_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("havenline.scan_workers._serve", quits_at_once)
-    with pytest.raises(WorkersFailedError, match="before it could begin"):
+    with pytest.raises(WorkersFailedError, match="exit status 7"):
         scanned(b"a")
 
 
