@@ -125,7 +125,7 @@ def add_file(taken_in: Import, content: bytes, *, copies: int = 0, at: dt.dateti
             imported_at=at,
         )
         Selection.objects.create(item=item, rule=SamplingRule.EVERYTHING, viewed_by_person=False, selected_at=at)
-    evidence.keep(file, content, at=at)
+    evidence.keep({file: content}, at=at)
     return file
 
 

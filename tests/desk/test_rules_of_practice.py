@@ -166,7 +166,7 @@ def test_kept_bytes_must_be_those_of_the_file_and_unnamed_objects_are_swept(home
     assert sorted((home / "content").iterdir()) == [path for path in before if path != stray]
     file = make.File.objects.create(sha256="0" * 64, sha1="0" * 40, md5="0" * 32, size=1)
     with pytest.raises(evidence.EvidenceError, match="not those of this file"):
-        evidence.keep(file, b"x", at=AT)
+        evidence.keep({file: b"x"}, at=AT)
 
 
 @pytest.mark.django_db
