@@ -119,13 +119,10 @@ def _photo_finish(stream: np.random.Generator, picture: Pixels, size: Size) -> P
 def _drift(stream: np.random.Generator, across: NDArray[np.floating], down: NDArray[np.floating]) -> Field:
     """A tone that wanders slowly over the sheet, read at places of 0..1; deviation about 1.
 
-    Pieces follow it in part, so that a picture has large light and dark regions as photographs have. A sheet
-    of pieces of random tone is all detail, and its hash would hang on how that detail is sampled.
+    Pieces follow it in part, so that a picture has large light and dark regions, as photographs have.
     """
     sheet = spectrum_noise(stream, (32, 32), 1.8)
-    tone: Field = sheet[
-        np.clip(down * 32, 0, 31).astype(np.int32), np.clip(across * 32, 0, 31).astype(np.int32)
-    ]
+    tone: Field = sheet[np.clip(down * 32, 0, 31).astype(np.int32), np.clip(across * 32, 0, 31).astype(np.int32)]
     return tone
 
 
@@ -259,9 +256,7 @@ def paint_contours(stream: np.random.Generator, size: Size, colours: Pixels) -> 
     picture = _ramp((np.floor(level) / (bands - 1)).astype(np.float32), colours)
     slope = np.hypot(*np.gradient(level)) + 1e-4
     line = (np.clip(1.4 - np.abs(level - np.round(level)) / slope, 0, 1) * np.float32(0.3))[..., None]
-    speckle = stream.random((size[1], size[0]), dtype=np.float32) + np.float32(0.06) * spectrum_noise(
-        stream, size, 0.5
-    )
+    speckle = stream.random((size[1], size[0]), dtype=np.float32) + np.float32(0.06) * spectrum_noise(stream, size, 0.5)
     ink = np.where(speckle > 0.86, np.float32(0.3), line[..., 0])[..., None]
     return np.asarray(picture + (colours[0] - picture) * ink, dtype=np.float32)
 

@@ -113,14 +113,10 @@ def draw_collection(
     may differ by a level.
     """
     if originals < 1 or workers < 1 or seed < 0:
-        raise ValueError(
-            "a collection needs at least one original, one worker and a seed that is not negative"
-        )
+        raise ValueError("a collection needs at least one original, one worker and a seed that is not negative")
     for name in (COLLECTION, MANIFEST, TRUTH):
         if (folder / name).exists():
-            raise CollectionExistsError(
-                f"{folder / name} is there already; remove it or choose another folder"
-            )
+            raise CollectionExistsError(f"{folder / name} is there already; remove it or choose another folder")
     unfinished = folder / _UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)
     families = _place(_plan(seed, originals), seed)
@@ -227,17 +223,13 @@ def _path(slot: int, count: int, ending: str) -> str:
 # --- 2. and 3. draw and measure
 
 
-def _draw_all(
-    families: list[_Family], folder: Path, workers: int, progress: Progress | None
-) -> dict[int, _Measured]:
+def _draw_all(families: list[_Family], folder: Path, workers: int, progress: Progress | None) -> dict[int, _Measured]:
     """Draw every family; an original too near to an earlier one is drawn again until none is."""
     total = sum(len(family.postings) for family in families)
     done = 0
     measured: dict[int, _Measured] = {}
     with _mapping(workers) as run:
-        for family, result in zip(
-            families, run(_draw_family, families, [folder] * len(families)), strict=True
-        ):
+        for family, result in zip(families, run(_draw_family, families, [folder] * len(families)), strict=True):
             done += len(family.postings)
             if progress is not None:
                 progress(done, total)
@@ -252,9 +244,7 @@ def _draw_all(
     return measured
 
 
-_Run = Callable[
-    [Callable[[_Family, Path], _Measured | None], list[_Family], list[Path]], Iterable[_Measured | None]
-]
+_Run = Callable[[Callable[[_Family, Path], _Measured | None], list[_Family], list[Path]], Iterable[_Measured | None]]
 
 
 @contextmanager
@@ -282,9 +272,7 @@ def _too_close(measured: dict[int, _Measured]) -> list[int]:
 
 def _distances(one: bytes, others: Sequence[bytes]) -> NDArray[np.int64]:
     table = np.frombuffer(b"".join(others), dtype=np.uint8).reshape(len(others), -1)
-    bits: NDArray[np.int64] = np.bitwise_count(table ^ np.frombuffer(one, dtype=np.uint8)).sum(
-        axis=1, dtype=np.int64
-    )
+    bits: NDArray[np.int64] = np.bitwise_count(table ^ np.frombuffer(one, dtype=np.uint8)).sum(axis=1, dtype=np.int64)
     return bits
 
 
@@ -333,9 +321,7 @@ def _write_single(family: _Family, folder: Path) -> None:
     else:
         damage = next(damage for damage in DAMAGES if damage.kind == family.kind)
         # Beyond the numbers of the hard set, so that no unfit file shows one of its pictures.
-        picture = draw_hard(
-            "single shape", seed=family.seed, number=1000 + DAMAGES.index(damage) + family.number
-        )
+        picture = draw_hard("single shape", seed=family.seed, number=1000 + DAMAGES.index(damage) + family.number)
         content = make_damaged(damage, picture=picture, number=family.number)
     for posting in family.postings:
         (folder / posting.truth.path).write_bytes(content)

@@ -80,9 +80,7 @@ def _huge(picture: RGB, number: int) -> bytes:
 def _mp4(picture: RGB, number: int) -> bytes:
     """A film's first box and no film in its body (ISO/IEC 14496-12, 4.3)."""
     kind = b"ftyp" + b"isom" + struct.pack(">I", 512) + b"isomiso2avc1mp41"
-    return (
-        struct.pack(">I", 4 + len(kind)) + kind + struct.pack(">I", 12) + b"mdat" + struct.pack(">I", number)
-    )
+    return struct.pack(">I", 4 + len(kind)) + kind + struct.pack(">I", 12) + b"mdat" + struct.pack(">I", number)
 
 
 _MAKERS: Mapping[str, Callable[[RGB, int], bytes]] = MappingProxyType(

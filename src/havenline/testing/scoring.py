@@ -76,7 +76,7 @@ class Score:
         )
 
     def render(self) -> str:
-        """A short table for a terminal, without colour, at most 72 columns wide."""
+        """A short table for a terminal, without colour, at most 90 columns wide."""
         rows = [
             ("files", f"{self.files}", f"{self.hashed} hashed, {self.refused} refused"),
             ("files that ended with neither", f"{len(self.unanswered)}", _verdict(not self.unanswered)),
@@ -84,21 +84,30 @@ class Score:
             ("near-duplicates found", f"{self.found} of {self.promised}", _verdict(not self.missed)),
             ("unrelated pairs in one stack", f"{len(self.unrelated)}", _verdict(not self.unrelated)),
             ("exact copies together", *_of(self.exact_met, self.exact_due)),
-            ("rotated pictures kept apart", *_of(self.separate_met, self.separate_due)),
+            ("files to be kept apart", *_of(self.separate_met, self.separate_due)),
         ]
         lines = ["Score on the demo collection (the truth of every file is known)"]
         lines += [f"  {name:<32}{amount:>12}  {note}".rstrip() for name, amount, note in rows]
-        lines.append("Hard set, reported and not promised")
-        lines.append(f"  {'kind':<18}{'files':>7}{'comparable':>12}{'found':>7}{'with strangers':>16}")
-        for kind in self.hard:
-            found = "–" if kind.own_original else str(kind.found)
-            lines.append(
-                f"  {kind.kind:<18}{kind.files:>7}{kind.comparable:>12}{found:>7}{kind.strangers:>16}"
-            )
+        lines += ["Hard set, reported and not promised", *self._hard_lines()]
         return "\n".join(lines)
+
+    def _hard_lines(self) -> Iterator[str]:
+        """All altered and converted forms are one line: nothing printed says which change does what to a match."""
+        forms = [kind for kind in self.hard if not kind.own_original]
+        if forms:
+            found, strangers = sum(kind.found for kind in forms), sum(kind.strangers for kind in forms)
+            yield _line("other forms of a picture", str(sum(kind.files for kind in forms)), found, "found", strangers)
+        for kind in self.hard:
+            if kind.own_original:
+                flat = kind.files - kind.comparable
+                yield _line(kind.kind, str(kind.files), flat, "too flat to compare", kind.strangers)
 
     def _refusal_verdict(self) -> str:
         return _verdict(self.refused == self.refusals_due == self.refusals_met)
+
+
+def _line(kind: str, files: str, count: int, what: str, strangers: int) -> str:
+    return f"  {kind:<32}{files:>12}  {count} {what}, {strangers} with strangers"
 
 
 def _verdict(kept: bool) -> str:
@@ -120,11 +129,7 @@ def score(truth: Truth, stacks: Iterable[Collection[str]], fingerprints: Mapping
     files = {file.path: file for file in truth.files}
     originals = truth.originals()
     together = _Stacks(stacks, files)
-    firm = {
-        path
-        for path, file in files.items()
-        if "hard" not in (file.group, files[originals[file.original]].group)
-    }
+    firm = {path for path, file in files.items() if "hard" not in (file.group, files[originals[file.original]].group)}
 
     def comparable(path: str) -> bool:
         quality = fingerprints.get(path)

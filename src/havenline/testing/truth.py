@@ -83,14 +83,10 @@ class Truth:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document["format"] != _FORMAT:
-                raise TruthUnreadableError(
-                    f"{path} is of another format than this version reads; draw it again"
-                )
+                raise TruthUnreadableError(f"{path} is of another format than this version reads; draw it again")
             return cls(tuple(_read_file(row) for row in document["files"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TruthUnreadableError(
-                f"{path} cannot be read as the truth of a demo collection: {error}"
-            ) from error
+            raise TruthUnreadableError(f"{path} cannot be read as the truth of a demo collection: {error}") from error
 
 
 def _read_file(row: Mapping[str, object]) -> TruthFile:

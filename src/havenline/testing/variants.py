@@ -118,8 +118,7 @@ def png_file(width: int, height: int, *, bits: int, colour: int, compressed: byt
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", compressed), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in chunks
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )
 
 
@@ -172,9 +171,7 @@ _MAKERS: Mapping[str, _Maker] = MappingProxyType(
         "png 16-bit": _png_16bit,
         "tiff": lambda image, amount, stream: _save(image, "TIFF", compression="tiff_lzw"),
         "bmp": lambda image, amount, stream: _save(image, "BMP"),
-        "webp lossless": lambda image, amount, stream: _save(
-            image, "WEBP", lossless=True, quality=0, method=0
-        ),
+        "webp lossless": lambda image, amount, stream: _save(image, "WEBP", lossless=True, quality=0, method=0),
         "webp": lambda image, amount, stream: _save(image, "WEBP", quality=75, method=0),
         "avif": lambda image, amount, stream: _save(image, "AVIF", quality=60, speed=10, max_threads=1),
         "gif": lambda image, amount, stream: _save(_paletted(image), "GIF"),
