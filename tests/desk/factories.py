@@ -8,6 +8,8 @@ import io
 from decimal import Decimal
 
 from django.test import Client
+from PIL import Image, ImageDraw
+
 from havenline_desk import evidence
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
@@ -36,7 +38,6 @@ from havenline_desk.models import (
     StackMember,
     StackRevision,
 )
-from PIL import Image, ImageDraw
 
 PASSWORD = "drawn shapes only, nothing else"
 DAY = dt.timedelta(days=1)
@@ -95,7 +96,12 @@ def make_investigation(lead: Person, *, at: dt.datetime, plan: Plan = Plan.DOUBL
         at=at,
     )
     return Import.objects.create(
-        investigation=investigation, collection="drawn", imported_by=lead, approved_by=lead, started_at=at, finished_at=at
+        investigation=investigation,
+        collection="drawn",
+        imported_by=lead,
+        approved_by=lead,
+        started_at=at,
+        finished_at=at,
     )
 
 
@@ -136,7 +142,9 @@ def add_stack(
     shown = add_file(taken_in, draw(1000 * number), copies=copies, at=at)
     stack = Stack.objects.create(investigation=taken_in.investigation, representative=shown, formed_at=at)
     revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
-    members = [StackMember.objects.create(revision=revision, file=shown, place=MemberPlace.SHOWN, why="first", distance=0)]
+    members = [
+        StackMember.objects.create(revision=revision, file=shown, place=MemberPlace.SHOWN, why="first", distance=0)
+    ]
     for index in range(near):
         file = add_file(taken_in, draw(1000 * number + index + 1), at=at)
         members.append(
