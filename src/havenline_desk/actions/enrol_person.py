@@ -19,8 +19,11 @@ class EnrolmentRefused(HavenlineError):
 
 
 @transaction.atomic
-def enrol_person(name: str, *, password: str, roles: tuple[Role, ...], at: dt.datetime) -> Person:
-    """Create an account. During installation (no investigation yet) its roles count at once."""
+def enrol_person(name: str, *, password: str | None, roles: tuple[Role, ...], at: dt.datetime) -> Person:
+    """Create an account. During installation (no investigation yet) its roles count at once.
+
+    Without a password nobody can sign in as this person: synthetic staff of a demonstration or a study.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9-]{1,63}", name):
         raise EnrolmentRefused(f"{name!r} is not a sign-in name: lower-case letters, digits and hyphens, 2 to 64")
     if Person.objects.filter(name=name).exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TypeVar
@@ -52,9 +51,9 @@ def record_study(plan: StudyPlan, *, at: dt.datetime) -> Investigation:
     Each outcome is derived from its facts by the framework's rules. Not made: reveals, since nothing was shown.
     """
     declare_policy(InstallationKind.STUDY, at=at)
-    lead = enrol_person("study-lead", password=secrets.token_urlsafe(32), roles=(Role.LEAD,), at=at)
+    lead = enrol_person("study-lead", password=None, roles=(Role.LEAD,), at=at)
     people = {
-        name: enrol_person(name, password=secrets.token_urlsafe(32), roles=(Role.ANALYST,), at=at)
+        name: enrol_person(name, password=None, roles=(Role.ANALYST,), at=at)
         for name in plan.analysts
     }
     investigation = create_investigation(
