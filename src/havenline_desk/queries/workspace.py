@@ -15,7 +15,8 @@ from django.db.models import Max
 from django.utils.crypto import salted_hmac
 
 from havenline import frameworks
-from havenline.frameworks import Form, Framework, Question
+from havenline.frameworks import Framework, Question
+from havenline.frameworks.model import Form
 
 from ..models import Assessment, Assignment, Item, MemberPlace, Person, Reveal, SourceKind, StackMember, Step
 

@@ -104,7 +104,9 @@ def _wheel() -> Path:
 @contextlib.contextmanager
 def _installing() -> Iterator[None]:
     """Hold the lock for what is done once per machine, as root."""
-    SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        SYSTEM_FOLDER.mkdir(parents=True)
+        SYSTEM_FOLDER.chmod(0o755)  # whatever the umask: the system user must pass
     found = SYSTEM_FOLDER.stat()
     if found.st_uid != 0 or found.st_mode & 0o022:
         raise BinariesError(f"{SYSTEM_FOLDER} must belong to root and be writable by nobody else: set it so")
@@ -114,3 +116,13 @@ def _installing() -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def version() -> str:
+    """Return the version of the wheel's PostgreSQL by running it; raises BinariesError when it does not run here."""
+    program = _wheel() / _INSTALL / "bin" / "postgres"
+    try:
+        done = subprocess.run([str(program), "--version"], capture_output=True, check=True, text=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BinariesError(f"PostgreSQL's program does not run on this machine: {error}") from None
+    return done.stdout.split()[-1]

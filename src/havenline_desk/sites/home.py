@@ -88,7 +88,7 @@ class Home:
         """Return the recorded kind, or None where no data folder has been made."""
         try:
             recorded = self.kind_file.read_text().strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise HomeError(
@@ -154,7 +154,8 @@ class Home:
         try:
             for parent in reversed(self.path.parents):
                 if not parent.exists():
-                    parent.mkdir(mode=0o755 if self.uid == 0 else 0o700, exist_ok=True)
+                    parent.mkdir(mode=0o700, exist_ok=True)
+                    parent.chmod(0o755 if self.uid == 0 else 0o700)  # whatever the umask
             self.path.mkdir(mode=0o700, exist_ok=True)
             if self.path.stat().st_uid != self.uid:
                 raise HomeError(f"{self.path} belongs to somebody else: set HAVENLINE_HOME to a folder of your own")
