@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db.models import F
-from havenline.media.renditions import render  # TMP
+from havenline.media.renditions import render
 
 from havenline.media.decode import decode_picture
 from havenline.vocabulary import HavenlineError, Refused
