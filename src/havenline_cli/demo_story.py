@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -13,9 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from havenline import testing
+from havenline.formats.edition import canonical_digest
 from havenline.formats.manifest import read_manifest
 from havenline.matching.lists import Edition
-from havenline.vocabulary import ListEntry
+from havenline.vocabulary import EditionRef, ListEntry
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
 from havenline_desk.actions.enrol_person import certify_person, enrol_person
@@ -42,7 +42,8 @@ from havenline_desk.models import (
 from havenline_desk.sites.folders import write
 from havenline_desk.sites.home import Home
 
-from .progress import scan_progress
+from .progress import meter
+from .told import all_cores
 
 REFERENCE = "DEMO-2023-09"
 SEED = 2023
@@ -72,7 +73,7 @@ class Story:
 def tell(home: Home, *, pictures: int, say: Callable[[str], None]) -> Story:
     """Run every step that has not been run, and return what is printed at the end."""
     begun = dt.datetime.now(dt.UTC) - dt.timedelta(hours=24)
-    workers = os.cpu_count() or 1
+    workers = all_cores()
     if not Policy.objects.exists():
         declare_policy(InstallationKind.DEMO, content_legal_basis="drawn pictures of this demonstration", at=begun)
     passwords = _people(home, at=begun)
@@ -131,7 +132,7 @@ def _investigation(posted: int, *, at: dt.datetime) -> Investigation:
 def _take_in(
     investigation: Investigation, folder: Path, truth: testing.Truth, *, workers: int, at: dt.datetime
 ) -> None:
-    with scan_progress("taking in", total=len(truth.files)) as progress:
+    with meter(folder / "collection") as shown:
         import_collection(
             investigation,
             source=folder / "collection",
@@ -142,14 +143,13 @@ def _take_in(
             approved_by=Person.objects.get(name="senior"),
             workers=workers,
             at=at,
-            progress=progress,
+            progress=lambda one: shown.count(size=one.size, refused=one.refused is not None),
         )
 
 
 def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
     """A list of every twelfth original, as a partner might have shared it."""
     from havenline.fingerprints import fingerprint_file
-    from havenline.formats.hash_list import edition_of
 
     originals = sorted({file.original: file for file in truth.files if file.variant == "original"}.items())
     entries = []
@@ -163,7 +163,7 @@ def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
                 pdq_quality=fingerprint.pdq_quality,
             )
         )
-    return edition_of("demo-partner", number=1, entries=entries)
+    return Edition(EditionRef("demo-partner", 1, canonical_digest(entries)), tuple(entries))
 
 
 def _assess(investigation: Investigation, truth: testing.Truth, *, at: dt.datetime, say: Callable[[str], None]) -> None:

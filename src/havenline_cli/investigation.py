@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import desk as opening
-from .exits import REFUSED_SOME
-from .progress import scan_progress
+from .exits import EPILOG, SOMETHING_REFUSED
+from .progress import meter
+from .told import all_cores, plain
 
 app = typer.Typer(help="Open investigations, take collections in, see how far they are.", no_args_is_help=True)
 DAY = ["%Y-%m-%d"]
@@ -65,7 +64,7 @@ def create(
         )
 
 
-@app.command("import")
+@app.command("import", epilog=EPILOG)
 def import_(
     reference: Annotated[str, typer.Argument(help="The investigation.")],
     path: Annotated[Path, typer.Argument(help="A folder, a zip or a tar that the organisation lawfully holds.")],
@@ -76,8 +75,7 @@ def import_(
     ] = None,
     manifest: Annotated[Path | None, typer.Option(help="CSV: path, url, posted_at, selected, …")] = None,
     lists: Annotated[list[str] | None, typer.Option("--list", help="Hash list to match against; repeatable.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = os.cpu_count()
-    or 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = all_cores(),
     home: opening.HomeOption = None,
     as_json: opening.JsonOption = False,
 ) -> None:
@@ -85,23 +83,24 @@ def import_(
     with opening.desk(opening.existing_home(home)):
         from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
+        from havenline.matching.lists import Edition
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        editions = [read_list(argument).edition for argument in lists or []]
+        hash_lists = [read_list(argument) for argument in lists or []]
         investigation = opening.investigation_named(reference)
-        with scan_progress("taking in") as progress:
+        with meter(path) as shown:
             done = import_collection(
                 investigation,
                 source=path,
                 collection=collection or path.resolve().name,
                 manifest=rows,
-                editions=editions,
+                editions=[Edition(each.ref, each.entries) for each in hash_lists],
                 imported_by=opening.person_named(by),
                 approved_by=opening.person_named(approved_by),
                 workers=workers,
                 at=opening.now(),
-                progress=progress,
+                progress=lambda one: shown.count(size=one.size, refused=one.refused is not None),
             )
         problems = [
             problem.detail
@@ -117,9 +116,9 @@ def import_(
             f"{done.matched_files:,} files matched, {done.selected:,} selected, {done.stacks:,} stacks formed."
         )
         for detail in problems:
-            typer.echo(f"  {detail}", err=True)
+            typer.echo(f"  {plain(detail)}", err=True)
     if problems:
-        sys.exit(REFUSED_SOME)
+        raise typer.Exit(SOMETHING_REFUSED)
 
 
 @app.command("status")

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import os
 import secrets
 from pathlib import Path
 
 from django.conf import settings
 from django.db.models import F
-from havenline.media.renditions import render
 
+from havenline.formats.whole_file import write_whole
 from havenline.media.decode import decode_picture
+from havenline.media.renditions import render
 from havenline.vocabulary import HavenlineError, Refused
 
 from .models import File, InstallationKind, Policy, Reveal, StoredContent
@@ -45,7 +45,8 @@ def keep(file: File, content: bytes, *, at: dt.datetime) -> StoredContent:
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise EvidenceError("the bytes are not those of this file; nothing was stored")
     name = secrets.token_hex(16)
-    _write_durably(_folder() / name, content)
+    with write_whole(_folder() / name, replace=False) as stream:
+        stream.write(content)
     return StoredContent.objects.create(file=file, object_name=name, stored_at=at)
 
 
@@ -78,18 +79,3 @@ def _folder() -> Path:
     folder: Path = settings.HOME / "content"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

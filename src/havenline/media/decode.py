@@ -32,6 +32,17 @@ _PILLOW_FORMATS = {
 }
 _PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
 
+_ORIENTATION = 0x0112
+_TURN_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
 Pixels = NDArray[np.uint8]
 
 
@@ -158,8 +169,10 @@ def _by_pillow(content: bytes, kind: str, limits: Limits) -> tuple[Pixels, int]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(BytesIO(content), formats=[_PILLOW_FORMATS[kind]]) as image:
             _check_pixels(*image.size, limits)
+            turned = image.getexif().get(_ORIENTATION, 1) if kind == kinds.TIFF else 1
             image.load()
-            rgb = _to_rgb(image)
+            back = _TURN_BACK.get(turned)  # of all formats Pillow applies the orientation to TIFF alone
+            rgb = _to_rgb(image if back is None else image.transpose(back))
             animated = kind != kinds.JPEG and getattr(image, "is_animated", False)
             return rgb, int(image.n_frames) if animated else 1  # type: ignore[attr-defined]
 

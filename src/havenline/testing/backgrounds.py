@@ -116,12 +116,25 @@ def _photo_finish(stream: np.random.Generator, picture: Pixels, size: Size) -> P
     return picture
 
 
+def _drift(stream: np.random.Generator, across: NDArray[np.floating], down: NDArray[np.floating]) -> Field:
+    """A tone that wanders slowly over the sheet, read at places of 0..1; deviation about 1.
+
+    Pieces follow it in part, so that a picture has large light and dark regions as photographs have. A sheet
+    of pieces of random tone is all detail, and its hash would hang on how that detail is sampled.
+    """
+    sheet = spectrum_noise(stream, (32, 32), 1.8)
+    tone: Field = sheet[
+        np.clip(down * 32, 0, 31).astype(np.int32), np.clip(across * 32, 0, 31).astype(np.int32)
+    ]
+    return tone
+
+
 def paint_stone(stream: np.random.Generator, size: Size, colours: Pixels) -> Pixels:
     """A lit surface with veins, like weathered stone seen from above."""
     coarse = smooth_noise(stream, size, 1.7)
     fine = spectrum_noise(stream, size, 1.15)
-    value = 0.5 + 0.2 * coarse + 0.06 * fine
-    picture = _ramp(value, colours) * _light(coarse * 1.5 + fine * 0.25, 0.3)[..., None]
+    value = 0.5 + 0.22 * coarse + 0.05 * fine
+    picture = _ramp(value, colours) * _light(coarse * 1.5 + fine * 0.25, 0.2)[..., None]
     return _photo_finish(stream, picture, size)
 
 
@@ -144,8 +157,8 @@ def paint_dunes(stream: np.random.Generator, size: Size, colours: Pixels) -> Pix
     angle = stream.uniform(0, np.pi)
     rolling = smooth_noise(stream, size, 2.2)
     along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
-    ripple = np.sin(2 * np.pi * along / stream.uniform(34, 60) + 2.2 * rolling)
-    value = 0.55 + 0.17 * rolling + 0.13 * ripple + 0.03 * spectrum_noise(stream, size, 0.9)
+    ripple = np.sin(2 * np.pi * along / stream.uniform(44, 70) + 2.2 * rolling)
+    value = 0.55 + 0.2 * rolling + 0.09 * ripple + 0.03 * spectrum_noise(stream, size, 0.9)
     return _photo_finish(stream, _ramp(np.asarray(value, dtype=np.float32), colours[1:]), size)
 
 
@@ -192,29 +205,29 @@ def _cell_band(u: Field, v: Field, across: Field, down: Field) -> tuple[Field, F
 
 def paint_pebbles(stream: np.random.Generator, size: Size, colours: Pixels) -> Pixels:
     """Rounded pebbles, each lit like a small dome, with dark gaps between them."""
-    pitch = stream.uniform(52, 80)
+    pitch = stream.uniform(64, 92)
     cells = _cells(stream, size, pitch)
-    tone = stream.uniform(0.3, 0.95, cells.number).astype(np.float32)[cells.owner]
+    drift = _drift(stream, cells.across * pitch / size[0], cells.down * pitch / size[1])
+    tone = (0.6 + 0.15 * drift + stream.uniform(-0.3, 0.3, cells.number)).astype(np.float32)[cells.owner]
     gap = np.clip((cells.next - cells.near) * 5, 0, 1)
     dome = np.sqrt(np.clip(1 - (cells.near / 0.85) ** 2, 0.05, 1))
     x, y = _grid(size)
     lean = (cells.across[cells.owner] - x / pitch - 1) + (cells.down[cells.owner] - y / pitch - 1)
     speckle = 0.05 * spectrum_noise(stream, size, 0.8)
-    lit = (0.63 + 0.4 * dome + 0.32 * lean) * (0.25 + 0.75 * gap)
+    lit = (0.63 + 0.4 * dome + 0.32 * lean) * (0.4 + 0.6 * gap)
     picture = _ramp(np.asarray(tone + speckle, dtype=np.float32), colours) * lit[..., None]
     return _photo_finish(stream, np.asarray(picture, dtype=np.float32), size)
 
 
 def paint_facets(stream: np.random.Generator, size: Size, colours: Pixels) -> Pixels:
     """Flat many-cornered pieces, like stained glass, with pale joints."""
-    cells = _cells(stream, size, stream.uniform(56, 90))
-    drift = spectrum_noise(stream, (32, 32), 1.8)
-    row = np.clip(cells.down * 32 / cells.down.max(), 0, 31).astype(np.int32)
-    column = np.clip(cells.across * 32 / cells.across.max(), 0, 31).astype(np.int32)
-    tone = 0.5 + 0.22 * drift[row, column] + stream.uniform(-0.16, 0.16, cells.number)
+    pitch = stream.uniform(56, 90)
+    cells = _cells(stream, size, pitch)
+    drift = _drift(stream, cells.across * pitch / size[0], cells.down * pitch / size[1])
+    tone = 0.5 + 0.17 * drift + stream.uniform(-0.28, 0.28, cells.number)
     picture = _ramp(tone.astype(np.float32), colours)[cells.owner]
     joint = np.clip(1.6 - (cells.next - cells.near) * 34, 0, 1)[..., None]
-    return np.asarray(picture + (colours[-1] - picture) * joint * 0.9, dtype=np.float32)
+    return np.asarray(picture + (colours[-1] - picture) * joint * 0.35, dtype=np.float32)
 
 
 def paint_ridges(stream: np.random.Generator, size: Size, colours: Pixels) -> Pixels:
@@ -228,7 +241,7 @@ def paint_ridges(stream: np.random.Generator, size: Size, colours: Pixels) -> Pi
     layers = int(stream.integers(5, 8))
     for layer in range(layers):
         depth = (layer + 1) / layers
-        line = spectrum_noise(stream, (width, 64), 1.25)[0] * (0.05 + 0.03 * depth)
+        line = spectrum_noise(stream, (width, 64), 1.6)[0] * (0.055 + 0.03 * depth)
         crest = (height * (0.18 + 0.66 * layer / (layers - 1) + line)).astype(np.float32)
         top, full = (int(np.clip(edge, 0, height)) for edge in (crest.min() - 1, crest.max() + 2))
         colour = _ramp(np.array([0.86 - 0.8 * depth], dtype=np.float32), colours)[0]
@@ -245,11 +258,11 @@ def paint_contours(stream: np.random.Generator, size: Size, colours: Pixels) -> 
     level = np.clip(height, 0, 0.999) * bands
     picture = _ramp((np.floor(level) / (bands - 1)).astype(np.float32), colours)
     slope = np.hypot(*np.gradient(level)) + 1e-4
-    line = (np.clip(1.4 - np.abs(level - np.round(level)) / slope, 0, 1) * np.float32(0.35))[..., None]
+    line = (np.clip(1.4 - np.abs(level - np.round(level)) / slope, 0, 1) * np.float32(0.3))[..., None]
     speckle = stream.random((size[1], size[0]), dtype=np.float32) + np.float32(0.06) * spectrum_noise(
         stream, size, 0.5
     )
-    ink = np.where(speckle > 0.86, np.float32(0.42), line[..., 0])[..., None]
+    ink = np.where(speckle > 0.86, np.float32(0.3), line[..., 0])[..., None]
     return np.asarray(picture + (colours[0] - picture) * ink, dtype=np.float32)
 
 
@@ -257,7 +270,8 @@ def paint_patchwork(stream: np.random.Generator, size: Size, colours: Pixels) ->
     """A sheet divided again and again into flat rectangles with pale seams."""
     width, height = size
     picture = np.empty((height, width, 3), dtype=np.float32)
-    picture[:] = colours[-1]
+    across, down = np.meshgrid(np.linspace(0, 1, 32), np.linspace(0, 1, 32))
+    drift = _drift(stream, across.astype(np.float32), down.astype(np.float32))
     pieces = [(0, 0, width, height)]
     while pieces:
         left, top, right, bottom = pieces.pop()
@@ -270,7 +284,10 @@ def paint_patchwork(stream: np.random.Generator, size: Size, colours: Pixels) ->
                 cut = top + int(tall * stream.uniform(0.35, 0.65))
                 pieces += [(left, top, right, cut), (left, cut, right, bottom)]
             continue
-        colour = _ramp(stream.uniform(0.02, 0.92, 1).astype(np.float32), colours)[0]
+        wander = drift[32 * (top + bottom) // (2 * height), 32 * (left + right) // (2 * width)]
+        tone = 0.48 + 0.16 * wander + stream.uniform(-0.34, 0.34, 1)
+        colour = _ramp(np.clip(tone, 0.03, 0.93).astype(np.float32), colours)[0]
+        picture[top:bottom, left:right] = colour + (colours[-1] - colour) * np.float32(0.3)
         picture[top + 2 : bottom - 1, left + 2 : right - 1] = colour
     return picture
 
@@ -284,17 +301,19 @@ def paint_quilt(stream: np.random.Generator, size: Size, colours: Pixels) -> Pix
     half = np.float32(0.5)
     u, v = x / pitch - column.astype(np.float32) - half, y / pitch - row.astype(np.float32) - half
     patterns = (
-        np.sin((u + v) * 8 * np.pi),
-        np.sin(u * 10 * np.pi) + 0 * v,
-        np.sin(v * 10 * np.pi) + 0 * u,
-        np.sin(np.hypot(u, v) * 14 * np.pi),
-        np.sin(u * 8 * np.pi) * np.sin(v * 8 * np.pi) * 3,
-        np.sin(v * 10 * np.pi + 2 * np.sin(u * 4 * np.pi)),
+        np.sin((u + v) * 4 * np.pi),
+        np.sin(u * 6 * np.pi) + 0 * v,
+        np.sin(v * 6 * np.pi) + 0 * u,
+        np.sin(np.hypot(u, v) * 9 * np.pi),
+        np.sin(u * 6 * np.pi) * np.sin(v * 6 * np.pi) * 3,
+        np.sin(v * 6 * np.pi + 1.2 * np.sin(u * 4 * np.pi)),
     )
     choice = stream.integers(0, len(patterns), (rows, columns))[row, column]
-    print_ = np.choose(choice, [np.clip(p * 4 + 0.5, 0, 1) for p in patterns])
-    tone = stream.uniform(0.05, 0.75, (rows, columns))
-    contrast = stream.uniform(0.18, 0.4, (rows, columns)) * np.where(tone > 0.45, -1, 1)
+    print_ = np.choose(choice, [np.clip(p * 5 + 0.5, 0, 1) for p in patterns])
+    across, down = np.meshgrid(np.linspace(0.1, 0.9, columns), np.linspace(0.1, 0.9, rows))
+    drift = _drift(stream, across.astype(np.float32), down.astype(np.float32))
+    tone = np.clip(0.42 + 0.18 * drift + stream.uniform(-0.32, 0.32, (rows, columns)), 0.04, 0.86)
+    contrast = stream.uniform(0.1, 0.18, (rows, columns)) * np.where(tone > 0.45, -1, 1)
     ground = _ramp(tone.astype(np.float32), colours)[row, column]
     ink = _ramp((tone + contrast).astype(np.float32), colours)[row, column]
     return np.asarray(ground + (ink - ground) * print_[..., None], dtype=np.float32)

@@ -157,7 +157,8 @@ def _plan(seed: int, originals: int) -> list[_Family]:
     for place in range(max(3, originals // 30)):
         families += [_hard_family(seed, kind, place) for kind in HARD_KINDS]
     for place in range(1 if originals < 100 else 2):
-        families += [_damaged_family(seed, damage, place) for damage in DAMAGES]
+        # All empty files are the same file, so there is one.
+        families += [_damaged_family(seed, damage, place) for damage in DAMAGES[1 if place else 0 :]]
     return families
 
 
@@ -335,7 +336,7 @@ def _write_single(family: _Family, folder: Path) -> None:
         picture = draw_hard(
             "single shape", seed=family.seed, number=1000 + DAMAGES.index(damage) + family.number
         )
-        content = make_damaged(damage, picture=picture)
+        content = make_damaged(damage, picture=picture, number=family.number)
     for posting in family.postings:
         (folder / posting.truth.path).write_bytes(content)
 
@@ -377,6 +378,6 @@ def _write_manifest(path: Path, truth: Truth, seed: int) -> None:
             service, host, country = _PLACES[number % len(_PLACES)]
             url = f"https://{service}/{thread}#{post.partition('.')[0]}"
             posted_at = (_FIRST_POST + timedelta(seconds=moment)).isoformat()
-            kind = {"zip": "archive", "mp4": "video"}.get(post.rpartition(".")[2], "image")
+            kind = {"zip": "", "mp4": "video"}.get(post.rpartition(".")[2], "picture")
             selected = "yes" if stream.random() < 2 / 3 else "no"
             table.writerow((file.path, url, service, host, country, posted_at, kind, selected))

@@ -37,17 +37,20 @@ DAMAGES: tuple[Damage, ...] = (
 )
 
 
-def make_damaged(damage: Damage, *, picture: RGB) -> bytes:
-    """Bytes of an unfit file; `picture` is what could have been seen. Pure in its arguments."""
-    return _MAKERS[damage.kind](picture)
+def make_damaged(damage: Damage, *, picture: RGB, number: int) -> bytes:
+    """Bytes of an unfit file; `picture` is what could have been seen, and another `number` gives other bytes.
+
+    Pure in its arguments. An empty file has no other bytes to give.
+    """
+    return _MAKERS[damage.kind](picture, number)
 
 
-def _cut_off(picture: RGB) -> bytes:
+def _cut_off(picture: RGB, number: int) -> bytes:
     whole = encode_original(picture)
     return whole[: len(whole) // 2]
 
 
-def _flipped(picture: RGB) -> bytes:
+def _flipped(picture: RGB, number: int) -> bytes:
     """All bits of a run among the compressed pixels are flipped; checksums are left as they were."""
     target = io.BytesIO()
     Image.fromarray(picture).save(target, "PNG", compress_level=6)
@@ -57,11 +60,11 @@ def _flipped(picture: RGB) -> bytes:
     return bytes(whole)
 
 
-def _text(picture: RGB) -> bytes:
-    return b"BENIGN SAMPLE\nThis is a line of text; only its name says that it is a picture.\n"
+def _text(picture: RGB, number: int) -> bytes:
+    return f"BENIGN SAMPLE {number}\nA line of text; only its name says that it is a picture.\n".encode()
 
 
-def _zip(picture: RGB) -> bytes:
+def _zip(picture: RGB, number: int) -> bytes:
     target = io.BytesIO()
     member = zipfile.ZipInfo("inside.jpg", date_time=(2023, 9, 1, 0, 0, 0))
     with zipfile.ZipFile(target, "w") as archive:
@@ -69,20 +72,22 @@ def _zip(picture: RGB) -> bytes:
     return target.getvalue()
 
 
-def _huge(picture: RGB) -> bytes:
+def _huge(picture: RGB, number: int) -> bytes:
     """The header declares 50,000 by 50,000 pixels of one bit; only the first rows are there."""
-    return png_file(50_000, 50_000, bits=1, colour=0, compressed=zlib.compress(bytes(6_251 * 16)))
+    return png_file(50_000, 50_000, bits=1, colour=0, compressed=zlib.compress(bytes(6_251 * (16 + number))))
 
 
-def _mp4(picture: RGB) -> bytes:
-    """A film's first box and an empty body (ISO/IEC 14496-12, 4.3): known by content, not decoded here."""
+def _mp4(picture: RGB, number: int) -> bytes:
+    """A film's first box and no film in its body (ISO/IEC 14496-12, 4.3)."""
     kind = b"ftyp" + b"isom" + struct.pack(">I", 512) + b"isomiso2avc1mp41"
-    return struct.pack(">I", 4 + len(kind)) + kind + struct.pack(">I", 8) + b"mdat"
+    return (
+        struct.pack(">I", 4 + len(kind)) + kind + struct.pack(">I", 12) + b"mdat" + struct.pack(">I", number)
+    )
 
 
-_MAKERS: Mapping[str, Callable[[RGB], bytes]] = MappingProxyType(
+_MAKERS: Mapping[str, Callable[[RGB, int], bytes]] = MappingProxyType(
     {
-        "empty": lambda picture: b"",
+        "empty": lambda picture, number: b"",
         "jpeg cut off": _cut_off,
         "png with flipped bytes": _flipped,
         "text named jpg": _text,

@@ -17,8 +17,8 @@ Pair = tuple[str, str]
 class HardKind:
     """What became of one kind that nothing is promised of.
 
-    `files` of it exist, `comparable` of them have quality 50 or more (and so has their original), `found` of those
-    share a stack with their original. A picture that is its own original has nothing to be found with.
+    `files` of it exist; `comparable` of them have quality 50 or more, and so has their original; `found` of
+    those share a stack with their original. A picture that is its own original has nothing to be found with.
     `strangers` of the files share a stack with a file of another original.
     """
 
@@ -34,12 +34,12 @@ class HardKind:
 class Score:
     """The result of `score`. Pairs are of paths; the second path of `missed` is the original.
 
-    `promised` counts pairs of a near or exact file and its original, both of quality 50 or more; `too_flat` those
-    left out because one side is of less. `unrelated` are pairs in one stack whose originals differ, hard files left
-    out. `hashed`, `refused` and `unanswered` count files and add up to all files; `refusals_due` counts the files
-    that had to be refused, `refusals_met` those of them that were. `exact_due` counts exact copies, `exact_met`
-    those in one stack with their original, whatever the quality. `separate_met` of `separate_due` rotated pictures
-    share a stack with no other file.
+    `promised` counts pairs of a near or exact file and its original, both of quality 50 or more; `too_flat`
+    those left out because one side is of less. `unrelated` are pairs in one stack whose originals differ,
+    pictures of the hard set and their copies left out. `hashed`, `refused` and `unanswered` add up to all
+    files; `refusals_due` counts the files that had to be refused, `refusals_met` those of them that were.
+    `exact_due` counts exact copies, `exact_met` those in one stack with their original, whatever the quality.
+    `separate_met` of `separate_due` rotated pictures share a stack with no other file.
     """
 
     files: int
@@ -112,14 +112,19 @@ def _of(met: int, due: int) -> tuple[str, str]:
 def score(truth: Truth, stacks: Iterable[Collection[str]], fingerprints: Mapping[str, int | None]) -> Score:
     """Compare `stacks` (sets of paths) and `fingerprints` with the truth.
 
-    `fingerprints` maps each path to the PDQ quality of its hash, or to None where the file was refused by name; a
-    path that is missing ended with neither. Stacks of one file may be left out. Paths are those of the truth,
-    below the collection folder; others are ignored. Raises ValueError when a path is in two stacks. Not checked:
-    whether a refusal names the right reason, and who represents a stack.
+    `fingerprints` maps each path to the PDQ quality of its hash, or to None where the file was refused by
+    name; a path that is missing ended with neither. Stacks of one file may be left out. Paths are those of
+    the truth, below the collection folder; others are ignored. Raises ValueError when a path is in two
+    stacks. Not checked: whether a refusal names the right reason, and who represents a stack.
     """
     files = {file.path: file for file in truth.files}
+    originals = truth.originals()
     together = _Stacks(stacks, files)
-    originals = {file.original: path for path, file in files.items() if _is_own_original(file)}
+    firm = {
+        path
+        for path, file in files.items()
+        if "hard" not in (file.group, files[originals[file.original]].group)
+    }
 
     def comparable(path: str) -> bool:
         quality = fingerprints.get(path)
@@ -142,7 +147,7 @@ def score(truth: Truth, stacks: Iterable[Collection[str]], fingerprints: Mapping
         promised=len(promised),
         missed=tuple(pair for pair in promised if not together.share(*pair)),
         too_flat=len(near) - len(promised),
-        unrelated=tuple(together.strangers()),
+        unrelated=tuple(together.strangers(firm)),
         hashed=sum(fingerprints.get(path) is not None for path in files),
         refused=sum(path in fingerprints and fingerprints[path] is None for path in files),
         unanswered=tuple(path for path in files if path not in fingerprints),
@@ -154,17 +159,6 @@ def score(truth: Truth, stacks: Iterable[Collection[str]], fingerprints: Mapping
         separate_met=sum(len(together.of(path)) == 1 for path in separate),
         hard=tuple(_hard_kinds(files, originals, together, {path for path in files if comparable(path)})),
     )
-
-
-def _is_own_original(file: TruthFile) -> bool:
-    """Whether the file is the first of its family: a drawn original, or a picture of a hard kind."""
-    return file.variant == "original" or (
-        file.group == "hard" and file.original.startswith(_slug(file.variant))
-    )
-
-
-def _slug(kind: str) -> str:
-    return kind.replace(" ", "-")
 
 
 class _Stacks:
@@ -190,14 +184,12 @@ class _Stacks:
         original = self._files[path].original
         return any(self._files[other].original != original for other in self.of(path))
 
-    def strangers(self) -> Iterator[Pair]:
-        """Pairs of one stack whose originals differ, files of the hard set left out."""
+    def strangers(self, among: Collection[str]) -> Iterator[Pair]:
+        """Pairs of one stack whose originals differ, both in `among`."""
         for stack in sorted(set(self._stacks.values())):
-            firm = [path for path in stack if self._files[path].group != "hard"]
-            if len({self._files[path].original for path in firm}) > 1:
-                for one, other in combinations(firm, 2):
-                    if self._files[one].original != self._files[other].original:
-                        yield one, other
+            for one, other in combinations([path for path in stack if path in among], 2):
+                if self._files[one].original != self._files[other].original:
+                    yield one, other
 
 
 def _hard_kinds(

@@ -54,9 +54,13 @@ class TruthFile:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """All files of one drawn collection, in the order of their paths."""
+    """All files of one drawn collection, in the order of their paths, which is the order of posting."""
 
     files: tuple[TruthFile, ...]
+
+    def originals(self) -> Mapping[str, str]:
+        """The path of each original: of the files that come from it, the one posted first."""
+        return {file.original: file.path for file in reversed(self.files)}
 
     def save(self, path: Path) -> None:
         """Write the truth as JSON; the same truth gives the same bytes. Raises OSError."""

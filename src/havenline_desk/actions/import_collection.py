@@ -75,11 +75,12 @@ def import_collection(
         if evidence.storage_declared():
             evidence.sweep()
         before = _counts(taken_in_by)
+        rows = {row.path: row for row in manifest.rows} if manifest is not None else {}
         scanned = fingerprint_source(source, workers=workers, known=_known(), keep_content=evidence.storage_declared())
         total = 0
         for batch in _batches(scanned, BATCH):
             with transaction.atomic():
-                record_postings(taken_in_by, batch, manifest=manifest, at=at)
+                record_postings(taken_in_by, batch, rows=rows, at=at)
             total += len(batch)
             for posting in batch:
                 progress(posting)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from havenline.formats.manifest import Manifest, ManifestRow
 from havenline.scan import Scanned
+
+from havenline.formats.manifest import Manifest, ManifestRow, PostingKind
 
 from .. import evidence
 from ..models import (
@@ -23,7 +24,7 @@ from ..models import (
 
 
 def record_postings(
-    taken_in: Import, scanned: Sequence[Scanned], *, manifest: Manifest | None, at: dt.datetime
+    taken_in: Import, scanned: Sequence[Scanned], *, rows: Mapping[str, ManifestRow], at: dt.datetime
 ) -> None:
     """Append one batch inside the caller's transaction; what is there already stays as it is."""
     for posting in scanned:
@@ -34,7 +35,7 @@ def record_postings(
         file = _file(posting)
         if posting.content is not None and not file.refusal:
             evidence.keep(file, posting.content, at=at)
-        row = manifest.row(posting.path) if manifest is not None else None
+        row = rows.get(posting.path)
         if row is not None and row.sha256 is not None and row.sha256 != file.sha256:
             _problem(
                 taken_in,
@@ -53,7 +54,7 @@ def record_named_without_file(taken_in: Import, manifest: Manifest | None, *, at
     for row in manifest.rows:
         if row.path in present:
             continue
-        if row.kind in {ItemKind.LINK, ItemKind.TEXT, ItemKind.AUDIO}:
+        if row.kind in {PostingKind.LINK, PostingKind.TEXT, PostingKind.AUDIO}:
             _item(taken_in, row.path, None, row, at=at)
         else:
             _problem(
@@ -132,7 +133,7 @@ def _kind(file: File | None, row: ManifestRow | None) -> ItemKind:
         return ItemKind.PICTURE
     if family in {"video", "audio", "text"}:
         return ItemKind(family)
-    return ItemKind(row.kind) if row is not None and row.kind else ItemKind.UNKNOWN
+    return ItemKind(row.kind.value) if row is not None and row.kind else ItemKind.UNKNOWN
 
 
 def _state(file: File | None) -> ItemState:

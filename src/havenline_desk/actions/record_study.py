@@ -52,10 +52,7 @@ def record_study(plan: StudyPlan, *, at: dt.datetime) -> Investigation:
     """
     declare_policy(InstallationKind.STUDY, at=at)
     lead = enrol_person("study-lead", password=None, roles=(Role.LEAD,), at=at)
-    people = {
-        name: enrol_person(name, password=None, roles=(Role.ANALYST,), at=at)
-        for name in plan.analysts
-    }
+    people = {name: enrol_person(name, password=None, roles=(Role.ANALYST,), at=at) for name in plan.analysts}
     investigation = create_investigation(
         plan.reference,
         source_kind=SourceKind.FORUM,

@@ -40,7 +40,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
         if settlement.next_step is PlanStep.THIRD:
             Assignment.objects.get_or_create(revision=revision, step=Step.THIRD, defaults={"opened_at": at})
         return
-    members = {member.pk: member for member in revision.members.select_related("file")}
+    members: dict[int | str, StackMember] = {member.pk: member for member in revision.members.select_related("file")}
     shown = next(member for member in members.values() if member.place == MemberPlace.SHOWN)
     legality = framework.derive(settlement.facts, approved=rules_in_force(investigation))
     for file in (shown.file, *(members[key].file for key in sorted(settlement.members))):

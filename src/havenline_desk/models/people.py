@@ -34,7 +34,7 @@ class Person(AbstractBaseUser):
 
     USERNAME_FIELD = "name"
 
-    objects: BaseUserManager[Person] = BaseUserManager()
+    objects = BaseUserManager["Person"]()
 
     def __str__(self) -> str:
         return self.name

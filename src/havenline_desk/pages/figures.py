@@ -115,7 +115,11 @@ def _laws(funnel: Funnel) -> list[LawRow]:
     return [
         *(
             LawRow(
-                one.law.label, one.law.law, one.count, percent(one.count, funnel.confirmed), percent(one.count, assessed)
+                one.law.label,
+                one.law.law,
+                one.count,
+                percent(one.count, funnel.confirmed),
+                percent(one.count, assessed),
             )
             for one in funnel.by_class
         ),
