@@ -197,17 +197,17 @@ def world(*, at: dt.datetime, plan: Plan = Plan.DOUBLE, stacks: int = 1, near: i
     """A demonstration with people for every role and one investigation, HL-1; returns the people by name."""
     declare_demo(at=at)
     people = {
-        "ana": make_person("ana", Role.ANALYST, at=at),
-        "ben": make_person("ben", Role.ANALYST, at=at),
-        "jo": make_person("jo", Role.ADJUDICATOR, at=at),
-        "sam": make_person("sam", Role.SENIOR, at=at, certified=False),
-        "lea": make_person("lea", Role.LEAD, at=at, certified=False),
-        "kim": make_person("kim", Role.LIAISON, at=at, certified=False),
-        "wes": make_person("wes", Role.WELFARE, at=at, certified=False),
-        "ada": make_person("ada", Role.ADMIN, at=at, certified=False),
-        "uri": make_person("uri", Role.AUDITOR, at=at, certified=False),
+        "first": make_person("first", Role.ANALYST, at=at),
+        "second": make_person("second", Role.ANALYST, at=at),
+        "third": make_person("third", Role.ADJUDICATOR, at=at),
+        "senior": make_person("senior", Role.SENIOR, at=at, certified=False),
+        "lead": make_person("lead", Role.LEAD, at=at, certified=False),
+        "liaison": make_person("liaison", Role.LIAISON, at=at, certified=False),
+        "welfare": make_person("welfare", Role.WELFARE, at=at, certified=False),
+        "admin": make_person("admin", Role.ADMIN, at=at, certified=False),
+        "auditor": make_person("auditor", Role.AUDITOR, at=at, certified=False),
     }
-    taken_in = make_investigation(people["lea"], plan=plan, at=at)
+    taken_in = make_investigation(people["lead"], plan=plan, at=at)
     for number in range(1, stacks + 1):
         add_stack(taken_in, number, near=near, copies=2 if near else 0, at=at)
     return people

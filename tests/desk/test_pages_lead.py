@@ -25,21 +25,21 @@ def at() -> dt.datetime:
 @pytest.fixture
 def people(at: dt.datetime) -> dict[str, Person]:
     people = factories.world(at=at, stacks=2, near=1)
-    factories.assess(people["ana"], TRIANGLE, at=at)
-    factories.assess(people["ben"], TRIANGLE, at=at)
+    factories.assess(people["first"], TRIANGLE, at=at)
+    factories.assess(people["second"], TRIANGLE, at=at)
     return people
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("ana", "Something waits for you"),
-        ("jo", "Nothing waits for you"),
-        ("lea", "HL-1"),
-        ("kim", "what leaves the house"),
-        ("wes", "seen by that person and by you alone"),
-        ("ada", "sees no content"),
-        ("uri", "HL-1"),
+        ("first", "Something waits for you"),
+        ("third", "Nothing waits for you"),
+        ("lead", "HL-1"),
+        ("liaison", "what leaves the house"),
+        ("welfare", "seen by that person and by you alone"),
+        ("admin", "sees no content"),
+        ("auditor", "HL-1"),
     ],
 )
 def test_home_speaks_to_the_role(people: dict[str, Person], name: str, words: str) -> None:
@@ -50,7 +50,7 @@ def test_home_speaks_to_the_role(people: dict[str, Person], name: str, words: st
 
 def test_home_says_when_content_storage_is_off(people: dict[str, Person]) -> None:
     Policy.objects.create(kind=InstallationKind.DEMO, content_legal_basis="", declared_at=timezone.now())
-    page = factories.client_of(people["ana"]).get("/").content.decode()
+    page = factories.client_of(people["first"]).get("/").content.decode()
     assert "Content storage is off" in page
 
 
@@ -58,16 +58,16 @@ def test_an_investigation_shows_counts_and_no_person_at_work(people: dict[str, P
     taken_in = Import.objects.get()
     ImportProblem.objects.create(import_of=taken_in, path="a", reason="broken", detail="cut off; ask for it again")
     ImportProblem.objects.create(import_of=taken_in, path="b", reason="broken", detail="cut off")
-    page = factories.client_of(people["lea"]).get("/investigations/HL-1").content.decode()
+    page = factories.client_of(people["lead"]).get("/investigations/HL-1").content.decode()
     assert "cut off; ask for it again" in page
     assert "/reveal/" not in page
     assert "<img" not in page
-    for name in ("ana", "ben"):
+    for name in ("first", "second"):
         assert name not in page.split("Record", 1)[1]
 
 
 def test_counts_are_the_same_on_every_page(people: dict[str, Person]) -> None:
-    lead = factories.client_of(people["lea"])
+    lead = factories.client_of(people["lead"])
     figures = lead.get("/figures/HL-1.json").json()
     assert (figures["posted"], figures["selected"], figures["assessed"], figures["confirmed"]) == (40, 8, 4, 4)
     line = lead.get("/").context["home"].lines[0].counts
@@ -75,7 +75,7 @@ def test_counts_are_the_same_on_every_page(people: dict[str, Person]) -> None:
 
 
 def test_figures_name_their_table_and_withhold_the_hours_of_two_people(people: dict[str, Person]) -> None:
-    lead = factories.client_of(people["lea"])
+    lead = factories.client_of(people["lead"])
     page = lead.get("/figures/HL-1").content.decode()
     for words in ("demo.shapes 1", "double", "2023-09-01 to 2023-09-30", "internal", "withheld", "100.0 %"):
         assert words in page
@@ -88,7 +88,7 @@ def test_figures_that_contradict_themselves_are_refused_with_the_reason(people: 
     investigation = factories.investigation()
     investigation.posted_total = 1
     investigation.save()
-    lead = factories.client_of(people["lea"])
+    lead = factories.client_of(people["lead"])
     assert lead.get("/figures/HL-1").status_code == 409
     assert "correct that total" in lead.get("/figures/HL-1").content.decode()
     assert "error" in lead.get("/figures/HL-1.json").json()
@@ -96,7 +96,7 @@ def test_figures_that_contradict_themselves_are_refused_with_the_reason(people: 
 
 def test_pages_ask_a_fixed_number_of_questions(people: dict[str, Person], django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
     for number in range(3):
-        factories.make_investigation(people["lea"], at=timezone.now(), reference=f"HL-1{number}")
-    lead = factories.client_of(people["lea"])
+        factories.make_investigation(people["lead"], at=timezone.now(), reference=f"HL-1{number}")
+    lead = factories.client_of(people["lead"])
     with django_assert_max_num_queries(16):
         lead.get("/investigations")

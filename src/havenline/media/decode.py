@@ -90,32 +90,24 @@ def decode_picture(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Pictur
         return Refused(Refusal.EMPTY, "the file has no bytes; ask the sender for it again")
     if len(content) > limits.max_bytes:
         allowed = f"{limits.max_bytes:,} bytes"
-        return Refused(
-            Refusal.TOO_LARGE, f"the file has {len(content):,} bytes; pictures up to {allowed} are opened"
-        )
+        return Refused(Refusal.TOO_LARGE, f"the file has {len(content):,} bytes; pictures up to {allowed} are opened")
     kind = kinds.recognise(content[: kinds.HEAD_BYTES])
     if kind is None:
         return Refused(Refusal.UNKNOWN_KIND, "the first bytes are of no kind of file that is known here")
     if kind not in kinds.PICTURES:
-        return Refused(
-            Refusal.UNSUPPORTED_KIND, f"the content is {kind}; only still pictures are fingerprinted so far"
-        )
+        return Refused(Refusal.UNSUPPORTED_KIND, f"the content is {kind}; only still pictures are fingerprinted so far")
     name = _PILLOW_FORMATS[kind]
     try:
         return _decode(content, kind, limits)
     except _TooManyPixelsError as refusal:
         return Refused(Refusal.TOO_MANY_PIXELS, f"{refusal}; up to {limits.max_pixels:,} are opened")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        return Refused(
-            Refusal.TOO_MANY_PIXELS, "the picture declares more pixels than the decoder ever opens"
-        )
+        return Refused(Refusal.TOO_MANY_PIXELS, "the picture declares more pixels than the decoder ever opens")
     except MemoryError:
         return Refused(Refusal.DECODER_FAILED, f"there was not enough memory to open this {name} picture")
     except Exception:
         # Decoders raise almost anything on damaged files, and their messages may quote the content.
-        return Refused(
-            Refusal.BROKEN, f"the {name} picture is damaged or cut short and could not be read whole"
-        )
+        return Refused(Refusal.BROKEN, f"the {name} picture is damaged or cut short and could not be read whole")
 
 
 def _decode(content: bytes, kind: str, limits: Limits) -> Picture:
@@ -246,8 +238,6 @@ def _deep_to_rgb(image: Image.Image) -> Pixels:
         else:
             top = 1.0 if high <= 1 and image.mode == "F" else 255.0 if high <= 255 else 65535.0
         grey = np.rint(values * np.float32(255.0 / top)).astype(np.uint8)
-    if (
-        getattr(image, "tag_v2", {}).get(262) == 0
-    ):  # TIFF, WhiteIsZero: Pillow turns only shallow pictures round
+    if getattr(image, "tag_v2", {}).get(262) == 0:  # TIFF, WhiteIsZero: Pillow turns only shallow pictures round
         grey = 255 - grey
     return np.repeat(grey[:, :, None], 3, axis=2)

@@ -30,9 +30,7 @@ def clouds(height: int = 384, width: int = 512, seed: int = 3) -> Image.Image:
     noise = np.random.default_rng(seed).normal(size=(3, height, width))
     pitch = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
     soft = np.fft.irfft2(np.fft.rfft2(noise) / (0.01 + pitch) ** 1.3, s=(height, width))
-    return Image.fromarray(
-        np.clip(soft / soft.std() * 50 + 128, 0, 255).astype(np.uint8).transpose(1, 2, 0).copy()
-    )
+    return Image.fromarray(np.clip(soft / soft.std() * 50 + 128, 0, 255).astype(np.uint8).transpose(1, 2, 0).copy())
 
 
 RGB = clouds()

@@ -169,9 +169,7 @@ def test_a_source_that_is_missing_or_no_file_is_one_clear_line(tmp_path: Path) -
 # -- what is refused in a folder
 
 
-def test_links_pipes_and_sockets_in_a_folder_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_links_pipes_and_sockets_in_a_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, b"x", "file")
     (tmp_path / "link").symlink_to("file")
     (tmp_path / "outside").symlink_to("/etc/hostname")
@@ -529,9 +527,7 @@ def test_a_damaged_member_is_refused_and_the_others_are_read(tmp_path: Path) -> 
 
 def test_a_zip_without_its_directory_is_one_refusal(tmp_path: Path) -> None:
     content = zip_bytes(*PLAIN)
-    assert listed(written(tmp_path, content[: content.index(b"PK\x01\x02")])) == {
-        "source.bin": Refusal.ARCHIVE_BROKEN
-    }
+    assert listed(written(tmp_path, content[: content.index(b"PK\x01\x02")])) == {"source.bin": Refusal.ARCHIVE_BROKEN}
 
 
 @pytest.mark.parametrize("cut", [600, 1024, 1300, 2048, 2100])
@@ -554,9 +550,7 @@ def test_a_tar_with_a_damaged_header_does_not_end_in_silence(tmp_path: Path) -> 
 def test_a_packed_tar_that_is_damaged_later_keeps_what_came_before(tmp_path: Path, kind: str) -> None:
     pack = {"tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress}[kind]
     content = pack(
-        tar_bytes(
-            tar_file("first", b"x"), tar_file("noise", os.urandom(1 << 20 if kind == "tar.bz2" else 1 << 18))
-        )
+        tar_bytes(tar_file("first", b"x"), tar_file("noise", os.urandom(1 << 20 if kind == "tar.bz2" else 1 << 18)))
     )
     found = listed(written(tmp_path, content[: len(content) * 9 // 10]))
     assert found == {"first": b"x", "source.bin": Refusal.ARCHIVE_BROKEN}

@@ -191,9 +191,7 @@ def test_grey_jpeg_has_three_equal_channels() -> None:
     assert far(rgb[:, :, 1], np.asarray(GREY)) < 2
 
 
-@pytest.mark.parametrize(
-    ("form", "options"), [("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {})]
-)
+@pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {})])
 def test_alpha_lies_over_white(form: str, options: dict[str, bool]) -> None:
     image = RGB.copy()
     image.putalpha(Image.new("L", image.size, 128))
@@ -341,13 +339,7 @@ def huge_bmp() -> bytes:
 
 
 def huge_webp() -> bytes:
-    body = (
-        b"VP8X"
-        + struct.pack("<I", 10)
-        + bytes(4)
-        + b"\xff\x3f\0" * 2
-        + saved(RGB, "WEBP", lossless=True)[12:]
-    )
+    body = b"VP8X" + struct.pack("<I", 10) + bytes(4) + b"\xff\x3f\0" * 2 + saved(RGB, "WEBP", lossless=True)[12:]
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
