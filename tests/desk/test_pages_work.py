@@ -195,11 +195,11 @@ def test_what_the_first_answered_changes_no_byte_for_the_second(
 ) -> None:
     fetched: list[list[bytes]] = []
     client = factories.client_of(people["second"])
-    ana = Assignment.objects.filter(step=Step.FIRST).order_by("pk").first()
-    assert ana is not None
+    mine = Assignment.objects.filter(step=Step.FIRST).order_by("pk").first()
+    assert mine is not None
     for answers in ((TRIANGLE, True, 2), first):
         with suppress(_Undo), transaction.atomic():
-            Assignment.objects.filter(pk=ana.pk).update(
+            Assignment.objects.filter(pk=mine.pk).update(
                 person=people["first"], leased_at=at, expires_at=at + factories.DAY
             )
             if answers is not None:
@@ -226,7 +226,7 @@ def test_the_third_person_sees_two_nameless_columns_and_nothing_filled_in(
     assert "The other answer" in page
     assert page.count('class="differs"') == 5
     assert " checked" not in page
-    assert not re.search(r"\b(ana|ben)\b", page)
+    assert not re.search(r"\b(mine|ben)\b", page)
 
 
 def test_the_first_two_are_both_called_assessment(people: dict[str, Person]) -> None:
