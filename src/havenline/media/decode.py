@@ -16,10 +16,13 @@ from io import BytesIO
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import AvifImagePlugin, Image, ImageCms
 
 from havenline.media import kinds
 from havenline.vocabulary import Refusal, Refused
+
+# A worker is one thread: more would only take the other workers' cores, and its limits may allow none.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 _PILLOW_FORMATS = {
     kinds.JPEG: "JPEG",

@@ -1,29 +1,23 @@
-"""Everything in a folder, zip or tar becomes a posting or a named refusal, and no archive can do harm."""
+"""Everything in a folder, zip or tar becomes a posting or a named refusal."""
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
-import lzma
 import os
 import pickle
-import random
 import socket
 import stat
-import struct
 import tarfile
-import tracemalloc
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_archives import ARCHIVES, PLAIN, listed, tar_bytes, tar_file, tar_special, written, zip_bytes
 
 from havenline.fingerprints import fingerprint_posting
 from havenline.media import containers
 from havenline.media.containers import (
-    ContainerLimits,
     Posting,
     PostingUnreadableError,
     RefusedPosting,
@@ -31,70 +25,6 @@ from havenline.media.containers import (
     open_source,
 )
 from havenline.vocabulary import Fingerprint, Refusal, Refused
-
-
-def listed(path: Path, limits: ContainerLimits | None = None) -> dict[str, bytes | str]:
-    """Path to content, or to the reason of its refusal; fails on a path that comes twice."""
-    found: dict[str, bytes | str] = {}
-    for each in open_source(path) if limits is None else open_source(path, limits=limits):
-        assert each.path not in found
-        if isinstance(each, Posting):
-            found[each.path] = each.read()
-            assert each.size == len(each.read())
-        else:
-            assert "\n" not in each.refused.detail
-            found[each.path] = each.refused.reason.value
-    return found
-
-
-def tar_bytes(*members: tuple[tarfile.TarInfo, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
-        for member, content in members:
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def tar_file(name: str, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    return member, content
-
-
-def tar_special(name: str, kind: bytes, target: str = "") -> tuple[tarfile.TarInfo, bytes]:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, target
-    return member, b""
-
-
-def zip_bytes(*members: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def written(folder: Path, content: bytes, name: str = "source.bin") -> Path:
-    path = folder / name
-    path.write_bytes(content)
-    return path
-
-
-PLAIN = [("one.txt", b"first"), ("sub/two.txt", b"second"), ("empty", b"")]
-
-ARCHIVES: dict[str, Callable[[], bytes]] = {
-    "zip": lambda: zip_bytes(*PLAIN),
-    "zip-stored": lambda: zip_bytes(*PLAIN, method=zipfile.ZIP_STORED),
-    "zip-bzip2": lambda: zip_bytes(*PLAIN, method=zipfile.ZIP_BZIP2),
-    "zip-lzma": lambda: zip_bytes(*PLAIN, method=zipfile.ZIP_LZMA),
-    "tar": lambda: tar_bytes(*(tar_file(*each) for each in PLAIN)),
-    "tar-gnu": lambda: tar_bytes(*(tar_file(*each) for each in PLAIN), form=tarfile.GNU_FORMAT),
-    "tar.gz": lambda: gzip.compress(tar_bytes(*(tar_file(*each) for each in PLAIN))),
-    "tar.bz2": lambda: bz2.compress(tar_bytes(*(tar_file(*each) for each in PLAIN))),
-    "tar.xz": lambda: lzma.compress(tar_bytes(*(tar_file(*each) for each in PLAIN))),
-}
-
 
 # -- what is opened
 
@@ -391,6 +321,7 @@ def test_a_packing_method_that_is_not_read_is_named(tmp_path: Path) -> None:
     for signature, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
         content[content.index(signature) + method] = 9
     assert listed(written(tmp_path, bytes(content))) == {"deflate64": Refusal.UNSUPPORTED_KIND, "good": b"y"}
+<<<<<<< HEAD
 
 
 # -- bombs
@@ -573,3 +504,5 @@ def test_no_changed_byte_makes_an_archive_raise(tmp_path: Path, kind: str) -> No
             content[chance.randrange(len(content))] = chance.randrange(256)
         for each in open_source(written(tmp_path, bytes(content))):
             assert isinstance(each, RefusedPosting) or isinstance(each.read(), bytes)
+=======
+>>>>>>> media
