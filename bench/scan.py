@@ -1,0 +1,148 @@
+"""The whole `havenline scan` against the loop that people write by hand: Pillow, `pdqhash` and a faiss flat index.
+
+Both go over the same drawn JPEGs and the same list, in the same run, in interleaved rounds; medians are
+printed. The command is timed as a whole, from its start to its table. The loop is timed without its imports,
+takes PDQ alone, no MD5, SHA-1 or SHA-256, and writes nothing. Both must find the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pdqhash
+from numpy.typing import NDArray
+from PIL import Image
+
+from havenline.formats.hash_list import read_list, write_list
+from havenline.vocabulary import NEAR_DISTANCE, QUALITY_FLOOR, ListEntry
+from havenline_cli.told import all_cores
+
+SIZES = ((640, 480), (640, 480), (640, 480), (1280, 960), (1280, 960), (2560, 1920))
+LISTED = 20
+STRANGERS = 20_000
+HAVENLINE = [sys.executable, "-c", "from havenline_cli.main import main; main()"]
+
+
+def draw(folder: Path, count: int) -> None:
+    """JPEGs of noise whose spectrum falls off as in photographs, in sizes that boards and phones show."""
+    chance = np.random.default_rng(7)
+    for number in range(count):
+        width, height = SIZES[number % len(SIZES)]
+        canvas = np.zeros((height, width, 3), dtype=np.float32)
+        for octave in range(2, 8):
+            cells = 2**octave
+            noise = chance.integers(0, 256, (cells * 3 // 4, cells, 3), dtype=np.uint8)
+            grown = Image.fromarray(noise).resize((width, height), Image.Resampling.BILINEAR)
+            canvas += (np.asarray(grown, dtype=np.float32) - 128) / octave
+        picture = Image.fromarray(np.clip(canvas + 128, 0, 255).astype(np.uint8))
+        picture.save(folder / f"{number:05d}.jpg", quality=85)
+
+
+def make_list(pictures: Path, scratch: Path) -> Path:
+    """An edition of some of the pictures among many hashes of nothing."""
+    chosen = scratch / "chosen"
+    chosen.mkdir()
+    for each in sorted(pictures.iterdir())[:LISTED]:
+        (chosen / each.name).hardlink_to(each)
+    subprocess.run(
+        [*HAVENLINE, "list", "make", chosen, "-o", scratch / "chosen.parquet"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    known = read_list(str(scratch / "chosen.parquet")).entries
+    chance = np.random.default_rng(8)
+    strangers = [
+        ListEntry(f"s{number:06d}", pdq=chance.bytes(32).hex(), pdq_quality=100)
+        for number in range(STRANGERS)
+    ]
+    path = scratch / "list.parquet"
+    write_list(path, [*known, *strangers], name="bench", number=1, made_by="bench")
+    return path
+
+
+def by_havenline(pictures: Path, edition: Path, scratch: Path, *, workers: int) -> tuple[float, set[str]]:
+    """Seconds of the whole command, and the files it matched."""
+    begun = time.perf_counter()
+    ended = subprocess.run(
+        [*HAVENLINE, "scan", pictures, "--list", edition, "-o", scratch / "out.parquet", "--json"]
+        + ["--workers", str(workers)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    seconds = time.perf_counter() - begun
+    return seconds, {match["path"] for match in json.loads(ended.stdout)["matches"]}
+
+
+def by_hand(pictures: Path, codes: NDArray[np.uint8]) -> tuple[float, set[str]]:
+    """Seconds of the loop, and the files it matched."""
+    begun = time.perf_counter()
+    index = faiss.IndexBinaryFlat(256)
+    index.add(codes)
+    found = set()
+    for path in sorted(pictures.iterdir()):
+        with Image.open(path) as image:
+            bits, quality = pdqhash.compute(np.asarray(image.convert("RGB")))
+        if quality >= QUALITY_FLOOR:
+            # faiss takes the radius as exclusive.
+            ends, _, _ = index.range_search(np.packbits(bits)[None, :], NEAR_DISTANCE + 1)
+            if ends[-1]:
+                found.add(path.name)
+    return time.perf_counter() - begun, found
+
+
+def main() -> None:
+    """Draw, run, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    faiss.omp_set_num_threads(1)
+    cores = all_cores()
+    with tempfile.TemporaryDirectory() as folder:
+        scratch, pictures = Path(folder), Path(folder) / "pictures"
+        pictures.mkdir()
+        draw(pictures, chosen.files)
+        megabytes = sum(each.stat().st_size for each in pictures.iterdir()) / 1e6
+        edition = make_list(pictures, scratch)
+        entries = read_list(str(edition)).entries
+        codes = np.frombuffer(bytes.fromhex("".join(entry.pdq or "" for entry in entries)), dtype=np.uint8)
+        runs: dict[str, list[float]] = {}
+        for _ in range(chosen.rounds):
+            seconds, expected = by_hand(pictures, codes.reshape(-1, 32))
+            runs.setdefault("loop: Pillow + pdqhash + faiss flat, 1 process", []).append(seconds)
+            for workers in sorted({1, cores}):
+                seconds, found = by_havenline(pictures, edition, scratch, workers=workers)
+                runs.setdefault(f"havenline scan --workers {workers}, whole command", []).append(seconds)
+                if found != expected or not found:
+                    sys.exit(f"the answers differ: {len(found)} matched files against {len(expected)}")
+    print(f"machine: {platform.machine()}, {cores} cores, Python {platform.python_version()}, {_processor()}")
+    print(
+        f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(entries):,}; {len(found)} matched by all"
+    )
+    medians = {name: statistics.median(each) for name, each in runs.items()}
+    peer = next(iter(medians.values()))
+    for name, seconds in medians.items():
+        print(f"{name:<52} {seconds:7.2f} s {chosen.files / seconds:8.1f} files/s {peer / seconds:6.2f}x")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+if __name__ == "__main__":
+    main()
