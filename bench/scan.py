@@ -62,8 +62,7 @@ def make_list(pictures: Path, scratch: Path) -> Path:
     known = read_list(str(scratch / "chosen.parquet")).entries
     chance = np.random.default_rng(8)
     strangers = [
-        ListEntry(f"s{number:06d}", pdq=chance.bytes(32).hex(), pdq_quality=100)
-        for number in range(STRANGERS)
+        ListEntry(f"s{number:06d}", pdq=chance.bytes(32).hex(), pdq_quality=100) for number in range(STRANGERS)
     ]
     path = scratch / "list.parquet"
     write_list(path, [*known, *strangers], name="bench", number=1, made_by="bench")
@@ -127,9 +126,7 @@ def main() -> None:
                 if found != expected or not found:
                     sys.exit(f"the answers differ: {len(found)} matched files against {len(expected)}")
     print(f"machine: {platform.machine()}, {cores} cores, Python {platform.python_version()}, {_processor()}")
-    print(
-        f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(entries):,}; {len(found)} matched by all"
-    )
+    print(f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(entries):,}; {len(found)} matched by all")
     medians = {name: statistics.median(each) for name, each in runs.items()}
     peer = next(iter(medians.values()))
     for name, seconds in medians.items():

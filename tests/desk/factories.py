@@ -143,7 +143,9 @@ def add_stack(
     stack = Stack.objects.create(investigation=taken_in.investigation, representative=shown, formed_at=at)
     revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
     members = [
-        StackMember.objects.create(revision=revision, file=shown, place=MemberPlace.SHOWN, why="first", distance=0)
+        StackMember.objects.create(
+            revision=revision, file=shown, place=MemberPlace.SHOWN, why="representative", distance=0
+        )
     ]
     for index in range(near):
         file = add_file(taken_in, draw(1000 * number + index + 1), at=at)
@@ -197,9 +199,9 @@ def world(*, at: dt.datetime, plan: Plan = Plan.DOUBLE, stacks: int = 1, near: i
     """A demonstration with people for every role and one investigation, HL-1; returns the people by name."""
     declare_demo(at=at)
     people = {
-        "first": make_person("first", Role.ANALYST, at=at),
-        "second": make_person("second", Role.ANALYST, at=at),
-        "third": make_person("third", Role.ADJUDICATOR, at=at),
+        "analyst-one": make_person("analyst-one", Role.ANALYST, at=at),
+        "analyst-two": make_person("analyst-two", Role.ANALYST, at=at),
+        "adjudicator": make_person("adjudicator", Role.ADJUDICATOR, at=at),
         "senior": make_person("senior", Role.SENIOR, at=at, certified=False),
         "lead": make_person("lead", Role.LEAD, at=at, certified=False),
         "liaison": make_person("liaison", Role.LIAISON, at=at, certified=False),

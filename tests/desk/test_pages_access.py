@@ -21,13 +21,13 @@ from . import factories
 pytestmark = pytest.mark.django_db
 
 PAGES = {
-    "/": {"first", "third", "senior", "lead", "liaison", "welfare", "admin", "auditor"},
-    "/work": {"first", "third"},
+    "/": {"analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"},
+    "/work": {"analyst-one", "adjudicator"},
     "/investigations": {"senior", "lead", "auditor"},
     "/investigations/HL-1": {"senior", "lead", "auditor"},
-    "/figures/HL-1": {"senior", "third", "lead", "liaison", "auditor"},
-    "/figures/HL-1.json": {"senior", "third", "lead", "liaison", "auditor"},
-    "/figures/HL-1.csv": {"senior", "third", "lead", "liaison", "auditor"},
+    "/figures/HL-1": {"senior", "adjudicator", "lead", "liaison", "auditor"},
+    "/figures/HL-1.json": {"senior", "adjudicator", "lead", "liaison", "auditor"},
+    "/figures/HL-1.csv": {"senior", "adjudicator", "lead", "liaison", "auditor"},
 }
 POSTED = ("/work/start", "/work/reveal", "/work/give-back", "/work/submit")
 
@@ -63,7 +63,7 @@ def test_a_stranger_is_sent_to_sign_in_whatever_is_asked(people: dict[str, Perso
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_opens_to_the_roles_that_need_it_and_to_no_other(people: dict[str, Person], page: str) -> None:
     opened = {name for name, person in people.items() if factories.client_of(person).get(page).status_code == 200}
-    assert opened == PAGES[page] | ({"second"} & set(people) if "first" in PAGES[page] else set())
+    assert opened == PAGES[page] | ({"analyst-two"} & set(people) if "analyst-one" in PAGES[page] else set())
 
 
 @pytest.mark.parametrize("page", POSTED)
@@ -87,7 +87,7 @@ def test_what_does_not_exist_is_said_plainly(people: dict[str, Person]) -> None:
 
 
 def test_exactly_one_route_emits_media(people: dict[str, Person]) -> None:
-    client = factories.client_of(people["first"])
+    client = factories.client_of(people["analyst-one"])
     client.post("/work/start")
     member = StackMember.objects.order_by("pk").first()
     assert member is not None
@@ -106,7 +106,7 @@ def test_exactly_one_route_emits_media(people: dict[str, Person]) -> None:
 
 
 def test_a_reveal_is_shown_once_and_never_cached(people: dict[str, Person]) -> None:
-    client = factories.client_of(people["first"])
+    client = factories.client_of(people["analyst-one"])
     url = granted(client)
     first, again = client.get(url), client.get(url)
     assert (first.status_code, first.headers["Content-Type"]) == (200, "image/webp")
@@ -118,16 +118,16 @@ def test_a_reveal_is_shown_once_and_never_cached(people: dict[str, Person]) -> N
 
 
 def test_a_reveal_is_refused_to_another_person_and_in_another_session(people: dict[str, Person]) -> None:
-    client = factories.client_of(people["first"])
+    client = factories.client_of(people["analyst-one"])
     url = granted(client)
-    refused(factories.client_of(people["second"]).get(url))
-    refused(factories.client_of(people["first"]).get(url))
+    refused(factories.client_of(people["analyst-two"]).get(url))
+    refused(factories.client_of(people["analyst-one"]).get(url))
     assert Reveal.objects.get().used_at is None
     assert client.get(url).status_code == 200
 
 
 def test_a_reveal_is_refused_late_and_to_a_made_up_token(people: dict[str, Person]) -> None:
-    client = factories.client_of(people["first"])
+    client = factories.client_of(people["analyst-one"])
     url = granted(client)
     Reveal.objects.update(expires_at=timezone.now())
     refused(client.get(url))
@@ -150,7 +150,7 @@ def test_a_reveal_is_refused_late_and_to_a_made_up_token(people: dict[str, Perso
     ],
 )
 def test_a_request_that_makes_no_sense_grants_nothing(people: dict[str, Person], body: str, status: int) -> None:
-    client = factories.client_of(people["first"])
+    client = factories.client_of(people["analyst-one"])
     client.post("/work/start")
     member = StackMember.objects.order_by("pk").first()
     assert member is not None
@@ -163,11 +163,11 @@ def test_a_request_that_makes_no_sense_grants_nothing(people: dict[str, Person],
 def test_no_member_of_a_stack_that_is_not_open_in_my_name_is_granted(people: dict[str, Person]) -> None:
     member = StackMember.objects.order_by("pk").first()
     assert member is not None
-    client = factories.client_of(people["first"])
+    client = factories.client_of(people["analyst-one"])
     assert ask(client, member.pk, 1).status_code == 403
     client.post("/work/start")
     assert ask(client, member.pk, 1).status_code == 200
-    assert ask(factories.client_of(people["second"]), member.pk, 1).status_code == 403
+    assert ask(factories.client_of(people["analyst-two"]), member.pk, 1).status_code == 403
 
 
 def ask(client: Client, member: int, step: int) -> HttpResponse:

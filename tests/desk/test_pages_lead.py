@@ -25,16 +25,16 @@ def at() -> dt.datetime:
 @pytest.fixture
 def people(at: dt.datetime) -> dict[str, Person]:
     people = factories.world(at=at, stacks=2, near=1)
-    factories.assess(people["first"], TRIANGLE, at=at)
-    factories.assess(people["second"], TRIANGLE, at=at)
+    factories.assess(people["analyst-one"], TRIANGLE, at=at)
+    factories.assess(people["analyst-two"], TRIANGLE, at=at)
     return people
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("first", "Something waits for you"),
-        ("third", "Nothing waits for you"),
+        ("analyst-one", "Something waits for you"),
+        ("adjudicator", "Nothing waits for you"),
         ("lead", "HL-1"),
         ("liaison", "what leaves the house"),
         ("welfare", "seen by that person and by you alone"),
@@ -50,7 +50,7 @@ def test_home_speaks_to_the_role(people: dict[str, Person], name: str, words: st
 
 def test_home_says_when_content_storage_is_off(people: dict[str, Person]) -> None:
     Policy.objects.create(kind=InstallationKind.DEMO, content_legal_basis="", declared_at=timezone.now())
-    page = factories.client_of(people["first"]).get("/").content.decode()
+    page = factories.client_of(people["analyst-one"]).get("/").content.decode()
     assert "Content storage is off" in page
 
 
@@ -62,7 +62,7 @@ def test_an_investigation_shows_counts_and_no_person_at_work(people: dict[str, P
     assert "cut off; ask for it again" in page
     assert "/reveal/" not in page
     assert "<img" not in page
-    for name in ("first", "second"):
+    for name in ("analyst-one", "analyst-two"):
         assert name not in page.split("Record", 1)[1]
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def analyst() -> Person:
-    return factories.make_person("first", Role.ANALYST, at=timezone.now())
+    return factories.make_person("analyst-one", Role.ANALYST, at=timezone.now())
 
 
 def sign_in(name: str, password: str, **more: str) -> HttpResponse:
@@ -26,24 +26,24 @@ def sign_in(name: str, password: str, **more: str) -> HttpResponse:
 
 
 def test_the_right_password_leads_home(analyst: Person) -> None:
-    answer = sign_in("first", factories.PASSWORD)
+    answer = sign_in("analyst-one", factories.PASSWORD)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
 
 
 def test_a_wrong_name_and_a_wrong_password_look_alike_and_keep_the_name(analyst: Person) -> None:
-    wrong_password = sign_in("first", "not it")
+    wrong_password = sign_in("analyst-one", "not it")
     wrong_name = sign_in("nobody", "not it")
     assert wrong_password.status_code == wrong_name.status_code == 422
     page = without_token(wrong_password.content.decode())
-    assert 'value="first"' in page
+    assert 'value="analyst-one"' in page
     assert "do not belong together" in page
-    assert page == without_token(wrong_name.content.decode()).replace("nobody", "first")
+    assert page == without_token(wrong_name.content.decode()).replace("nobody", "analyst-one")
 
 
 def test_an_inactive_account_is_told_nothing_else(analyst: Person) -> None:
-    before = without_token(sign_in("first", "not it").content.decode())
+    before = without_token(sign_in("analyst-one", "not it").content.decode())
     Person.objects.update(is_active=False)
-    assert without_token(sign_in("first", factories.PASSWORD).content.decode()) == before
+    assert without_token(sign_in("analyst-one", factories.PASSWORD).content.decode()) == before
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_an_inactive_account_is_told_nothing_else(analyst: Person) -> None:
     ],
 )
 def test_next_never_leads_out_of_the_house(analyst: Person, wanted: str, reached: str) -> None:
-    assert sign_in("first", factories.PASSWORD, next=wanted).headers["Location"] == reached
+    assert sign_in("analyst-one", factories.PASSWORD, next=wanted).headers["Location"] == reached
 
 
 def test_signing_out_ends_the_session_and_clears_the_browser(analyst: Person) -> None:
@@ -80,7 +80,7 @@ def test_ready_says_one_word_to_anybody() -> None:
 
 def test_a_form_from_an_old_page_is_refused_with_words(analyst: Person) -> None:
     client = Client(enforce_csrf_checks=True, **{"wsgi.url_scheme": "https"})
-    answer = client.post("/sign-in", {"name": "first", "password": factories.PASSWORD})
+    answer = client.post("/sign-in", {"name": "analyst-one", "password": factories.PASSWORD})
     assert answer.status_code == 403
     assert "This form is too old" in answer.content.decode()
 

@@ -65,8 +65,8 @@ def open_investigation(
 @pytest.mark.django_db
 def test_rule_2_a_byte_identical_file_settled_by_two_takes_the_answer_without_a_view() -> None:
     people = make.world(at=AT)
-    make.assess(people["first"], make.TRIANGLE, at=AT + MINUTE)
-    make.assess(people["second"], make.TRIANGLE, at=AT + 3 * MINUTE)
+    make.assess(people["analyst-one"], make.TRIANGLE, at=AT + MINUTE)
+    make.assess(people["analyst-two"], make.TRIANGLE, at=AT + 3 * MINUTE)
     original = Outcome.objects.get()
     later = make.make_investigation(people["lead"], reference="HL-2", at=AT + make.DAY)
     later.investigation.items.create(
@@ -94,7 +94,7 @@ def test_rule_2_a_byte_identical_file_settled_by_two_takes_the_answer_without_a_
 @pytest.mark.django_db
 def test_rule_2_a_single_review_settles_no_copy() -> None:
     people = make.world(at=AT, plan=Plan.SINGLE)
-    make.assess(people["first"], make.TRIANGLE, at=AT + MINUTE)
+    make.assess(people["analyst-one"], make.TRIANGLE, at=AT + MINUTE)
     later = make.make_investigation(people["lead"], reference="HL-2", at=AT + make.DAY)
     item = later.investigation.items.create(
         taken_in=later,
@@ -114,9 +114,9 @@ def test_rule_2_a_single_review_settles_no_copy() -> None:
 def test_rule_8_only_somebody_else_certifies_and_never_into_the_past() -> None:
     people = make.world(at=AT)
     with pytest.raises(EnrolmentRefused, match="themselves"):
-        certify_person(people["first"], until=AT + make.DAY, issued_by=people["first"], at=AT)
+        certify_person(people["analyst-one"], until=AT + make.DAY, issued_by=people["analyst-one"], at=AT)
     with pytest.raises(EnrolmentRefused, match="run out"):
-        certify_person(people["first"], until=AT, issued_by=people["senior"], at=AT)
+        certify_person(people["analyst-one"], until=AT, issued_by=people["senior"], at=AT)
 
 
 @pytest.mark.django_db
@@ -135,7 +135,7 @@ def test_rule_12_rules_yield_undetermined_until_local_approval_is_recorded() -> 
 def test_separation_of_duties_holds_at_enrolment_and_content_roles_wait_a_day() -> None:
     people = make.world(at=AT)
     with pytest.raises(EnrolmentRefused, match="at once"):
-        grant_role(people["first"], Role.ADMIN, at=AT)
+        grant_role(people["analyst-one"], Role.ADMIN, at=AT)
     with pytest.raises(EnrolmentRefused, match="at once"):
         grant_role(people["auditor"], Role.WELFARE, at=AT)
     late = enrol_person("late-analyst", password=None, roles=(Role.ANALYST,), at=AT)
@@ -176,7 +176,7 @@ def test_kept_bytes_must_be_those_of_the_file_and_unnamed_objects_are_swept(home
 def test_an_investigation_needs_its_lead_its_basis_and_a_living_authority() -> None:
     people = make.world(at=AT)
     with pytest.raises(gates.Denied, match="investigation lead is needed"):
-        open_investigation(people["first"], "HL-9", at=AT)
+        open_investigation(people["analyst-one"], "HL-9", at=AT)
     with pytest.raises(InvestigationRefused, match="exists already"):
         open_investigation(people["lead"], "HL-1", at=AT)
     with pytest.raises(InvestigationRefused, match="is not a reference"):
@@ -186,26 +186,30 @@ def test_an_investigation_needs_its_lead_its_basis_and_a_living_authority() -> N
 @pytest.mark.django_db
 def test_a_reveal_is_single_use_bound_to_person_session_and_stack_and_late_ones_are_refused() -> None:
     people = make.world(at=AT, stacks=2)
-    assignment = take_next(people["first"], at=AT)
+    assignment = take_next(people["analyst-one"], at=AT)
     assert assignment is not None
     file_id = assignment.revision.members.get().file_id
     elsewhere = Stack.objects.exclude(pk=assignment.revision.stack_id).get().representative_id
 
-    def grant(file: int = file_id, step: int = 2, person: str = "first") -> str:
+    def grant(file: int = file_id, step: int = 2, person: str = "analyst-one") -> str:
         return grant_reveal(
             assignment.pk, person=people[person], session_key="s", file_id=file, ladder_step=step, at=AT
         )
 
-    for refused in ({"file": elsewhere}, {"step": 0}, {"step": 5}, {"person": "second"}):
+    for refused in ({"file": elsewhere}, {"step": 0}, {"step": 5}, {"person": "analyst-two"}):
         with pytest.raises(evidence.RevealRefused):
             grant(**refused)  # type: ignore[arg-type]
     token = grant()
-    for person, session, at in (("second", "s", AT), ("first", "other", AT), ("first", "s", AT + 2 * MINUTE)):
+    for person, session, at in (
+        ("analyst-two", "s", AT),
+        ("analyst-one", "other", AT),
+        ("analyst-one", "s", AT + 2 * MINUTE),
+    ):
         with pytest.raises(evidence.RevealRefused):
             use_reveal(token, person=people[person], session_key=session, at=at)
-    assert use_reveal(token, person=people["first"], session_key="s", at=AT).used_at == AT
+    assert use_reveal(token, person=people["analyst-one"], session_key="s", at=AT).used_at == AT
     with pytest.raises(evidence.RevealRefused, match="used already"):
-        use_reveal(token, person=people["first"], session_key="s", at=AT)
+        use_reveal(token, person=people["analyst-one"], session_key="s", at=AT)
     assert Reveal.objects.count() == 1
 
 
@@ -225,7 +229,7 @@ def desk_role(transactional_db: None) -> Iterator[None]:
 @pytest.mark.usefixtures("desk_role")
 def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
     people = make.world(at=AT, plan=Plan.SINGLE)
-    make.assess(people["first"], make.NO_SHAPES, at=AT + MINUTE)
+    make.assess(people["analyst-one"], make.NO_SHAPES, at=AT + MINUTE)
     assert Outcome.objects.count() == 1
     for model in (Assessment, Outcome, Reveal, Stack, Investigation, Assignment):
         with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
@@ -246,13 +250,13 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
 @pytest.mark.django_db
 def test_submitting_twice_records_once() -> None:
     people = make.world(at=AT, plan=Plan.SINGLE)
-    done = make.assess(people["first"], make.NO_SHAPES, at=AT + MINUTE)
+    done = make.assess(people["analyst-one"], make.NO_SHAPES, at=AT + MINUTE)
     from havenline_desk.actions.submit_assessment import SubmissionRefused
 
     with pytest.raises(SubmissionRefused, match="no longer yours"):
         submit_assessment(
             done.pk,
-            person=people["first"],
+            person=people["analyst-one"],
             facts=make.NO_SHAPES,
             same={},
             active_seconds=Decimal(1),
