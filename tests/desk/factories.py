@@ -8,6 +8,8 @@ import io
 from decimal import Decimal
 
 from django.test import Client
+from PIL import Image, ImageDraw
+
 from havenline_desk import evidence
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
@@ -36,7 +38,6 @@ from havenline_desk.models import (
     StackMember,
     StackRevision,
 )
-from PIL import Image, ImageDraw
 
 PASSWORD = "drawn shapes only, nothing else"
 DAY = dt.timedelta(days=1)
@@ -95,7 +96,12 @@ def make_investigation(lead: Person, *, at: dt.datetime, plan: Plan = Plan.DOUBL
         at=at,
     )
     return Import.objects.create(
-        investigation=investigation, collection="drawn", imported_by=lead, approved_by=lead, started_at=at, finished_at=at
+        investigation=investigation,
+        collection="drawn",
+        imported_by=lead,
+        approved_by=lead,
+        started_at=at,
+        finished_at=at,
     )
 
 
@@ -125,7 +131,7 @@ def add_file(taken_in: Import, content: bytes, *, copies: int = 0, at: dt.dateti
             imported_at=at,
         )
         Selection.objects.create(item=item, rule=SamplingRule.EVERYTHING, viewed_by_person=False, selected_at=at)
-    evidence.keep(file, content, at=at)
+    evidence.keep({file: content}, at=at)
     return file
 
 
@@ -136,7 +142,9 @@ def add_stack(
     shown = add_file(taken_in, draw(1000 * number), copies=copies, at=at)
     stack = Stack.objects.create(investigation=taken_in.investigation, representative=shown, formed_at=at)
     revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
-    members = [StackMember.objects.create(revision=revision, file=shown, place=MemberPlace.SHOWN, why="first", distance=0)]
+    members = [
+        StackMember.objects.create(revision=revision, file=shown, place=MemberPlace.SHOWN, why="first", distance=0)
+    ]
     for index in range(near):
         file = add_file(taken_in, draw(1000 * number + index + 1), at=at)
         members.append(
@@ -189,17 +197,17 @@ def world(*, at: dt.datetime, plan: Plan = Plan.DOUBLE, stacks: int = 1, near: i
     """A demonstration with people for every role and one investigation, HL-1; returns the people by name."""
     declare_demo(at=at)
     people = {
-        "ana": make_person("ana", Role.ANALYST, at=at),
-        "ben": make_person("ben", Role.ANALYST, at=at),
-        "jo": make_person("jo", Role.ADJUDICATOR, at=at),
-        "sam": make_person("sam", Role.SENIOR, at=at, certified=False),
-        "lea": make_person("lea", Role.LEAD, at=at, certified=False),
-        "kim": make_person("kim", Role.LIAISON, at=at, certified=False),
-        "wes": make_person("wes", Role.WELFARE, at=at, certified=False),
-        "ada": make_person("ada", Role.ADMIN, at=at, certified=False),
-        "uri": make_person("uri", Role.AUDITOR, at=at, certified=False),
+        "first": make_person("first", Role.ANALYST, at=at),
+        "second": make_person("second", Role.ANALYST, at=at),
+        "third": make_person("third", Role.ADJUDICATOR, at=at),
+        "senior": make_person("senior", Role.SENIOR, at=at, certified=False),
+        "lead": make_person("lead", Role.LEAD, at=at, certified=False),
+        "liaison": make_person("liaison", Role.LIAISON, at=at, certified=False),
+        "welfare": make_person("welfare", Role.WELFARE, at=at, certified=False),
+        "admin": make_person("admin", Role.ADMIN, at=at, certified=False),
+        "auditor": make_person("auditor", Role.AUDITOR, at=at, certified=False),
     }
-    taken_in = make_investigation(people["lea"], plan=plan, at=at)
+    taken_in = make_investigation(people["lead"], plan=plan, at=at)
     for number in range(1, stacks + 1):
         add_stack(taken_in, number, near=near, copies=2 if near else 0, at=at)
     return people

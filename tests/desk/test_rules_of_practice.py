@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
+
 from havenline_desk import evidence, gates
 from havenline_desk.actions.approve_framework import approve_framework
 from havenline_desk.actions.create_investigation import InvestigationRefused, create_investigation
@@ -42,7 +43,9 @@ AT = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 
 
-def open_investigation(lead: Person, reference: str, *, framework: str = "demo.shapes", at: dt.datetime) -> Investigation:
+def open_investigation(
+    lead: Person, reference: str, *, framework: str = "demo.shapes", at: dt.datetime
+) -> Investigation:
     return create_investigation(
         reference,
         source_kind=SourceKind.SITE,
@@ -62,10 +65,10 @@ def open_investigation(lead: Person, reference: str, *, framework: str = "demo.s
 @pytest.mark.django_db
 def test_rule_2_a_byte_identical_file_settled_by_two_takes_the_answer_without_a_view() -> None:
     people = make.world(at=AT)
-    make.assess(people["ana"], make.TRIANGLE, at=AT + MINUTE)
-    make.assess(people["ben"], make.TRIANGLE, at=AT + 3 * MINUTE)
+    make.assess(people["first"], make.TRIANGLE, at=AT + MINUTE)
+    make.assess(people["second"], make.TRIANGLE, at=AT + 3 * MINUTE)
     original = Outcome.objects.get()
-    later = make.make_investigation(people["lea"], reference="HL-2", at=AT + make.DAY)
+    later = make.make_investigation(people["lead"], reference="HL-2", at=AT + make.DAY)
     later.investigation.items.create(
         taken_in=later,
         collection="drawn",
@@ -91,8 +94,8 @@ def test_rule_2_a_byte_identical_file_settled_by_two_takes_the_answer_without_a_
 @pytest.mark.django_db
 def test_rule_2_a_single_review_settles_no_copy() -> None:
     people = make.world(at=AT, plan=Plan.SINGLE)
-    make.assess(people["ana"], make.TRIANGLE, at=AT + MINUTE)
-    later = make.make_investigation(people["lea"], reference="HL-2", at=AT + make.DAY)
+    make.assess(people["first"], make.TRIANGLE, at=AT + MINUTE)
+    later = make.make_investigation(people["lead"], reference="HL-2", at=AT + make.DAY)
     item = later.investigation.items.create(
         taken_in=later,
         collection="drawn",
@@ -111,9 +114,9 @@ def test_rule_2_a_single_review_settles_no_copy() -> None:
 def test_rule_8_only_somebody_else_certifies_and_never_into_the_past() -> None:
     people = make.world(at=AT)
     with pytest.raises(EnrolmentRefused, match="themselves"):
-        certify_person(people["ana"], until=AT + make.DAY, issued_by=people["ana"], at=AT)
+        certify_person(people["first"], until=AT + make.DAY, issued_by=people["first"], at=AT)
     with pytest.raises(EnrolmentRefused, match="run out"):
-        certify_person(people["ana"], until=AT, issued_by=people["sam"], at=AT)
+        certify_person(people["first"], until=AT, issued_by=people["senior"], at=AT)
 
 
 @pytest.mark.django_db
@@ -132,9 +135,9 @@ def test_rule_12_rules_yield_undetermined_until_local_approval_is_recorded() -> 
 def test_separation_of_duties_holds_at_enrolment_and_content_roles_wait_a_day() -> None:
     people = make.world(at=AT)
     with pytest.raises(EnrolmentRefused, match="at once"):
-        grant_role(people["ana"], Role.ADMIN, at=AT)
+        grant_role(people["first"], Role.ADMIN, at=AT)
     with pytest.raises(EnrolmentRefused, match="at once"):
-        grant_role(people["uri"], Role.WELFARE, at=AT)
+        grant_role(people["auditor"], Role.WELFARE, at=AT)
     late = enrol_person("late-analyst", password=None, roles=(Role.ANALYST,), at=AT)
     assert gates.roles_of(late, at=AT + 23 * 60 * MINUTE) == frozenset()
     assert gates.roles_of(late, at=AT + 24 * 60 * MINUTE) == {Role.ANALYST}
@@ -166,43 +169,43 @@ def test_kept_bytes_must_be_those_of_the_file_and_unnamed_objects_are_swept(home
     assert sorted((home / "content").iterdir()) == [path for path in before if path != stray]
     file = make.File.objects.create(sha256="0" * 64, sha1="0" * 40, md5="0" * 32, size=1)
     with pytest.raises(evidence.EvidenceError, match="not those of this file"):
-        evidence.keep(file, b"x", at=AT)
+        evidence.keep({file: b"x"}, at=AT)
 
 
 @pytest.mark.django_db
 def test_an_investigation_needs_its_lead_its_basis_and_a_living_authority() -> None:
     people = make.world(at=AT)
     with pytest.raises(gates.Denied, match="investigation lead is needed"):
-        open_investigation(people["ana"], "HL-9", at=AT)
+        open_investigation(people["first"], "HL-9", at=AT)
     with pytest.raises(InvestigationRefused, match="exists already"):
-        open_investigation(people["lea"], "HL-1", at=AT)
+        open_investigation(people["lead"], "HL-1", at=AT)
     with pytest.raises(InvestigationRefused, match="is not a reference"):
-        open_investigation(people["lea"], "HL 9/..", at=AT)
+        open_investigation(people["lead"], "HL 9/..", at=AT)
 
 
 @pytest.mark.django_db
 def test_a_reveal_is_single_use_bound_to_person_session_and_stack_and_late_ones_are_refused() -> None:
     people = make.world(at=AT, stacks=2)
-    assignment = take_next(people["ana"], at=AT)
+    assignment = take_next(people["first"], at=AT)
     assert assignment is not None
     file_id = assignment.revision.members.get().file_id
     elsewhere = Stack.objects.exclude(pk=assignment.revision.stack_id).get().representative_id
 
-    def grant(file: int = file_id, step: int = 2, person: str = "ana") -> str:
+    def grant(file: int = file_id, step: int = 2, person: str = "first") -> str:
         return grant_reveal(
             assignment.pk, person=people[person], session_key="s", file_id=file, ladder_step=step, at=AT
         )
 
-    for refused in ({"file": elsewhere}, {"step": 0}, {"step": 5}, {"person": "ben"}):
+    for refused in ({"file": elsewhere}, {"step": 0}, {"step": 5}, {"person": "second"}):
         with pytest.raises(evidence.RevealRefused):
             grant(**refused)  # type: ignore[arg-type]
     token = grant()
-    for person, session, at in (("ben", "s", AT), ("ana", "other", AT), ("ana", "s", AT + 2 * MINUTE)):
+    for person, session, at in (("second", "s", AT), ("first", "other", AT), ("first", "s", AT + 2 * MINUTE)):
         with pytest.raises(evidence.RevealRefused):
             use_reveal(token, person=people[person], session_key=session, at=at)
-    assert use_reveal(token, person=people["ana"], session_key="s", at=AT).used_at == AT
+    assert use_reveal(token, person=people["first"], session_key="s", at=AT).used_at == AT
     with pytest.raises(evidence.RevealRefused, match="used already"):
-        use_reveal(token, person=people["ana"], session_key="s", at=AT)
+        use_reveal(token, person=people["first"], session_key="s", at=AT)
     assert Reveal.objects.count() == 1
 
 
@@ -222,10 +225,9 @@ def desk_role(transactional_db: None) -> Iterator[None]:
 @pytest.mark.usefixtures("desk_role")
 def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
     people = make.world(at=AT, plan=Plan.SINGLE)
-    make.assess(people["ana"], make.NO_SHAPES, at=AT + MINUTE)
+    make.assess(people["first"], make.NO_SHAPES, at=AT + MINUTE)
     assert Outcome.objects.count() == 1
-    final = [row for row in (Assessment, Outcome, Reveal, Stack, Investigation, Assignment)]
-    for model in final:
+    for model in (Assessment, Outcome, Reveal, Stack, Investigation, Assignment):
         with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
             model._default_manager.all()._raw_delete(using="default")
     for model, field in ((Assessment, "facts"), (Outcome, "status"), (Reveal, "ladder_step"), (Investigation, "plan")):
@@ -244,13 +246,13 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
 @pytest.mark.django_db
 def test_submitting_twice_records_once() -> None:
     people = make.world(at=AT, plan=Plan.SINGLE)
-    done = make.assess(people["ana"], make.NO_SHAPES, at=AT + MINUTE)
+    done = make.assess(people["first"], make.NO_SHAPES, at=AT + MINUTE)
     from havenline_desk.actions.submit_assessment import SubmissionRefused
 
     with pytest.raises(SubmissionRefused, match="no longer yours"):
         submit_assessment(
             done.pk,
-            person=people["ana"],
+            person=people["first"],
             facts=make.NO_SHAPES,
             same={},
             active_seconds=Decimal(1),

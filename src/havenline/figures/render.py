@@ -200,8 +200,7 @@ def _line(
     for lead, words in zip(leads, above, strict=False):
         yield lead + words
     shares = "".join(
-        f"{'' if whole is None else _share(percent(count, whole)):>{_SHARE}}"
-        for whole in (posted, assessed, confirmed)
+        f"{'' if whole is None else _share(percent(count, whole)):>{_SHARE}}" for whole in (posted, assessed, confirmed)
     )
     yield f"{leads[-1] + last:<{_NAME}}{count:>{_COUNT},}{shares}".rstrip()
 

@@ -94,9 +94,7 @@ def october_2023(*, seed: int = 2023) -> StudyPlan:
     """
     totals = OCTOBER_2023
     draw = _Draw(f"havenline study 2023-10|{seed}")
-    postings = tuple(
-        Posting(f"{number:05d}", draw.digest("posting", number)) for number in range(totals.posted)
-    )
+    postings = tuple(Posting(f"{number:05d}", draw.digest("posting", number)) for number in range(totals.posted))
     analysts = tuple(f"study-analyst-{number:02d}" for number in range(1, totals.analysts + 1))
     selected = sorted(draw.shuffled("selected", totals.posted)[: totals.selected])
     answers = _answers(draw, totals)
@@ -121,9 +119,7 @@ def october_2023(*, seed: int = 2023) -> StudyPlan:
 
 def study_labels(plan: StudyPlan, framework: Framework) -> Labels:
     """Return what the tables of a study say of themselves; the days of its month are not stated."""
-    return Labels.under(
-        framework, investigation=plan.reference, dataset=plan.dataset, review_plan=plan.review_plan
-    )
+    return Labels.under(framework, investigation=plan.reference, dataset=plan.dataset, review_plan=plan.review_plan)
 
 
 def study_records(plan: StudyPlan) -> Records:
@@ -169,9 +165,7 @@ def _facts(**given: str) -> Mapping[str, str]:
     return MappingProxyType(facts)
 
 
-_PSEUDO_PHOTOGRAPH = _facts(
-    child="yes", image_kind="pseudo_photograph", indecent="yes", severity=CANNOT_DETERMINE
-)
+_PSEUDO_PHOTOGRAPH = _facts(child="yes", image_kind="pseudo_photograph", indecent="yes", severity=CANNOT_DETERMINE)
 _PROHIBITED_IMAGE = _facts(child="yes", image_kind="other_image", prohibited="yes")
 # How the pictures that were not criminal divide is not published; the mix is made up and changes no figure.
 _NOT_CRIMINAL = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from havenline.fingerprints.digests import Digests, digest
 from havenline.fingerprints.pdq import pdq
 from havenline.media.decode import DEFAULT_LIMITS, Limits, decode_picture
 from havenline.media.kinds import HEAD_BYTES, recognise
+from havenline.media.postings import Posting, PostingUnreadableError
 from havenline.vocabulary import PDQ_FULL, Fingerprint, HavenlineError, Refusal, Refused
 
 
@@ -41,26 +43,36 @@ def fingerprint_bytes(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Fin
 
 
 def fingerprint_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Fingerprint:
-    """The fingerprint of the file at `path`, as `fingerprint_bytes`; a file over `limits.max_bytes` is only
-    digested.
+    """The fingerprint of the file at `path`, as by `fingerprint_bytes`; read once, and only digested when too
+    large.
 
     Links are followed: the caller named the file. Raises FileUnreadableError when its bytes cannot be read.
     """
     try:
         with Path(path).open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(0)
-            if size <= limits.max_bytes:
-                return fingerprint_bytes(stream.read(), limits=limits)
-            head = stream.read(HEAD_BYTES)
-            stream.seek(0)
-            allowed = f"{limits.max_bytes:,} bytes"
-            detail = f"the file has {size:,} bytes; pictures up to {allowed} are opened"
-            return _without_hash(digest(stream), recognise(head), Refused(Refusal.TOO_LARGE, detail))
+            return _of_stream(stream, limits)
     except OSError as error:
-        raise FileUnreadableError(
-            f"{path} could not be read ({error.strerror or 'input/output error'})"
-        ) from error
+        raise FileUnreadableError(f"{path} could not be read ({error.strerror or 'input error'})") from error
+
+
+def fingerprint_posting(posting: Posting, *, limits: Limits = DEFAULT_LIMITS) -> Fingerprint | Refused:
+    """The fingerprint of one posting of a source, or UNREADABLE when its bytes cannot be had any more."""
+    try:
+        with posting.open() as stream:
+            return _of_stream(stream, limits)
+    except (OSError, PostingUnreadableError):
+        return Refused(Refusal.UNREADABLE, "the file could not be read; check that it is still there, and try again")
+
+
+def _of_stream(stream: BinaryIO, limits: Limits) -> Fingerprint:
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    if size <= limits.max_bytes:
+        return fingerprint_bytes(stream.read(), limits=limits)
+    head = stream.read(HEAD_BYTES)
+    stream.seek(0)
+    detail = f"the file has {size:,} bytes; pictures up to {limits.max_bytes:,} bytes are opened"
+    return _without_hash(digest(stream), recognise(head), Refused(Refusal.TOO_LARGE, detail))
 
 
 def _without_hash(digests: Digests, media_type: str | None, refused: Refused) -> Fingerprint:

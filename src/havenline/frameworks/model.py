@@ -184,9 +184,7 @@ class Framework:
     @property
     def ref(self) -> FrameworkRef:
         """The name of this version."""
-        return FrameworkRef(
-            self.id, self.version, self.title, self.jurisdiction, self.effective_from, self.demo
-        )
+        return FrameworkRef(self.id, self.version, self.title, self.jurisdiction, self.effective_from, self.demo)
 
     def question(self, question_id: str) -> Question:
         """Return the question of that id. Raises KeyError when the framework does not ask it."""

@@ -133,9 +133,7 @@ class _Reader:
     def _question(self, entry: Mapping[str, Any]) -> Question:
         name = self._name("a question", entry, "id")
         where = f"question “{name}”"
-        self._known(
-            where, entry, required=("id", "text", "kind"), optional=("options", "asked_when", "compared")
-        )
+        self._known(where, entry, required=("id", "text", "kind"), optional=("options", "asked_when", "compared"))
         if entry["kind"] not in set(QuestionKind):
             raise self._fault(f"{where}: kind is one of {', '.join(QuestionKind)}")
         kind = QuestionKind(entry["kind"])
@@ -220,9 +218,7 @@ class _Reader:
             # to bottom.
             question = self._questions.get(question_id)
             if question is None:
-                raise self._fault(
-                    f"{where}: its condition names “{question_id}”, which no question above it asks"
-                )
+                raise self._fault(f"{where}: its condition names “{question_id}”, which no question above it asks")
             codes = self._codes(where, [wanted] if isinstance(wanted, str) else wanted)
             strangers = set(codes) - set(question.codes)
             if strangers or not codes:
@@ -264,9 +260,7 @@ class _Reader:
             raise self._fault(f"{where}: {key} is missing")
         value = self._text(where, entry, key)
         if not _NAME.match(value):
-            raise self._fault(
-                f"{where}: {key} is made of lower-case letters, digits, dot, dash and underline"
-            )
+            raise self._fault(f"{where}: {key} is made of lower-case letters, digits, dot, dash and underline")
         return value
 
     def _truth(self, where: str, entry: Mapping[str, Any], key: str, *, default: bool) -> bool:

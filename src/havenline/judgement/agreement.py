@@ -17,9 +17,7 @@ class Difference:
     second: str | None
 
 
-def differences(
-    framework: Framework, first: Mapping[str, str], second: Mapping[str, str]
-) -> tuple[Difference, ...]:
+def differences(framework: Framework, first: Mapping[str, str], second: Mapping[str, str]) -> tuple[Difference, ...]:
     """Return the compared questions with different answers, in the order of the form.
 
     Only answers to questions that are asked count; "cannot determine" is an answer like any other, so it

@@ -33,10 +33,8 @@ def create_investigation(
     at: dt.datetime,
 ) -> Investigation:
     gates.require(authorised_by, gates.Act.CREATE_INVESTIGATION, at=at)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}", reference):
-        raise InvestigationRefused(
-            f"{reference!r} is not a reference: letters, digits, dot, hyphen, underscore; 2 to 64"
-        )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{1,63}", reference):
+        raise InvestigationRefused(f"{reference!r} is not a reference: letters, digits, hyphen, underscore; 2 to 64")
     if Investigation.objects.filter(reference=reference).exists():
         raise InvestigationRefused(f"{reference} exists already; it was not changed")
     if not legal_basis.strip():

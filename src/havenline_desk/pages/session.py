@@ -35,7 +35,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             return redirect(onward)
         refused = True
     page = {"name": name, "refused": refused, "onward": onward}
-    return render(request, "havenline/sign_in.html", page, status=401 if refused else 200)
+    return render(request, "havenline/sign_in.html", page, status=422 if refused else 200)
 
 
 @gate(Act.SIGN_IN)

@@ -94,7 +94,7 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not SECURE_LOOPBACK
 SECURE_SSL_REDIRECT = not SECURE_LOOPBACK
 SECURE_HSTS_SECONDS = 0 if SECURE_LOOPBACK else 31_536_000
-# Not "no-referrer": browsers then send "Origin: null" with every form, which the CSRF check refuses. Other sites get none.
+# Not "no-referrer": browsers then send "Origin: null" with every form, and the CSRF check refuses it.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

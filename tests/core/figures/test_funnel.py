@@ -118,9 +118,7 @@ def test_working_time_of_fewer_than_five_people_is_withheld(people: int) -> None
 
 
 def test_hours_count_every_assessment_also_of_items_not_yet_settled() -> None:
-    figures = funnel(
-        records(outcomes=[("a", "not_criminal", None)], looks=[*FIVE, ("v", 3600.0), ("w", 0.0)])
-    )
+    figures = funnel(records(outcomes=[("a", "not_criminal", None)], looks=[*FIVE, ("v", 3600.0), ("w", 0.0)]))
     assert figures.hours == Decimal("1.0")
     assert figures.seconds_per_item == Decimal("3660.0")
     assert figures.withheld is None
@@ -237,9 +235,7 @@ def test_the_parts_add_up_and_the_order_of_rows_changes_nothing(
     looks = [(f"p{place % 7}", value) for place, value in enumerate(seconds)]
 
     def computed() -> Funnel:
-        return funnel(
-            records(posted=len(items) + extra, selected=tuple(items), outcomes=tuple(outcomes), looks=looks)
-        )
+        return funnel(records(posted=len(items) + extra, selected=tuple(items), outcomes=tuple(outcomes), looks=looks))
 
     figures = computed()
     assert figures.posted == figures.not_selected + figures.waiting + figures.assessed

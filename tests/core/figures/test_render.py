@@ -16,9 +16,7 @@ from havenline.frameworks import load
 SHAPES = load("demo.shapes", "1")
 
 
-def sample(
-    *, dataset: str = "drawn pictures", period: bool = True, withheld: bool = False, label: str = ""
-) -> Funnel:
+def sample(*, dataset: str = "drawn pictures", period: bool = True, withheld: bool = False, label: str = "") -> Funnel:
     labels = Labels.under(
         SHAPES,
         investigation="drawn-1",
@@ -75,9 +73,7 @@ def test_json_has_the_figures_at_the_top_and_names_its_table() -> None:
         "rule": "per item: each item is counted once, by its own outcome",
         "review_plan": "double",
         "audience": "internal",
-        "rounding": (
-            "shares, hours and seconds to one decimal, halves up; rounded shares need not add up to 100"
-        ),
+        "rounding": ("shares, hours and seconds to one decimal, halves up; rounded shares need not add up to 100"),
     }
 
 

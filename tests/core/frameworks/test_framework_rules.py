@@ -64,9 +64,7 @@ def told(text: str) -> dict[str, str]:
         ("child=yes image_kind=hologram indecent=yes", OPEN, None, None),
     ],
 )
-def test_england_and_wales(
-    answers: str, status: LegalStatus, class_id: str | None, severity: str | None
-) -> None:
+def test_england_and_wales(answers: str, status: LegalStatus, class_id: str | None, severity: str | None) -> None:
     legality = EAW.derive(told(answers), approved=True)
     assert (legality.status, legality.class_id, legality.severity) == (status, class_id, severity)
     assert (legality.law is not None) == (status is CRIMINAL)
@@ -94,9 +92,7 @@ def test_training_rules(answers: str, status: LegalStatus, class_id: str | None)
 
 
 def test_without_approval_every_answer_stays_undetermined() -> None:
-    for child, kind, indecent in itertools.product(
-        ("yes", "no"), ("photograph", "other_image"), ("yes", "no")
-    ):
+    for child, kind, indecent in itertools.product(("yes", "no"), ("photograph", "other_image"), ("yes", "no")):
         legality = EAW.derive({"child": child, "image_kind": kind, "indecent": indecent}, approved=False)
         assert legality.status is OPEN
         assert legality.rule_path == ("not approved by local counsel",)
@@ -190,9 +186,7 @@ def test_a_form_filled_from_top_to_bottom_is_always_sound(framework: Framework, 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda one: one.id)
 @given(seed=st.integers(0, 10**9), victim=st.integers(0, 20))
-def test_knowing_less_never_turns_one_verdict_into_another(
-    framework: Framework, seed: int, victim: int
-) -> None:
+def test_knowing_less_never_turns_one_verdict_into_another(framework: Framework, seed: int, victim: int) -> None:
     facts = complete_answers(framework, seed)
     before = framework.derive(facts, approved=True)
     lost = sorted(facts)[victim % len(facts)]
@@ -215,9 +209,7 @@ def test_each_missing_answer_is_named(framework: Framework, seed: int) -> None:
 
 
 def test_check_names_each_kind_of_fault() -> None:
-    problems = EAW.check(
-        told("child=no image_kind=hologram indecent=yes machine_made=yes altered=no shape=round")
-    )
+    problems = EAW.check(told("child=no image_kind=hologram indecent=yes machine_made=yes altered=no shape=round"))
     assert {question: text.split(";")[0] for question, text in problems.items()} == {
         "image_kind": "This is not one of the answers",
         "indecent": "This question does not apply to the other answers",

@@ -144,10 +144,7 @@ def test_members_need_both_and_either_excludes(
 
 
 def test_nothing_of_the_first_is_told_before_the_second_is_in() -> None:
-    told = {
-        settled(ReviewPlan.DOUBLE, first(facts, yes="a", no=no))
-        for facts, no in ((TRIANGLE, "b"), (CIRCLE, ""))
-    }
+    told = {settled(ReviewPlan.DOUBLE, first(facts, yes="a", no=no)) for facts, no in ((TRIANGLE, "b"), (CIRCLE, ""))}
     assert told == {Settlement(next_step=Step.SECOND)}
 
 
@@ -199,9 +196,7 @@ def test_a_question_that_is_not_compared_raises_no_dispute_and_a_raised_flag_sta
     assert outcome.facts["altered"] == CANNOT_DETERMINE
 
 
-ANSWERS = st.fixed_dictionaries(
-    {question.id: st.sampled_from(question.codes) for question in SHAPES.questions}
-)
+ANSWERS = st.fixed_dictionaries({question.id: st.sampled_from(question.codes) for question in SHAPES.questions})
 
 
 @given(one=ANSWERS, other=ANSWERS, last=ANSWERS)
@@ -213,8 +208,6 @@ def test_settlement_does_not_depend_on_who_came_first(
     submissions = [first(one, yes="ab"), second(other, yes="a", no="b")] + ([third(last)] if dispute else [])
     outcomes = [settled(ReviewPlan.DOUBLE, *order) for order in itertools.permutations(submissions)]
     assert all(outcome == outcomes[0] for outcome in outcomes)
-    swapped = settled(
-        ReviewPlan.DOUBLE, first(other, yes="a", no="b"), second(one, yes="ab"), *submissions[2:]
-    )
+    swapped = settled(ReviewPlan.DOUBLE, first(other, yes="a", no="b"), second(one, yes="ab"), *submissions[2:])
     assert (swapped.facts, swapped.members) == (outcomes[0].facts, outcomes[0].members)
     assert SHAPES.check(outcomes[0].facts or {}) == {}

@@ -1,6 +1,8 @@
 // The stage and its ladder: every step shown is a new grant, nothing loads by itself, and hiding removes the picture.
 
-export const FULL = 4;
+import { fill } from "./members.js";
+
+const FULL = 4;
 
 /** Asks the server for one step of one member; resolves to {url} or {error}, never rejects. */
 async function askReveal(address, token, member, step, words) {
@@ -27,6 +29,7 @@ export class Ladder {
   #curtain = document.getElementById("curtain");
   #curtainText = document.getElementById("curtain-text");
   #stepUp = document.getElementById("step-up");
+  #stepAgain = document.getElementById("step-again");
   #spoken = document.getElementById("spoken");
   #buttons = [...document.querySelectorAll(".ladder [data-step]")];
   #member = 0;
@@ -45,6 +48,7 @@ export class Ladder {
       button.addEventListener("click", () => this.go(Number(button.dataset.step)));
     }
     this.#stepUp.addEventListener("click", () => this.go(1));
+    this.#stepAgain.addEventListener("click", () => this.again());
     // Not a lock, a courtesy: nobody saves or drags a rendition by mistake.
     for (const kind of ["contextmenu", "dragstart"]) {
       this.#screen.addEventListener(kind, (event) => event.preventDefault());
@@ -71,9 +75,9 @@ export class Ladder {
     if (this.#reachable > 0 && this.step !== this.#reachable) this.go(this.#reachable);
   }
 
-  allow(step) {
-    this.#reachable = Math.max(this.#reachable, step);
-    this.#mark();
+  /** Say something where the picture would be, as long as none is shown. */
+  say(words) {
+    if (this.step === 0) this.#curtainText.textContent = words;
   }
 
   hide(words) {
@@ -81,14 +85,15 @@ export class Ladder {
     this.#opening = false;
     this.step = 0;
     this.#screen.querySelector("img")?.remove();
-    this.#curtainText.textContent = words ?? this.#words.hidden_key;
-    this.#stepUp.hidden = false;
+    this.#curtainText.textContent = words ?? this.#words.hidden;
+    this.#stepAgain.hidden = this.#reachable < 2;
+    this.#stepAgain.querySelector("span").textContent = fill(this.#words.straight, { step: this.#reachable });
     this.#curtain.hidden = false;
     this.#mark();
   }
 
   async go(step) {
-    if (step === 0) return this.hide(this.#words.hidden_key);
+    if (step === 0) return this.hide(this.#words.hidden);
     if (this.#opening || step > this.#limit()) return undefined;
     const ticket = ++this.#ticket;
     this.#opening = true;

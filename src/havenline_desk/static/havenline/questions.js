@@ -12,7 +12,7 @@ export class Questions {
     this.#rows = form.questions.map((question) => this.#row(question));
     this.#refresh();
     const invalid = this.#asked.find((row) => row.fieldset.querySelector(".problem") && !chosen(row));
-    this.#open(invalid ?? this.#asked.find((row) => !chosen(row)) ?? null);
+    this.#open(invalid ?? this.#asked.find((row) => !chosen(row)) ?? null, { scroll: invalid !== undefined });
   }
 
   get open() {
@@ -71,11 +71,11 @@ export class Questions {
     if (next === null && focus) row.head.blur();
   }
 
-  #open(row, { focus = false } = {}) {
+  #open(row, { focus = false, scroll = true } = {}) {
     this.#current = row;
     this.#paint();
     if (row === null) return;
-    row.fieldset.scrollIntoView({ block: "nearest" });
+    if (scroll) row.fieldset.scrollIntoView({ block: "nearest" });
     if (focus) row.head.focus({ preventScroll: true });
   }
 

@@ -24,6 +24,7 @@ document.body.classList.add("with-script");
 const say = (text) => {
   left.textContent = text;
   left.classList.add("attention");
+  ladder.say(text);
 };
 
 function tellWhatIsLeft() {
@@ -49,11 +50,11 @@ members = new Members({
   onChange: tellWhatIsLeft,
   onSelect: (tile, reachable, label) => {
     subject.textContent = label;
-    ladder.select(tile.member, reachable, label);
+    ladder.select(tile.member, reachable, words.nothing_loaded);
   },
 });
 questions = new Questions({ form: description, onChange: tellWhatIsLeft });
-ladder.select(members.judged.member, members.judged.seen, document.getElementById("curtain-text").textContent);
+ladder.select(members.judged.member, members.judged.seen, words.nothing_loaded);
 tellWhatIsLeft();
 
 const hideIfShown = (text) => {
@@ -87,14 +88,14 @@ window.addEventListener("pageshow", (event) => {
 
 const help = () => (dialog.open ? dialog.close() : dialog.showModal());
 document.getElementById("show-keys").addEventListener("click", help);
-document.getElementById("blank").addEventListener("click", () => ladder.hide(words.hidden_blank));
+document.getElementById("blank").addEventListener("click", () => ladder.hide(words.hidden));
 bindKeys({
   dialog,
   actions: {
     up: () => ladder.up(),
     down: () => ladder.down(),
     again: () => ladder.again(),
-    blank: () => ladder.hide(words.hidden_blank),
+    blank: () => ladder.hide(words.hidden),
     digit: (digit) => questions.choose(digit),
     next: () => questions.move(1),
     previous: () => questions.move(-1),

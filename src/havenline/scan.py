@@ -1,0 +1,208 @@
+"""One posting through media, fingerprints and matching to its Finding; a whole source, in workers.
+
+1. `containers.open_source` names the postings of a folder, zip or tar, and refuses what is no file.
+2. A worker process reads a posting's bytes and fingerprints them; a file that kills its worker is refused.
+3. The fingerprints are looked up in lists, in the caller's process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from havenline.scan_workers import Lost, answers
+from havenline.vocabulary import Finding, Fingerprint, Match, Refusal, Refused
+
+SECONDS_PER_FILE = 300
+_LOOKED_UP_AT_ONCE = 64
+
+Lookup = Callable[[Sequence[Fingerprint]], list[tuple[Match, ...]]]
+"""As `matching.ListIndex.lookup`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One posting of a source. Exactly one of `fingerprint`, `known_sha256` and `refused` is set.
+
+    `size` in bytes, as the source declares it. `content` is set when it was asked for, could be read, and
+    is not larger than pictures may be.
+    """
+
+    path: str
+    size: int | None
+    fingerprint: Fingerprint | None = None
+    known_sha256: str | None = None
+    refused: Refused | None = None
+    content: bytes | None = None
+
+
+def scan_one(content: bytes, *, path: str, fingerprint: Callable[[bytes], Fingerprint], lookup: Lookup) -> Finding:
+    """The finding for one file's bytes, in this very process: for bytes whose decoder cannot harm it."""
+    made = fingerprint(content)
+    (matches,) = lookup([made])
+    return Finding(path, made, matches)
+
+
+def fingerprint_source(
+    source: Path,
+    *,
+    workers: int,
+    known: Collection[str] = (),
+    keep_content: bool = False,
+    seconds_per_file: int = SECONDS_PER_FILE,
+) -> Generator[Scanned, None, None]:
+    """Every posting of `source` (a folder, zip or tar), fingerprinted by `workers` processes, in order.
+
+    `known`: SHA-256 values (lower-case hex) that need no fingerprint; such a posting comes with
+    `known_sha256` alone. With `keep_content` the bytes come along,
+    unless the file is larger than pictures may be. A few postings are held at a time,
+    whatever the source's size. A file that kills its worker twice, the second time with no other file at
+    work, or takes longer than `seconds_per_file`, is refused as `decoder_failed`; the others are not
+    touched by it. Closing the iterator, or an interrupt, kills the workers at once.
+
+    Raises `containers.SourceError` when the source cannot be opened, `scan_workers.WorkersFailedError` when
+    no worker can be started, ValueError when `workers` is under 1. Not checked: that a source stays as it
+    is while it is read.
+    """
+    from havenline.media.containers import open_source
+
+    return fingerprint_postings(
+        open_source(source),
+        workers=workers,
+        known=known,
+        keep_content=keep_content,
+        seconds_per_file=seconds_per_file,
+    )
+
+
+def fingerprint_postings(
+    postings: Iterable[Any],
+    *,
+    workers: int,
+    known: Collection[str] = (),
+    keep_content: bool = False,
+    seconds_per_file: int = SECONDS_PER_FILE,
+    fingerprint: Callable[[bytes], Fingerprint] | None = None,
+) -> Generator[Scanned, None, None]:
+    """As `fingerprint_source`, for postings as `containers.open_source` gives them: picklable, with `read()`.
+
+    `fingerprint` must be picklable; `fingerprints.fingerprint_bytes` when None.
+    """
+    if workers < 1:
+        raise ValueError(f"workers are 1 or more, not {workers}")
+    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, fingerprint)
+    for answer in answers(
+        postings,
+        work=work,
+        needs_worker=lambda posting: getattr(posting, "refused", None) is None,
+        weight=partial(_weight, keep_content=keep_content),
+        workers=workers,
+        seconds=seconds_per_file,
+    ):
+        posting, reply = answer.task, answer.reply
+        if reply is None:
+            yield Scanned(posting.path, getattr(posting, "size", None), refused=posting.refused)
+        elif isinstance(reply, Lost):
+            yield Scanned(posting.path, posting.size, refused=_lost(reply, seconds_per_file))
+        else:
+            yield _from_reply(posting, reply, keep_content=keep_content)
+
+
+def findings(scanned: Iterable[Scanned], *, lookup: Lookup) -> Iterator[tuple[Finding, int | None]]:
+    """The finding and size of each posting, in order, looked up some dozens at a time.
+
+    Postings that were known already have no fingerprint here and must not be among them.
+    """
+    waiting = iter(scanned)
+    while batch := list(islice(waiting, _LOOKED_UP_AT_ONCE)):
+        made = [each.fingerprint for each in batch if each.fingerprint is not None]
+        matches = iter(lookup(made))
+        for each in batch:
+            if each.fingerprint is None:
+                yield Finding(each.path, None, refused=each.refused), each.size
+            else:
+                yield Finding(each.path, each.fingerprint, next(matches)), each.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a worker does with a posting: answer in JSON, and with the content if that was asked for."""
+
+    known: frozenset[bytes]
+    keep_content: bool
+    fingerprint: Callable[[bytes], Fingerprint] | None
+
+    def __call__(self, posting: Any) -> tuple[bytes, bytes]:
+        from havenline.media.containers import PostingUnreadableError
+
+        content = b""
+        try:
+            said, content = self._said_of(posting)
+        except (PostingUnreadableError, OSError):
+            detail = "the file could not be read; check that it is still there, and try again"
+            said = _refusal(Refusal.UNREADABLE, detail)
+        except MemoryError:
+            said = _refusal(Refusal.DECODER_FAILED, "there was not enough memory to open this file")
+        except Exception as error:
+            # The message of an unforeseen error may quote the content, so only its kind is told.
+            said = _refusal(Refusal.DECODER_FAILED, f"the decoder failed unforeseen ({type(error).__name__})")
+        return json.dumps(said).encode(), content
+
+    def _said_of(self, posting: Any) -> tuple[dict[str, Any], bytes]:
+        from havenline.fingerprints import fingerprint_bytes, fingerprint_posting
+        from havenline.media.decode import DEFAULT_LIMITS
+
+        if posting.size > DEFAULT_LIMITS.max_bytes:
+            made = fingerprint_posting(posting)
+            if isinstance(made, Refused):
+                return _refusal(made.reason, made.detail), b""
+            if bytes.fromhex(made.sha256) in self.known:
+                return {"known_sha256": made.sha256}, b""
+            return {"fingerprint": asdict(made)}, b""
+        content = posting.read()
+        kept = content if self.keep_content else b""
+        if self.known:
+            sha256 = hashlib.sha256(content)
+            if sha256.digest() in self.known:
+                return {"known_sha256": sha256.hexdigest()}, kept
+        return {"fingerprint": asdict((self.fingerprint or fingerprint_bytes)(content))}, kept
+
+
+def _weight(posting: Any, *, keep_content: bool) -> int:
+    """What a posting takes up in this process: bytes that come from an archive, or are to come back."""
+    if getattr(posting, "refused", None) is not None:
+        return 0
+    return int(posting.size) if keep_content or getattr(posting, "content", None) is not None else 0
+
+
+def _refusal(reason: Refusal, detail: str) -> dict[str, Any]:
+    return {"refused": {"reason": reason.value, "detail": detail}}
+
+
+def _from_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool) -> Scanned:
+    said = json.loads(reply[0])
+    content = reply[1] if keep_content and len(reply[1]) >= min(posting.size, 1) else None
+    place = partial(Scanned, posting.path, posting.size)
+    if "refused" in said:
+        return place(refused=_refused(said["refused"]))
+    if "known_sha256" in said:
+        return place(known_sha256=said["known_sha256"], content=content)
+    fields = said["fingerprint"]
+    if fields["refusal"] is not None:
+        fields["refusal"] = _refused(fields["refusal"])
+    return place(fingerprint=Fingerprint(**fields), content=content)
+
+
+def _refused(said: dict[str, str]) -> Refused:
+    return Refused(Refusal(said["reason"]), said["detail"])
+
+
+def _lost(lost: Lost, seconds: int) -> Refused:
+    what = f"took longer than {seconds} seconds" if lost is Lost.TOOK_TOO_LONG else "ended the process that opened it"
+    return Refused(Refusal.DECODER_FAILED, f"opening it {what}; nothing of it was kept, look at it apart")

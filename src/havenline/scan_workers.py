@@ -1,0 +1,285 @@
+"""Guarded worker processes: whatever a file does to the process that opens it, the scan goes on.
+
+Workers are forked from a small server process, never from the caller, which may have threads. Tasks go to a
+worker as pickles; answers come back as plain bytes, so that a worker which a file has taken over cannot
+reach the caller by a pickle. Nothing here knows what the work is.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Generic, TypeVar
+
+from havenline.vocabulary import HavenlineError
+
+Task = TypeVar("Task")
+Work = Callable[[Any], tuple[bytes, bytes]]
+"""What a worker does with a task: two byte strings come back. Must be picklable."""
+
+_PRELOADED = ["__main__", "havenline.scan_warm"]
+_QUEUED = 2
+"""Tasks that wait at a worker, so that it never idles while its answer travels."""
+_HELD = 16
+"""Tasks per worker that are held at a time, so that one slow file does not leave the others idle."""
+_HEAVIEST = 256 * 1024 * 1024
+_READY = b"ready"
+
+
+class WorkersFailedError(HavenlineError):
+    """Worker processes cannot even be started, so nothing was learned about any file."""
+
+
+class Lost(Enum):
+    """Why a task has no answer."""
+
+    DIED = "died"
+    TOOK_TOO_LONG = "took too long"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Task]):
+    """A task with the two byte strings of its work, why there are none, or None when it needed no worker."""
+
+    task: Task
+    reply: tuple[bytes, bytes] | Lost | None
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    ready: bool = False
+    waiting: deque[int] = field(default_factory=deque)
+
+
+def answers(
+    tasks: Iterable[Task],
+    *,
+    work: Work,
+    needs_worker: Callable[[Task], bool],
+    weight: Callable[[Task], int],
+    workers: int,
+    seconds: int,
+) -> Generator[Answer[Task], None, None]:
+    """Each task with its answer, in the order of `tasks`, of which a few are held at a time.
+
+    These are 16 for each worker, fewer when their `weight`, bytes held in this process, reaches 256 MiB.
+
+    1. A task goes to a worker with room; workers are started when there is work for them.
+    2. When a worker dies, the task it was at is set aside and the ones behind it are given out again.
+    3. When all workers are idle, tasks set aside run again, one at a time with no other beside them: a
+    process can also be killed for its neighbours' hunger. One that dies again is Lost.DIED. 4. A task at
+    work for more than `seconds` is Lost.TOOK_TOO_LONG, and not tried again.
+
+    Closing the iterator, or any exception, kills the workers at once. Raises WorkersFailedError when a
+    worker dies before its first task, or cannot be started (a script
+    that scans needs the usual `if __name__ == "__main__":`).
+    """
+    crew = _Crew(work, workers=workers, seconds=seconds)
+    held: dict[int, Task] = {}
+    burden = 0
+    settled: dict[int, tuple[bytes, bytes] | Lost | None] = {}
+    fresh, suspects = deque[int](), deque[int]()
+    incoming, taken, given = iter(tasks), 0, 0
+    more = True
+    try:
+        while True:
+            while more and len(held) < workers * _HELD and burden < _HEAVIEST:
+                try:
+                    held[taken] = next(incoming)
+                except StopIteration:
+                    more = False
+                    break
+                burden += weight(held[taken])
+                if needs_worker(held[taken]):
+                    fresh.append(taken)
+                else:
+                    settled[taken] = None
+                taken += 1
+            crew.give_out(held, fresh, suspects)
+            while given in settled:
+                burden -= weight(held[given])
+                yield Answer(held.pop(given), settled.pop(given))
+                given += 1
+            if crew.busy:
+                crew.collect(settled, fresh, suspects)
+            elif not held and not more:
+                return
+    finally:
+        crew.close()
+
+
+class _Crew:
+    """The worker processes and what each of them is at."""
+
+    def __init__(self, work: Work, *, workers: int, seconds: int) -> None:
+        self._work, self._limit, self._seconds = work, workers, seconds
+        self._workers: list[_Worker] = []
+        self._again: set[int] = set()
+
+    @property
+    def busy(self) -> bool:
+        return any(worker.waiting for worker in self._workers)
+
+    def give_out(self, held: dict[int, Any], fresh: deque[int], suspects: deque[int]) -> None:
+        """Hand tasks to workers with room; one that was set aside goes out alone, when all are idle."""
+        if suspects:
+            if not self.busy:
+                self._again.add(suspects[0])
+                self._give(self._roomiest(), suspects.popleft(), held)
+            return
+        while fresh and not (self._again and self.busy):
+            worker = self._roomiest()
+            if len(worker.waiting) >= _QUEUED:
+                return
+            self._give(worker, fresh.popleft(), held)
+
+    def collect(
+        self,
+        settled: dict[int, tuple[bytes, bytes] | Lost | None],
+        fresh: deque[int],
+        suspects: deque[int],
+    ) -> None:
+        """Wait until a worker answers or dies, and take note of all that have."""
+        pipes = {worker.pipe: worker for worker in self._workers if worker.waiting}
+        for pipe in wait(list(pipes)):
+            worker = pipes[pipe]  # type: ignore[index]
+            try:
+                first = worker.pipe.recv_bytes()
+                if not worker.ready and first == _READY:
+                    worker.ready = True
+                    continue
+                reply = first, worker.pipe.recv_bytes()
+            except (EOFError, OSError):
+                self._bury(worker, settled, fresh, suspects)
+                continue
+            number = worker.waiting.popleft()
+            self._again.discard(number)
+            settled[number] = reply
+
+    def close(self) -> None:
+        """Kill all workers; they hold nothing worth keeping."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.process.close()
+            worker.pipe.close()
+        self._workers.clear()
+
+    def _bury(
+        self,
+        worker: _Worker,
+        settled: dict[int, tuple[bytes, bytes] | Lost | None],
+        fresh: deque[int],
+        suspects: deque[int],
+    ) -> None:
+        worker.process.join(timeout=5)
+        if worker.process.exitcode is None:
+            worker.process.kill()
+            worker.process.join()
+        code = worker.process.exitcode
+        self._workers.remove(worker)
+        worker.process.close()
+        worker.pipe.close()
+        if not worker.ready:
+            raise _cannot_start(f"exit status {code}")
+        number = worker.waiting.popleft()
+        fresh.extendleft(reversed(worker.waiting))
+        if code == -getattr(signal, "SIGALRM", 0):
+            settled[number] = Lost.TOOK_TOO_LONG
+        elif number in self._again:
+            settled[number] = Lost.DIED
+        else:
+            suspects.append(number)
+        self._again.discard(number)
+
+    def _roomiest(self) -> _Worker:
+        """The worker with the least to do; a new one while all have something and the limit allows."""
+        least = min(self._workers, key=lambda worker: len(worker.waiting), default=None)
+        if least is not None and (not least.waiting or len(self._workers) >= self._limit):
+            return least
+        self._workers.append(_started(self._work, self._seconds))
+        return self._workers[-1]
+
+    @staticmethod
+    def _give(worker: _Worker, number: int, held: dict[int, Any]) -> None:
+        worker.waiting.append(number)
+        # A worker that died meanwhile is noticed when answers are collected.
+        with suppress(OSError):
+            worker.pipe.send(held[number])
+
+
+def get_ready() -> None:
+    """Begin to prepare the process that workers are forked from, and return at once; so does `answers`."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(_PRELOADED)
+        forkserver.ensure_running()
+
+
+def _started(work: Work, seconds: int) -> _Worker:
+    get_ready()
+    forked = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if forked else "spawn")
+    ours, theirs = context.Pipe()
+    start = context.Process  # type: ignore[attr-defined]
+    process = start(target=_serve, args=(theirs, work, seconds), daemon=True)
+    try:
+        process.start()
+    except (EOFError, OSError) as error:
+        ours.close()
+        raise _cannot_start(type(error).__name__) from None
+    finally:
+        theirs.close()
+    return _Worker(process, ours)
+
+
+def _cannot_start(reason: str) -> WorkersFailedError:
+    return WorkersFailedError(
+        f"no worker process could begin ({reason}), so nothing was scanned: check free memory and the "
+        'installation; a script that scans must be a file, and do so under `if __name__ == "__main__":`'
+    )
+
+
+def _serve(pipe: Connection, work: Work, seconds: int) -> None:
+    """The life of a worker. An interrupt at the terminal is the caller's to answer: it kills its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tasks: SimpleQueue[Any] = SimpleQueue()
+    Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
+    # The caller may be gone by the time there is something to say.
+    with suppress(OSError):
+        pipe.send_bytes(_READY)
+        while True:
+            task = tasks.get()
+            _alarm(seconds)
+            reply = work(task)
+            _alarm(0)
+            for part in reply:
+                pipe.send_bytes(part)
+
+
+def _receive(pipe: Connection, tasks: SimpleQueue[Any]) -> None:
+    """Take tasks in while the work goes on, so that neither side waits for the other; end with the caller."""
+    while True:
+        try:
+            tasks.put(pipe.recv())
+        except (EOFError, OSError):
+            os._exit(1)
+
+
+def _alarm(seconds: int) -> None:
+    """Have the system end this process after `seconds` (0: never): also when it is stuck in a decoder."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)

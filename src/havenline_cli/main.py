@@ -1,0 +1,75 @@
+"""The `havenline` command: every command is registered here, and lives in a file of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from havenline.vocabulary import HavenlineError
+from havenline_cli import demo, doctor, exits, figures, investigation, lists, people, scan
+
+app = typer.Typer(
+    name="havenline",
+    help="The workbench of a child-protection hotline: fingerprint, match, assess, publish. "
+    "A match is a lead, never a verdict.",
+    epilog=exits.EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    # Tracebacks with local values could show what a file holds.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from havenline import __version__
+
+        typer.echo(f"havenline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, metavar="", help="Print the version."),
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+app.command("demo")(demo.demo)
+app.command("up")(demo.up)
+app.command("doctor")(doctor.doctor)
+app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
+app.add_typer(lists.app, name="list")
+app.add_typer(investigation.app, name="investigation")
+app.command("figures")(figures.figures)
+app.add_typer(people.person, name="person")
+app.add_typer(people.framework, name="framework")
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code; an error raised on purpose is one line on stderr."""
+    command = typer.main.get_command(app)
+    try:
+        command.main(args=None if arguments is None else list(arguments), prog_name="havenline")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else exits.DONE
+    except KeyboardInterrupt:
+        code = exits.INTERRUPTED
+    except HavenlineError as error:
+        typer.echo(f"havenline: {error}", err=True)
+        code = exits.FAILED
+    if code == exits.INTERRUPTED:
+        typer.echo("havenline: interrupted; nothing unfinished was kept", err=True)
+    return code
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run())

@@ -1,0 +1,88 @@
+"""What is printed: text that cannot play tricks with a terminal, and refusals counted by reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from havenline.formats.hash_list import HashList
+    from havenline.vocabulary import Refused
+
+_EXAMPLES = 3
+_LINES = 5
+
+
+def plain(text: object) -> str:
+    """`text` on one line; what a terminal would act on, or what hides letters, is written as an escape."""
+    signs = str(text)
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in signs)
+
+
+def all_cores() -> int:
+    """The processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def get_ready() -> None:
+    """Have worker processes prepared beside what comes next; say so where loops must be compiled first."""
+    from havenline import scan_workers
+
+    kernels = Path(os.environ["NUMBA_CACHE_DIR"])
+    if not any(kernels.glob("**/*.nbi")):
+        typer.echo(f"havenline: compiling for this machine, once, into {plain(kernels)} …", err=True)
+    scan_workers.get_ready()
+
+
+@dataclass
+class Refusals:
+    """Refused files by reason: how many, and the first few with their details."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def add(self, path: str, refused: Refused) -> None:
+        """Take note of one refused file."""
+        reason = refused.reason.value
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < _EXAMPLES:
+            shown.append((path, refused.detail))
+
+    def lines(self) -> Iterable[str]:
+        """For people: a line for each reason, and one for each example."""
+        for reason, count in sorted(self.counts.items(), key=lambda each: (-each[1], each[0])):
+            yield f"  {reason:<20} {count:>9,}"
+            for path, detail in self.examples[reason]:
+                yield f"    {plain(path)}: {plain(detail)}"
+            if count > _EXAMPLES:
+                yield f"    and {count - _EXAMPLES:,} more"
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            reason: {
+                "count": count,
+                "examples": [{"path": path, "detail": detail} for path, detail in self.examples[reason]],
+            }
+            for reason, count in sorted(self.counts.items())
+        }
+
+
+def list_warnings(argument: str, read: HashList) -> Iterable[str]:
+    """A line for each thing a person should know of a list: its notes, and the first of its bad lines."""
+    for note in read.notes:
+        yield f"{plain(argument)}: {plain(note)}"
+    for problem in read.problems[:_LINES]:
+        yield f"{plain(argument)}: line {problem.line} passed over: {problem.reason}"
+    if len(read.problems) > _LINES:
+        yield f"{plain(argument)}: and {len(read.problems) - _LINES:,} lines more"
