@@ -91,7 +91,7 @@ _Spot = tuple[str, str, float, float, float]
 
 
 def _place(stream: np.random.Generator, subject: Subject) -> list[_Spot]:
-    """Find room for all shapes, the largest first, so that none touches another or the border."""
+    """Find room for all shapes, the largest first, so that none touches another, the border or the mark."""
     side = min(subject.size)
     largest = side * float(stream.uniform(0.19, 0.24))
     reaches = [
@@ -110,7 +110,7 @@ def _scatter(stream: np.random.Generator, subject: Subject, reaches: list[float]
     for (shape, colour), reach in zip(subject.shapes, reaches, strict=False):
         room = reach * 1.4 + 0.02 * min(width, height)
         x = float(stream.uniform(room, width - room))
-        y = float(stream.uniform(room, height * 0.96 - room))
+        y = float(stream.uniform(room, height - room - 0.06 * min(width, height)))  # above the mark
         if any(np.hypot(x - px, y - py) < (reach + pr) * 1.25 for _, _, px, py, pr in placed):
             break
         placed.append((shape, colour, x, y, reach))
