@@ -186,7 +186,7 @@ class _Undo(Exception):
 
 
 @pytest.mark.parametrize(
-    "analyst-one",
+    "first",
     [None, (TRIANGLE, True, 1), (TRIANGLE, False, 4), (NO_SHAPES, True, 2), (NO_SHAPES, False, 3)],
     ids=["nothing", "triangle-same", "triangle-different", "none-same", "none-different"],
 )
