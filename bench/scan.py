@@ -73,8 +73,10 @@ def by_havenline(pictures: Path, edition: Path, scratch: Path, *, workers: int) 
     """Seconds of the whole command, and the files it matched."""
     begun = time.perf_counter()
     ended = subprocess.run(
-        [*HAVENLINE, "scan", pictures, "--list", edition, "-o", scratch / "out.parquet", "--json"]
-        + ["--workers", str(workers)],
+        [
+            *(*HAVENLINE, "scan", pictures, "--list", edition),
+            *("-o", scratch / "out.parquet", "--json", "--workers", str(workers)),
+        ],
         check=True,
         capture_output=True,
         text=True,

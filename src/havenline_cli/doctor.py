@@ -251,7 +251,7 @@ def check_home(home: Home) -> Iterator[Check]:
     if kind is None:
         yield Check(name, Verdict.OK, f"{home.path}, not made yet", "`havenline up` or `havenline demo` makes it.")
         return
-    closed = [home.path, home.content, home.secret_key_file]
+    closed = [home.path, home.kept_content, home.secret_key_file]
     for path in [path for path in closed if _made(path) is not None]:
         found = path.stat()
         passable = 0o011 if home.uid == 0 and path == home.path else 0  # for the database's system user

@@ -73,7 +73,7 @@ def ask(cluster: Cluster, query: str, *, role: str = "havenline_cluster", databa
 
 
 def postmaster_of(cluster: Cluster) -> int:
-    return int((cluster.data / "postmaster.pid").read_text().split("\n")[0])
+    return int((cluster.pgdata / "postmaster.pid").read_text().split("\n")[0])
 
 
 def starter(folder: Path, *, stay: bool = False) -> subprocess.Popen[str]:
@@ -193,7 +193,7 @@ def test_sign_in_is_by_peer_alone(cluster: Cluster) -> None:
 
 def test_every_folder_is_closed_to_others(cluster: Cluster) -> None:
     owner = system_user().pw_uid if ROOT else os.geteuid()
-    for inner in (cluster.data, cluster.logs, Path(cluster.connection()["host"])):
+    for inner in (cluster.pgdata, cluster.logs, Path(cluster.connection()["host"])):
         found = inner.stat()
         assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (owner, 0o700)
     for entry in cluster.folder.iterdir():
@@ -336,7 +336,7 @@ def test_a_process_that_took_the_dead_servers_number_is_not_taken_for_it(cluster
     try:
         lines = [
             str(stranger.pid),
-            str(cluster.data),
+            str(cluster.pgdata),
             str(int(time.time())),
             "5432",
             cluster.connection()["host"],
@@ -344,7 +344,7 @@ def test_a_process_that_took_the_dead_servers_number_is_not_taken_for_it(cluster
             "",
             "ready",
         ]
-        (cluster.data / "postmaster.pid").write_text("\n".join(lines) + "\n")
+        (cluster.pgdata / "postmaster.pid").write_text("\n".join(lines) + "\n")
         assert not cluster.running()
         assert not cluster.stop()
         assert cluster.start() is StartResult.STARTED
@@ -384,7 +384,7 @@ def test_a_deep_folder_gets_a_short_private_socket_folder(folder: Path) -> None:
 def test_a_damaged_server_says_why_it_does_not_start(folder: Path, shared: Cluster) -> None:
     shared.stop()
     shutil.copytree(shared.folder, folder, ignore=shutil.ignore_patterns("log", "socket*", "postmaster.pid"))
-    owner = shared.data.stat()
+    owner = shared.pgdata.stat()
     for path in [folder, *folder.rglob("*")]:
         theirs = folder / "data" in [path, *path.parents]
         os.chown(path, owner.st_uid if theirs else os.geteuid(), owner.st_gid)
@@ -432,7 +432,7 @@ try:
     cluster.ensure_roles_and_database()
     with psycopg.connect(**cluster.connection(role="havenline_owner")) as connection:
         print(connection.execute("SELECT current_user || ' ' || left(version(), 13)").fetchone()[0])
-    print(cluster.start().value, oct(home.path.stat().st_mode & 0o777), cluster.data.owner())
+    print(cluster.start().value, oct(home.path.stat().st_mode & 0o777), cluster.pgdata.owner())
 finally:
     cluster.discard()
 """

@@ -79,10 +79,10 @@ def test_a_new_folder_is_closed_and_its_parents_are_left_alone(tmp_path: Path, u
 
 def test_creating_again_changes_nothing(demo: Home) -> None:
     key = demo.secret_key()
-    (demo.content / "object").write_bytes(b"circle")
+    (demo.kept_content / "object").write_bytes(b"circle")
     demo.create("demo")
     assert demo.kind() is HomeKind.DEMO
-    assert (demo.secret_key(), (demo.content / "object").read_bytes()) == (key, b"circle")
+    assert (demo.secret_key(), (demo.kept_content / "object").read_bytes()) == (key, b"circle")
 
 
 @pytest.mark.parametrize(("made", "opened"), [("demo", "desk"), ("desk", "demo")])

@@ -259,15 +259,15 @@ def test_text_gives_each_finding_its_advice_and_exit_code_0(home: Home, environ:
 
 
 def test_json_is_one_document_and_a_failure_is_exit_code_1(home: Home, environ: dict[str, str]) -> None:
-    home.content.chmod(0o755)
+    home.kept_content.chmod(0o755)
     try:
         code, output = run("--home", str(home.path), "--json", env=environ)
     finally:
-        home.content.chmod(0o700)
+        home.kept_content.chmod(0o700)
     report = json.loads(output)
     assert code == 1
     assert (report["ok"], report["home"]) == (False, str(home.path))
     assert {"name", "verdict", "found", "advice"} == set(report["checks"][0])
     assert [check["found"] for check in report["checks"] if check["verdict"] == "fail"] == [
-        f"{home.content} is open to others (mode 0755)"
+        f"{home.kept_content} is open to others (mode 0755)"
     ]

@@ -100,7 +100,7 @@ class Cluster:
         self._root = os.geteuid() == 0
 
     @property
-    def data(self) -> Path:
+    def pgdata(self) -> Path:
         """PostgreSQL's own folder (PGDATA), which belongs to the user that runs the server."""
         return self.folder / "data"
 
@@ -264,7 +264,7 @@ class Cluster:
     def _socket_folder(self) -> Path:
         try:
             folder = Path(os.fsdecode((self.folder / "socket_folder").read_bytes()))
-            owner = self.data.stat().st_uid
+            owner = self.pgdata.stat().st_uid
         except OSError:
             raise ClusterError(f"no PostgreSQL has been started in {self.folder}: start it first") from None
         if not is_private(folder, owner=owner):
@@ -291,8 +291,8 @@ class Cluster:
         The number alone proves nothing: after a restart of the machine another process may carry it.
         """
         with contextlib.suppress(OSError, ValueError):
-            number = int((self.data / "postmaster.pid").read_text().split("\n")[0])
-            if Path(f"/proc/{number}/cwd").samefile(self.data):
+            number = int((self.pgdata / "postmaster.pid").read_text().split("\n")[0])
+            if Path(f"/proc/{number}/cwd").samefile(self.pgdata):
                 return number
         return None
 
@@ -302,7 +302,7 @@ class Cluster:
             arguments = self.connection(role=roles.CLUSTER_ROLE, database="postgres")
             with psycopg.connect(**arguments, connect_timeout=3, autocommit=True) as admin:
                 row = admin.execute("SHOW data_directory").fetchone()
-            if row is not None and Path(row[0]).samefile(self.data):
+            if row is not None and Path(row[0]).samefile(self.pgdata):
                 return None
         except (psycopg.Error, HavenlineError, OSError) as error:
             return str(error).strip().rpartition("\n")[2]
@@ -313,7 +313,7 @@ class Cluster:
         if self._answer() is None:
             return True
         with contextlib.suppress(OSError, IndexError):
-            lines = (self.data / "postmaster.pid").read_text().split("\n")
+            lines = (self.pgdata / "postmaster.pid").read_text().split("\n")
             if lines[7].strip() == "ready" and not Path(lines[4], f".s.PGSQL.{_PORT}").exists():
                 self._halt("fast", 30.0)
         return False
@@ -322,7 +322,7 @@ class Cluster:
         if self._postmaster() is None:
             return False
         seconds = str(max(1, int(timeout)))
-        done = self._run("pg_ctl", "stop", "-D", str(self.data), "-m", mode, "-w", "-s", "-t", seconds)
+        done = self._run("pg_ctl", "stop", "-D", str(self.pgdata), "-m", mode, "-w", "-s", "-t", seconds)
         if done.returncode and self._postmaster() is not None:
             raise ClusterError(f"PostgreSQL in {self.folder} has not stopped after {seconds} s: try again")
         return True
@@ -342,7 +342,7 @@ class Cluster:
         """Run initdb in a folder beside and rename that when it is complete, so that none is half made."""
         for half in self.folder.glob("data.new-*"):
             shutil.rmtree(half)
-        if self.data.is_dir():
+        if self.pgdata.is_dir():
             self._check_origin()
             return
         fresh = self._own_folder(self.folder / f"data.new-{os.getpid()}")
@@ -355,19 +355,19 @@ class Cluster:
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]
             raise ClusterError(f"PostgreSQL could not be set up in {self.folder}: {reason} ({_free(self.folder)})")
-        fresh.rename(self.data)
+        fresh.rename(self.pgdata)
         sync(self.folder)
 
     def _check_origin(self) -> None:
-        owner, user = self.data.stat().st_uid, self._server_user()
+        owner, user = self.pgdata.stat().st_uid, self._server_user()
         if owner != user.pw_uid:
             name = account(owner).pw_name
-            raise ClusterError(f"{self.data} belongs to {name}, not {user.pw_name}: run Havenline as before")
-        version = self.data / "PG_VERSION"
+            raise ClusterError(f"{self.pgdata} belongs to {name}, not {user.pw_name}: run Havenline as before")
+        version = self.pgdata / "PG_VERSION"
         made_by = version.read_text().strip() if version.exists() else "something else"
         if made_by != MAJOR_VERSION:
             raise ClusterError(
-                f"{self.data} was made by PostgreSQL {made_by}, and this Havenline brings {MAJOR_VERSION}: "
+                f"{self.pgdata} was made by PostgreSQL {made_by}, and this Havenline brings {MAJOR_VERSION}: "
                 "run the version of Havenline that made it"
             )
 
@@ -380,7 +380,7 @@ class Cluster:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         seconds = str(max(1, int(deadline - time.monotonic())))
         configuration = f'-c config_file="{self.folder / "postgresql.conf"}"'
-        where = ["-D", str(self.data), "-l", str(self.logs / "start.log"), "-o", configuration]
+        where = ["-D", str(self.pgdata), "-l", str(self.logs / "start.log"), "-o", configuration]
         done = self._run("pg_ctl", "start", *where, "-w", "-s", "-t", seconds, pass_fds=[life])
         if done.returncode and self._postmaster() is not None:
             raise ClusterError(f"PostgreSQL in {self.folder} is not ready after {seconds} s: it goes on, try again")
@@ -396,7 +396,7 @@ class Cluster:
         group = self._server_user().pw_gid if self._root else None
         names = sorted({self._server_user().pw_name, account(os.geteuid()).pw_name})
         settings = {
-            "data_directory": _quote(self.data),
+            "data_directory": _quote(self.pgdata),
             "hba_file": _quote(self.folder / "pg_hba.conf"),
             "ident_file": _quote(self.folder / "pg_ident.conf"),
             "unix_socket_directories": _quote(f'"{sockets}"'),
@@ -418,7 +418,7 @@ class Cluster:
 
         Called only while the life lock is ours, when no process of this server lives.
         """
-        for lock_file in (self.data / "postmaster.pid", sockets / f".s.PGSQL.{_PORT}.lock"):
+        for lock_file in (self.pgdata / "postmaster.pid", sockets / f".s.PGSQL.{_PORT}.lock"):
             with contextlib.suppress(OSError, ValueError):
                 if Path("/proc", str(int(lock_file.read_text().split("\n")[0]))).exists():
                     lock_file.unlink()

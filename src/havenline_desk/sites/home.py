@@ -63,7 +63,7 @@ class Home:
         return self.path / "postgresql"
 
     @property
-    def content(self) -> Path:
+    def kept_content(self) -> Path:
         """Folder of kept content; made by `create`, empty unless a legal basis is declared."""
         return self.path / "content"
 
@@ -113,8 +113,8 @@ class Home:
                 if self.kind() is None:
                     write(self.kind_file, f"{wanted}\n".encode())
         self.open(wanted)
-        if not self.content.is_dir():
-            self.content.mkdir(mode=0o700, exist_ok=True)
+        if not self.kept_content.is_dir():
+            self.kept_content.mkdir(mode=0o700, exist_ok=True)
 
     def open(self, kind: str) -> None:
         """Check that the folder exists, is of that kind, and is this user's and writable by nobody else."""
