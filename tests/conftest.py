@@ -9,8 +9,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from havenline_desk.sites.cluster import Cluster
 
 _cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache / "havenline" / "kernels"))
@@ -27,28 +31,36 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> Iterator[None]:
-    """Point Django at a throw-away cluster; the owner role may create the test database there."""
-    from django.db import connections
-
-    from havenline_desk.sites.cluster import OWNER_ROLE, Cluster, throwaway_folder
+def cluster() -> Iterator[Cluster]:
+    """A throw-away PostgreSQL of the embedded kind, whose owner role may create databases."""
+    from havenline_desk.sites.cluster import Cluster, throwaway_folder
 
     folder = throwaway_folder()
-    cluster = Cluster(folder / "postgresql", throwaway=True)
+    embedded = Cluster(folder / "postgresql", throwaway=True)
     try:
-        cluster.start()
-        cluster.ensure_roles_and_database()
-        parts = cluster.connection(role=OWNER_ROLE)
-        settings = connections["default"].settings_dict
-        settings.update(
-            NAME=parts["dbname"],
-            HOST=parts["host"],
-            PORT=parts["port"],
-            USER=parts["user"],
-            OPTIONS={"requirepeer": parts["requirepeer"]},
-        )
-        yield
+        embedded.start()
+        embedded.ensure_roles_and_database()
+        yield embedded
     finally:
-        connections.close_all()
-        cluster.discard()
+        embedded.discard()
         folder.rmdir()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(cluster: Cluster) -> Iterator[None]:
+    """Point Django at the throw-away cluster; it creates its test database there."""
+    from django.db import connections
+
+    from havenline_desk.sites.cluster import OWNER_ROLE
+
+    parts = cluster.connection(role=OWNER_ROLE)
+    settings = connections["default"].settings_dict
+    settings.update(
+        NAME=parts["dbname"],
+        HOST=parts["host"],
+        PORT=parts["port"],
+        USER=parts["user"],
+        OPTIONS={"requirepeer": parts["requirepeer"]},
+    )
+    yield
+    connections.close_all()

@@ -69,8 +69,14 @@ def roles_of(person: Person, *, at: dt.datetime) -> frozenset[Role]:
     return frozenset(Role(role) for role in grants.values_list("role", flat=True))
 
 
+def acts_of(person: Person, *, at: dt.datetime) -> frozenset[Act]:
+    """Everything the roles of `person` in force at `at` permit."""
+    roles = roles_of(person, at=at)
+    return frozenset(act for act, permitted in ROLES.items() if not permitted.isdisjoint(roles))
+
+
 def allowed(person: Person, act: Act, *, at: dt.datetime) -> bool:
-    return not ROLES[act].isdisjoint(roles_of(person, at=at))
+    return act in acts_of(person, at=at)
 
 
 def require(person: Person, act: Act, *, at: dt.datetime) -> None:

@@ -42,9 +42,10 @@ def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
 
 def _steps(person: Person, *, at: dt.datetime) -> list[Step]:
     steps: list[Step] = []
-    if gates.allowed(person, gates.Act.TAKE_ASSESSMENT, at=at):
+    acts = gates.acts_of(person, at=at)
+    if gates.Act.TAKE_ASSESSMENT in acts:
         steps += [Step.FIRST, Step.SECOND]
-    if gates.allowed(person, gates.Act.TAKE_DISPUTE, at=at):
+    if gates.Act.TAKE_DISPUTE in acts:
         steps.append(Step.THIRD)
     if not steps:
         gates.require(person, gates.Act.TAKE_ASSESSMENT, at=at)
