@@ -65,5 +65,6 @@ def _fingerprint(file: File) -> Fingerprint:
         size=file.size,
         pdq=hashed.pdq if hashed else None,
         pdq_quality=hashed.quality if hashed else None,
+        pipeline=hashed.pipeline if hashed else None,
         refusal=None if hashed else Refused(Refusal(file.refusal), file.refusal_detail),
     )
