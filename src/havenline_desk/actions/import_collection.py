@@ -15,10 +15,10 @@ from itertools import islice
 from pathlib import Path
 
 from django.db import connection, transaction
-from havenline.scan import Scanned, fingerprint_source
 
 from havenline.formats.manifest import Manifest
 from havenline.matching.lists import Edition
+from havenline.scan import Scanned, fingerprint_source
 from havenline.vocabulary import HavenlineError
 
 from .. import evidence, gates
@@ -37,7 +37,7 @@ class ImportRefused(HavenlineError):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What one run of an import did. `taken_in` counts new items, `known` postings that were there already."""
+    """What one run of an import did. `taken_in` counts new items, `known` files that were taken in before."""
 
     taken_in: int
     known: int
@@ -77,11 +77,11 @@ def import_collection(
         before = _counts(taken_in_by)
         rows = {row.path: row for row in manifest.rows} if manifest is not None else {}
         scanned = fingerprint_source(source, workers=workers, known=_known(), keep_content=evidence.storage_declared())
-        total = 0
+        read = 0
         for batch in _batches(scanned, BATCH):
             with transaction.atomic():
                 record_postings(taken_in_by, batch, rows=rows, at=at)
-            total += len(batch)
+            read += sum(posting.refused is None for posting in batch)
             for posting in batch:
                 progress(posting)
         record_named_without_file(taken_in_by, manifest, at=at)
@@ -89,12 +89,11 @@ def import_collection(
         selected = _select(investigation, manifest, at=at)
         stacks = form_stacks(investigation, at=at)
         Import.objects.filter(pk=taken_in_by.pk, finished_at=None).update(finished_at=at)
-    items, problems = _counts(taken_in_by)
-    new = items - before[0]
+    after = _counts(taken_in_by)
     return Imported(
-        taken_in=new,
-        known=max(0, total - new - (problems - before[1])),
-        refused=problems - before[1],
+        taken_in=after.items - before.items,
+        known=read - (after.files - before.files),
+        refused=after.problems - before.problems,
         matched_files=matched,
         selected=selected,
         stacks=stacks,
@@ -154,8 +153,16 @@ def _batches(scanned: Iterable[Scanned], size: int) -> Iterator[list[Scanned]]:
         yield batch
 
 
-def _counts(taken_in_by: Import) -> tuple[int, int]:
-    return taken_in_by.items.count(), taken_in_by.problems.count()
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    items: int
+    files: int
+    problems: int
+
+
+def _counts(taken_in: Import) -> _Counts:
+    items = taken_in.items
+    return _Counts(items.count(), items.exclude(file=None).count(), taken_in.problems.count())
 
 
 def _select(investigation: Investigation, manifest: Manifest | None, *, at: dt.datetime) -> int:

@@ -34,7 +34,11 @@ def record_postings(
     taken_in: Import, scanned: Sequence[Scanned], *, rows: Mapping[str, ManifestRow], at: dt.datetime
 ) -> None:
     """Append one batch inside the caller's transaction; what is there already stays as it is."""
-    problems = [_Problem(post.path, post.refused.reason.value, post.refused.detail) for post in scanned if post.refused]
+    problems = [
+        _Problem(post.path, post.refused.reason.value, f"{post.path}: {post.refused.detail}")
+        for post in scanned
+        if post.refused
+    ]
     read = [post for post in scanned if not post.refused]
     files = _files(read)
     if evidence.storage_declared():
@@ -71,7 +75,12 @@ def record_named_without_file(taken_in: Import, manifest: Manifest | None, *, at
         for row in absent
         if row.kind not in fileless
     ]
-    problems += [_Problem(f"manifest line {each.line}", "manifest_line", each.reason) for each in manifest.problems]
+    problems += [
+        _Problem(
+            f"manifest line {each.line}", "manifest_line", f"manifest line {each.line}: {each.reason}; passed over"
+        )
+        for each in manifest.problems
+    ]
     _add_problems(taken_in, problems)
 
 

@@ -32,13 +32,23 @@ def free_port(wanted: int, *, tries: int = 20) -> int:
 
 @contextlib.contextmanager
 def serving(port: int, *, timeout: float = 20.0) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the server as a child with this process's environment; it is stopped when the block ends."""
+    """Start the server as a child, without the way in of the tables' owner; it is stopped when the block ends."""
     command = [
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"),
-        *("--host", LOOPBACK, "--port", str(port), "--workers", "1", "--blocking-threads", "8"),
+        *(
+            "--host",
+            LOOPBACK,
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            "--blocking-threads",
+            str(max(2, os.cpu_count() or 1)),
+        ),
         *("--workers-kill-timeout", "3", "havenline_desk.sites.wsgi:application"),
     ]
-    child = subprocess.Popen(command, env=os.environ.copy(), start_new_session=True)  # noqa: S603 - our own arguments
+    environ = {name: value for name, value in os.environ.items() if name != "HAVENLINE_OWNER_URL"}
+    child = subprocess.Popen(command, env=environ, start_new_session=True)  # noqa: S603 - our own arguments
     try:
         _wait_until_ready(child, port, timeout)
         yield child
