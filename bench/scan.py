@@ -46,9 +46,7 @@ def draw(folder: Path, count: int) -> None:
             grown = Image.fromarray(noise).resize(half, Image.Resampling.BILINEAR)
             canvas += (np.asarray(grown, dtype=np.float32) - 128) / octave
         picture = Image.fromarray(np.clip(canvas + 128, 0, 255).astype(np.uint8))
-        picture.resize((width, height), Image.Resampling.BICUBIC).save(
-            folder / f"{number:05d}.jpg", quality=85
-        )
+        picture.resize((width, height), Image.Resampling.BICUBIC).save(folder / f"{number:05d}.jpg", quality=85)
 
 
 def make_list(pictures: Path, scratch: Path) -> Path:
@@ -65,8 +63,7 @@ def make_list(pictures: Path, scratch: Path) -> Path:
     known = read_list(str(scratch / "chosen.parquet")).entries
     chance = np.random.default_rng(8)
     strangers = [
-        ListEntry(f"s{number:06d}", pdq=chance.bytes(32).hex(), pdq_quality=100)
-        for number in range(STRANGERS)
+        ListEntry(f"s{number:06d}", pdq=chance.bytes(32).hex(), pdq_quality=100) for number in range(STRANGERS)
     ]
     path = scratch / "list.parquet"
     write_list(path, [*known, *strangers], name="bench", number=1, made_by="bench")

@@ -42,9 +42,7 @@ class Scanned:
     content: bytes | None = None
 
 
-def scan_one(
-    content: bytes, *, path: str, fingerprint: Callable[[bytes], Fingerprint], lookup: Lookup
-) -> Finding:
+def scan_one(content: bytes, *, path: str, fingerprint: Callable[[bytes], Fingerprint], lookup: Lookup) -> Finding:
     """The finding for one file's bytes, in this very process: for bytes whose decoder cannot harm it."""
     made = fingerprint(content)
     (matches,) = lookup([made])
@@ -206,9 +204,5 @@ def _refused(said: dict[str, str]) -> Refused:
 
 
 def _lost(lost: Lost, seconds: int) -> Refused:
-    what = (
-        f"took longer than {seconds} seconds"
-        if lost is Lost.TOOK_TOO_LONG
-        else "ended the process that opened it"
-    )
+    what = f"took longer than {seconds} seconds" if lost is Lost.TOOK_TOO_LONG else "ended the process that opened it"
     return Refused(Refusal.DECODER_FAILED, f"opening it {what}; nothing of it was kept, look at it apart")

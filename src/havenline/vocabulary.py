@@ -84,6 +84,8 @@ class Fingerprint:
             check_hex("pdq", self.pdq)
             if self.pdq_quality is None or not 0 <= self.pdq_quality <= 100:
                 raise ValueError("a perceptual hash needs its quality, 0..100")
+            if self.pipeline is None:
+                raise ValueError("a perceptual hash needs the name of its pipeline")
 
     @property
     def comparable(self) -> bool:

@@ -66,9 +66,7 @@ def make(
         why = "; ".join(made.refusals.lines()).strip() or "it holds no files"
         raise ListError(f"{path}: nothing to list, so nothing was written ({why})")
     name = name or _name_of(output)
-    ref = write_list(
-        output, made.entries, name=name, number=number, made_by=f"havenline {__version__}", replace=force
-    )
+    ref = write_list(output, made.entries, name=name, number=number, made_by=f"havenline {__version__}", replace=force)
     _tell(_summary_of_made(output, ref, made), made.lines(output, ref), as_json=as_json)
     raise typer.Exit(exits.SOMETHING_REFUSED if made.refusals.total else exits.DONE)
 
@@ -83,9 +81,7 @@ def show(
     from havenline.vocabulary import QUALITY_FLOOR, HashKind
 
     read = read_list(list_)
-    counts = {
-        kind.value: sum(getattr(entry, kind.value) is not None for entry in read.entries) for kind in HashKind
-    }
+    counts = {kind.value: sum(getattr(entry, kind.value) is not None for entry in read.entries) for kind in HashKind}
     flat = sum(entry.pdq_quality is not None and entry.pdq_quality < QUALITY_FLOOR for entry in read.entries)
     summary = {
         "name": read.ref.list_name,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from havenline.vocabulary import HavenlineError
-from havenline_cli import exits, lists, scan
+from havenline_cli import demo, doctor, exits, figures, investigation, lists, people, scan
 
 app = typer.Typer(
     name="havenline",
@@ -42,8 +42,15 @@ def _options(
     """Options before the command."""
 
 
+app.command("demo")(demo.demo)
+app.command("up")(demo.up)
+app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.add_typer(lists.app, name="list")
+app.add_typer(investigation.app, name="investigation")
+app.command("figures")(figures.figures)
+app.add_typer(people.person, name="person")
+app.add_typer(people.framework, name="framework")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

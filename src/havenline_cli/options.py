@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-SourcePath = Annotated[
-    Path, typer.Argument(metavar="PATH", help="A folder, a zip, a tar (also packed), or one file.")
-]
+SourcePath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a zip, a tar (also packed), or one file.")]
 Workers = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, max=512, help="Worker processes.", show_default="all cores"),

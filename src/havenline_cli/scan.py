@@ -214,6 +214,5 @@ def _match_lines(matches: list[tuple[str, Match]]) -> list[str]:
         rows.append((plain(path), name, edition, entry, match.kind.value, distance))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]

@@ -30,9 +30,7 @@ from havenline.vocabulary import (
 
 
 def scanned(*contents: bytes, workers: int = 2, seconds: int = 60) -> list[Scanned]:
-    return list(
-        fingerprint_postings(held(*contents), workers=workers, fingerprint=digested, seconds_per_file=seconds)
-    )
+    return list(fingerprint_postings(held(*contents), workers=workers, fingerprint=digested, seconds_per_file=seconds))
 
 
 def outcome(each: Scanned) -> str:
@@ -44,9 +42,7 @@ def test_every_posting_comes_once_in_the_order_of_the_source(workers: int) -> No
     contents = [b"slow" if number % 7 == 0 else str(number).encode() for number in range(60)]
     results = scanned(*contents, workers=workers)
     assert [each.path for each in results] == [f"{number}.bin" for number in range(60)]
-    assert [each.fingerprint.sha256 for each in results if each.fingerprint] == [
-        sha(each) for each in contents
-    ]
+    assert [each.fingerprint.sha256 for each in results if each.fingerprint] == [sha(each) for each in contents]
     assert all(each.content is None for each in results)
 
 
@@ -239,9 +235,10 @@ def test_a_folder_is_fingerprinted_file_by_file(tmp_path: Path) -> None:
     assert made["b/drawn.png"] is not None
     assert made["b/drawn.png"].media_type == "image/png"
     assert made["b/drawn.png"].pdq is not None
-    assert [
-        each.refusal.reason for path, each in sorted(made.items()) if each is not None and each.refusal
-    ] == [Refusal.EMPTY, Refusal.UNKNOWN_KIND]
+    assert [each.refusal.reason for path, each in sorted(made.items()) if each is not None and each.refusal] == [
+        Refusal.EMPTY,
+        Refusal.UNKNOWN_KIND,
+    ]
 
 
 def matches_even_sizes(fingerprints: object) -> list[tuple[Match, ...]]:
@@ -254,14 +251,10 @@ def test_findings_keep_matches_with_their_file() -> None:
     each = [Scanned(str(n), n, fingerprint=replace(digested(b"x"), size=n)) for n in range(200)]
     each[7] = Scanned("7", None, refused=Refused(Refusal.LINK, "a link"))
     found = list(findings(iter(each), lookup=matches_even_sizes))
-    assert [(finding.path, bool(finding.matches)) for finding, _ in found] == [
-        (str(n), n % 2 == 0) for n in range(200)
-    ]
+    assert [(finding.path, bool(finding.matches)) for finding, _ in found] == [(str(n), n % 2 == 0) for n in range(200)]
     assert found[7] == (Finding("7", None, refused=Refused(Refusal.LINK, "a link")), None)
 
 
 def test_one_file_goes_all_the_way() -> None:
-    finding = scan_one(
-        b"even", path="a", fingerprint=digested, lookup=lambda each: matches_even_sizes(list(each))
-    )
+    finding = scan_one(b"even", path="a", fingerprint=digested, lookup=lambda each: matches_even_sizes(list(each)))
     assert (finding.path, finding.fingerprint, len(finding.matches)) == ("a", digested(b"even"), 1)

@@ -127,15 +127,12 @@ def test_a_drawn_collection_is_scanned_and_every_file_accounted_for(havenline: A
 
 
 def test_the_summary_for_people_names_matches_and_refused_files(havenline: Any, collection: Path) -> None:
-    havenline(
-        "list", "make", collection / "original.png", "-o", "known.parquet", "--name", "Drawn", "--number", 3
-    )
+    havenline("list", "make", collection / "original.png", "-o", "known.parquet", "--name", "Drawn", "--number", 3)
     ran = havenline("scan", collection, "--list", "known.parquet", "--workers", 1)
     assert ran.code == 3
     assert "8 files" in ran.out
     assert any(
-        line.split() == ["original.png", "Drawn", "3", "e000001", "sha256", "exact"]
-        for line in ran.out.splitlines()
+        line.split() == ["original.png", "Drawn", "3", "e000001", "sha256", "exact"] for line in ran.out.splitlines()
     )
     assert "broken.jpg: " in ran.out
     assert not Path("-").exists()
@@ -219,9 +216,7 @@ def test_bad_lines_of_a_list_are_named_and_the_scan_goes_on(havenline: Any, coll
         (["list", "make", "ok.csv", "-o", "no/x.parquet"], "no/x.parquet"),
     ],
 )
-def test_what_cannot_be_done_is_one_clear_line_and_code_1(
-    havenline: Any, arguments: list[str], said: str
-) -> None:
+def test_what_cannot_be_done_is_one_clear_line_and_code_1(havenline: Any, arguments: list[str], said: str) -> None:
     Path("ok.csv").write_text("md5\n" + "0" * 32 + "\n")
     ran = havenline(*arguments)
     assert ran.code == 1
@@ -247,9 +242,7 @@ def test_wrong_usage_is_code_2(havenline: Any, arguments: list[str]) -> None:
     assert havenline(*arguments).code == 2
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["scan", "--help"], ["list", "--help"], ["list", "make", "-h"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["scan", "--help"], ["list", "--help"], ["list", "make", "-h"]])
 def test_help_tells_the_exit_codes(havenline: Any, arguments: list[str]) -> None:
     ran = havenline(*arguments)
     assert ran.code == 0
@@ -257,9 +250,7 @@ def test_help_tells_the_exit_codes(havenline: Any, arguments: list[str]) -> None
 
 
 def test_help_loads_nothing_heavy() -> None:
-    script = (
-        "import sys; from havenline_cli.main import run; run(['-h']); sys.stderr.write(' '.join(sys.modules))"
-    )
+    script = "import sys; from havenline_cli.main import run; run(['-h']); sys.stderr.write(' '.join(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     heavy = {"numpy", "numba", "pyarrow", "PIL", "django", "multiprocessing"}
     assert heavy.isdisjoint(ended.stderr.split())

@@ -61,9 +61,7 @@ def fingerprint_posting(posting: Posting, *, limits: Limits = DEFAULT_LIMITS) ->
         with posting.open() as stream:
             return _of_stream(stream, limits)
     except (OSError, PostingUnreadableError):
-        return Refused(
-            Refusal.UNREADABLE, "the file could not be read; check that it is still there, and try again"
-        )
+        return Refused(Refusal.UNREADABLE, "the file could not be read; check that it is still there, and try again")
 
 
 def _of_stream(stream: BinaryIO, limits: Limits) -> Fingerprint:

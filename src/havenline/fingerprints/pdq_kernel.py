@@ -4,7 +4,7 @@ A picture is worked on in bands of `LANES` rows. Within a band the running means
 side, one lane a row (the band lies turned, as a `tile`, so that its lanes are a machine register's lanes);
 the means down the columns take one row at a time and keep only the last rows that their window still needs.
 Of the second round only 64 columns are ever asked for, so the full-size float picture never exists: memory
-is about (3 * LANES + height / 128) * width * 4 bytes, and 256 bytes a row.
+is about (4 * LANES + height / 128) * width * 4 bytes, and 256 bytes a row.
 
 No fast-math: every rounding must fall as in the reference. Arrays: rgb (h, w, 3) uint8 C-contiguous, all
 others float32 C-contiguous; compiled at the first call for exactly these. The two vector intrinsics stand

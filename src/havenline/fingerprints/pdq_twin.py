@@ -61,9 +61,7 @@ def reduced(brightness: F32) -> F32:
     if (height, width) == (SIDE, SIDE):
         return brightness
     for _ in range(2):
-        brightness = np.ascontiguousarray(
-            box_down(np.ascontiguousarray(brightness.T), (width + 127) // 128).T
-        )
+        brightness = np.ascontiguousarray(box_down(np.ascontiguousarray(brightness.T), (width + 127) // 128).T)
         brightness = box_down(brightness, (height + 127) // 128)
     rows = [int((k + 0.5) * height / SIDE) for k in range(SIDE)]
     columns = [int((k + 0.5) * width / SIDE) for k in range(SIDE)]

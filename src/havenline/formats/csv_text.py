@@ -99,9 +99,7 @@ def read_row(text: str, line: int, header: Header) -> Row | LineProblem:
     width = len(header.columns)
     if len(cells) < width or any(cell.strip() for cell in cells[width:]):
         return LineProblem(line, f"{len(cells)} cells where the header has {width}")
-    return Row(
-        line, {name: unguarded(cell.strip()) for name, cell in zip(header.columns, cells, strict=False)}
-    )
+    return Row(line, {name: unguarded(cell.strip()) for name, cell in zip(header.columns, cells, strict=False)})
 
 
 def split_cells(text: str, separator: str) -> list[str]:

@@ -63,9 +63,7 @@ def check_text(what: str, text: str) -> str:
     return text
 
 
-def write_edition(
-    path: Path, ref: EditionRef, entries: Sequence[ListEntry], *, made_by: str, replace: bool
-) -> None:
+def write_edition(path: Path, ref: EditionRef, entries: Sequence[ListEntry], *, made_by: str, replace: bool) -> None:
     """Write an edition whole or not at all. `made_by` is the version of the program that makes it.
 
     Raises FileExistsError, OSError as `write_whole`; ValueError when the number is under 1. Not checked
@@ -89,9 +87,7 @@ def write_edition(
     columns = [_column(field, entries) for field in _schema()]
     schema = _schema().with_metadata({METADATA_KEY: json.dumps(head, ensure_ascii=False)})
     with write_whole(path, replace=replace) as file:
-        pq.write_table(
-            pa.Table.from_arrays(columns, schema=schema), file, compression="zstd", write_page_checksum=True
-        )
+        pq.write_table(pa.Table.from_arrays(columns, schema=schema), file, compression="zstd", write_page_checksum=True)
 
 
 def read_edition(path: Path) -> ReadEdition:

@@ -58,9 +58,7 @@ def read_list(argument: str) -> HashList:
             read = edition.read_edition(path)
             return HashList(read.ref, read.entries, made_by=read.made_by)
         if path.suffix.lower() == ".parquet":
-            raise ListError(
-                f"{path}: not a Parquet file, or cut short at its beginning; nothing was read from it"
-            )
+            raise ListError(f"{path}: not a Parquet file, or cut short at its beginning; nothing was read from it")
         return _read_csv(path)
     except csv_text.NotTextError as error:
         raise ListError(f"{path}: {error}; nothing was read from it") from None

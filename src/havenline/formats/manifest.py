@@ -154,9 +154,7 @@ def _header(path: Path, first: tuple[int, str | LineProblem] | None) -> Header:
 
 def _row(line: int, cells: dict[str, str]) -> ManifestRow | LineProblem:
     try:
-        known = {
-            name: read(cells[name]) for name, read in _READERS.items() if name == "path" or cells.get(name)
-        }
+        known = {name: read(cells[name]) for name, read in _READERS.items() if name == "path" or cells.get(name)}
         return ManifestRow(line=line, **known)
     except ValueError as error:
         return LineProblem(line, str(error))

@@ -149,9 +149,7 @@ class _ParquetSink:
             "version": FORMAT_VERSION,
             "lists": [{"name": ref.list_name, "number": ref.number, "digest": ref.digest} for ref in lists],
         }
-        self._schema = parquet_schema().with_metadata(
-            {METADATA_KEY: json.dumps(described, ensure_ascii=False)}
-        )
+        self._schema = parquet_schema().with_metadata({METADATA_KEY: json.dumps(described, ensure_ascii=False)})
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
         self._batch = pa.RecordBatch
         self._rows: list[Row] = []
@@ -181,11 +179,7 @@ class _CsvSink:
 
     def write(self, row: Row) -> None:
         matches = row["matches"]
-        best = (
-            [matches[0][name] for name in ("list", "edition", "entry", "kind", "distance")]
-            if matches
-            else [""] * 5
-        )
+        best = [matches[0][name] for name in ("list", "edition", "entry", "kind", "distance")] if matches else [""] * 5
         cells = [row[name] for name in _FILE_COLUMNS] + [len(matches), *best, _json(matches)]
         self._writer.writerow([guarded(cell) if isinstance(cell, str) else cell for cell in cells])
 

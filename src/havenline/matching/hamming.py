@@ -115,9 +115,7 @@ def _pair_task(codes: NDArray[np.uint64], first: int, last: int, radius: int) ->
     def run() -> Found:
         from havenline.matching import search_kernel
 
-        return _with_room(
-            lambda *found: search_kernel.scan_pairs(codes, first, last, radius, *found), _FIRST_ROOM
-        )
+        return _with_room(lambda *found: search_kernel.scan_pairs(codes, first, last, radius, *found), _FIRST_ROOM)
 
     return run
 

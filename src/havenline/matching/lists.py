@@ -73,9 +73,7 @@ class ListIndex:
         asked = [place for place, each in enumerate(fingerprints) if each.comparable]
         codes = codes_from_hex([fingerprints[place].pdq or "" for place in asked])
         queries, entries, distances = self._hamming.search(codes, radius=NEAR_DISTANCE, threads=threads)
-        for query, entry, distance in zip(
-            queries.tolist(), entries.tolist(), distances.tolist(), strict=True
-        ):
+        for query, entry, distance in zip(queries.tolist(), entries.tolist(), distances.tolist(), strict=True):
             found[asked[query]].setdefault(self._comparable[entry], (HashKind.PDQ, distance))
         return [self._as_matches(each) for each in found]
 

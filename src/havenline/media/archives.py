@@ -22,21 +22,13 @@ NESTED = Refused(Refusal.ARCHIVE_NESTED, "an archive inside a source is not open
 
 _ENCRYPTED = Refused(Refusal.ARCHIVE_ENCRYPTED, "the member is encrypted; unpack it and import the folder")
 _BROKEN = Refused(Refusal.ARCHIVE_BROKEN, "the member is damaged in the archive; the others were read")
-_CUT_SHORT = Refused(
-    Refusal.ARCHIVE_BROKEN, "the archive is damaged or cut short here; what came before it was read"
-)
+_CUT_SHORT = Refused(Refusal.ARCHIVE_BROKEN, "the archive is damaged or cut short here; what came before it was read")
 _PATH = Refused(Refusal.ARCHIVE_PATH, "the member's path leads out of the archive; it was not read")
 _LINK = Refused(Refusal.LINK, "a link in an archive is not followed")
 _NO_FILE = Refused(Refusal.NOT_A_FILE, "neither a file nor a folder (a pipe, socket or device)")
-_RATIO = Refused(
-    Refusal.ARCHIVE_RATIO, "the member unpacks to far more than its packed size; it was not read"
-)
-_RATIO_REST = Refused(
-    Refusal.ARCHIVE_RATIO, "the archive unpacks to far more than its size; the rest was not read"
-)
-_METHOD = Refused(
-    Refusal.UNSUPPORTED_KIND, "packed by a method that is not read here; unpack it, import the folder"
-)
+_RATIO = Refused(Refusal.ARCHIVE_RATIO, "the member unpacks to far more than its packed size; it was not read")
+_RATIO_REST = Refused(Refusal.ARCHIVE_RATIO, "the archive unpacks to far more than its size; the rest was not read")
+_METHOD = Refused(Refusal.UNSUPPORTED_KIND, "packed by a method that is not read here; unpack it, import the folder")
 
 _DRIVE = re.compile(rb"[A-Za-z]:")
 _END_RECORD = re.compile(rb"PK\x05\x06.{8}(.{4})|PK\x06\x06.{36}(.{8})", re.DOTALL)

@@ -110,6 +110,4 @@ def _at(entry: os.DirEntry[str]) -> int | Refused:
                 return archives.NESTED
             return stream.seek(0, 2)
     except OSError as error:
-        return Refused(
-            Refusal.UNREADABLE, f"the file could not be read ({error.strerror}); check its permissions"
-        )
+        return Refused(Refusal.UNREADABLE, f"the file could not be read ({error.strerror}); check its permissions")

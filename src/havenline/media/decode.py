@@ -16,10 +16,13 @@ from io import BytesIO
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import AvifImagePlugin, Image, ImageCms
 
 from havenline.media import kinds
 from havenline.vocabulary import Refusal, Refused
+
+# A worker is one thread: more would only take the other workers' cores, and its limits may allow none.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 _PILLOW_FORMATS = {
     kinds.JPEG: "JPEG",
@@ -31,6 +34,17 @@ _PILLOW_FORMATS = {
     kinds.BMP: "BMP",
 }
 _PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
+
+_ORIENTATION = 0x0112
+_TURN_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 Pixels = NDArray[np.uint8]
 
@@ -79,32 +93,24 @@ def decode_picture(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Pictur
         return Refused(Refusal.EMPTY, "the file has no bytes; ask the sender for it again")
     if len(content) > limits.max_bytes:
         allowed = f"{limits.max_bytes:,} bytes"
-        return Refused(
-            Refusal.TOO_LARGE, f"the file has {len(content):,} bytes; pictures up to {allowed} are opened"
-        )
+        return Refused(Refusal.TOO_LARGE, f"the file has {len(content):,} bytes; pictures up to {allowed} are opened")
     kind = kinds.recognise(content[: kinds.HEAD_BYTES])
     if kind is None:
         return Refused(Refusal.UNKNOWN_KIND, "the first bytes are of no kind of file that is known here")
     if kind not in kinds.PICTURES:
-        return Refused(
-            Refusal.UNSUPPORTED_KIND, f"the content is {kind}; only still pictures are fingerprinted so far"
-        )
+        return Refused(Refusal.UNSUPPORTED_KIND, f"the content is {kind}; only still pictures are fingerprinted so far")
     name = _PILLOW_FORMATS[kind]
     try:
         return _decode(content, kind, limits)
     except _TooManyPixelsError as refusal:
         return Refused(Refusal.TOO_MANY_PIXELS, f"{refusal}; up to {limits.max_pixels:,} are opened")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        return Refused(
-            Refusal.TOO_MANY_PIXELS, "the picture declares more pixels than the decoder ever opens"
-        )
+        return Refused(Refusal.TOO_MANY_PIXELS, "the picture declares more pixels than the decoder ever opens")
     except MemoryError:
         return Refused(Refusal.DECODER_FAILED, f"there was not enough memory to open this {name} picture")
     except Exception:
         # Decoders raise almost anything on damaged files, and their messages may quote the content.
-        return Refused(
-            Refusal.BROKEN, f"the {name} picture is damaged or cut short and could not be read whole"
-        )
+        return Refused(Refusal.BROKEN, f"the {name} picture is damaged or cut short and could not be read whole")
 
 
 def _decode(content: bytes, kind: str, limits: Limits) -> Picture:
@@ -158,8 +164,10 @@ def _by_pillow(content: bytes, kind: str, limits: Limits) -> tuple[Pixels, int]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(BytesIO(content), formats=[_PILLOW_FORMATS[kind]]) as image:
             _check_pixels(*image.size, limits)
+            turned = image.getexif().get(_ORIENTATION, 1) if kind == kinds.TIFF else 1
             image.load()
-            rgb = _to_rgb(image)
+            back = _TURN_BACK.get(turned)  # of all formats Pillow applies the orientation to TIFF alone
+            rgb = _to_rgb(image if back is None else image.transpose(back))
             animated = kind != kinds.JPEG and getattr(image, "is_animated", False)
             return rgb, int(image.n_frames) if animated else 1  # type: ignore[attr-defined]
 
@@ -233,8 +241,6 @@ def _deep_to_rgb(image: Image.Image) -> Pixels:
         else:
             top = 1.0 if high <= 1 and image.mode == "F" else 255.0 if high <= 255 else 65535.0
         grey = np.rint(values * np.float32(255.0 / top)).astype(np.uint8)
-    if (
-        getattr(image, "tag_v2", {}).get(262) == 0
-    ):  # TIFF, WhiteIsZero: Pillow turns only shallow pictures round
+    if getattr(image, "tag_v2", {}).get(262) == 0:  # TIFF, WhiteIsZero: Pillow turns only shallow pictures round
         grey = 255 - grey
     return np.repeat(grey[:, :, None], 3, axis=2)

@@ -64,6 +64,8 @@ def _by_structure(head: bytes) -> str | None:
         return TIFF
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return BMP
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
     if head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
         return BZIP2
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):

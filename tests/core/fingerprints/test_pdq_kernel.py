@@ -17,9 +17,7 @@ def drawn(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     """Blocks of colour under noise: edges, flat parts and fine grain in one picture."""
     random = np.random.default_rng(seed)
     coarse = random.normal(size=(height // 37 + 1, width // 29 + 1, 3))
-    picture = (
-        np.kron(coarse, np.ones((37, 29, 1)))[:height, :width] + random.normal(size=(height, width, 3)) / 3
-    )
+    picture = np.kron(coarse, np.ones((37, 29, 1)))[:height, :width] + random.normal(size=(height, width, 3)) / 3
     return np.ascontiguousarray(np.clip(picture * 50 + 128, 0, 255).astype(np.uint8))
 
 

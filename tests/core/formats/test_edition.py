@@ -17,9 +17,7 @@ from havenline.formats.hash_list import HashList, ListError, read_list, write_li
 from havenline.vocabulary import ListEntry
 
 ENTRIES = [
-    ListEntry(
-        "e1", md5="a" * 32, sha1="b" * 40, sha256="c" * 64, pdq="d" * 64, pdq_quality=77, label="drawn"
-    ),
+    ListEntry("e1", md5="a" * 32, sha1="b" * 40, sha256="c" * 64, pdq="d" * 64, pdq_quality=77, label="drawn"),
     ListEntry("e2", pdq="0" * 64),
     ListEntry("e3", sha256="f" * 64),
 ]
@@ -130,9 +128,7 @@ def test_a_file_cut_short_anywhere_is_refused(whole: tuple[Path, bytes, HashList
 
 @settings(max_examples=400, deadline=None)
 @given(place=st.integers(0, 1 << 20), bit=st.integers(0, 7))
-def test_a_flipped_bit_is_refused_or_changes_nothing(
-    whole: tuple[Path, bytes, HashList], place: int, bit: int
-) -> None:
+def test_a_flipped_bit_is_refused_or_changes_nothing(whole: tuple[Path, bytes, HashList], place: int, bit: int) -> None:
     path, content, expected = whole
     damaged = bytearray(content)
     damaged[place % len(content)] ^= 1 << bit

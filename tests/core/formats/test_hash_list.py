@@ -120,9 +120,7 @@ def test_a_line_that_is_not_utf8_is_a_bad_line(tmp_path: Path) -> None:
         (b"PAR1" + b"\0" * 100, "no whole Parquet file"),
     ],
 )
-def test_a_file_that_is_no_list_is_refused_with_the_reason(
-    tmp_path: Path, content: bytes, reason: str
-) -> None:
+def test_a_file_that_is_no_list_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     path = written(tmp_path, content)
     with pytest.raises(ListError) as refused:
         read_list(str(path))

@@ -91,9 +91,7 @@ def test_only_links_text_and_audio_may_lack_a_file(tmp_path: Path, kind: str, ma
         ({"selected": "1"}, "yes nor no"),
     ],
 )
-def test_a_bad_line_is_reported_and_the_others_are_read(
-    tmp_path: Path, cells: dict[str, str], reason: str
-) -> None:
+def test_a_bad_line_is_reported_and_the_others_are_read(tmp_path: Path, cells: dict[str, str], reason: str) -> None:
     line = ",".join({**dict.fromkeys(COLUMNS, ""), "path": "bad.jpg", **cells}[name] for name in COLUMNS)
     after = "good.jpg" + "," * (len(COLUMNS) - 1)
     manifest = read_manifest(written(tmp_path, f"{','.join(COLUMNS)}\n{line}\n{after}\n"))
@@ -145,9 +143,7 @@ def test_a_path_that_contradicts_or_repeats_itself_is_a_problem(
         (b"path\n" + b"a" * 70_000, "line 2 is longer"),
     ],
 )
-def test_a_manifest_that_cannot_be_trusted_is_refused_as_a_whole(
-    tmp_path: Path, content: bytes, reason: str
-) -> None:
+def test_a_manifest_that_cannot_be_trusted_is_refused_as_a_whole(tmp_path: Path, content: bytes, reason: str) -> None:
     path = written(tmp_path, content)
     with pytest.raises(ManifestError) as refused:
         read_manifest(path)

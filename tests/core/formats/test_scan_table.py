@@ -35,9 +35,7 @@ HASHED = Fingerprint(
     pdq_quality=99,
     pipeline="pdq-full/1",
 )
-BROKEN = Fingerprint(
-    md5="0" * 32, sha1="1" * 40, sha256="2" * 64, size=7, refusal=Refused(Refusal.BROKEN, "cut short")
-)
+BROKEN = Fingerprint(md5="0" * 32, sha1="1" * 40, sha256="2" * 64, size=7, refusal=Refused(Refusal.BROKEN, "cut short"))
 FINDINGS = [
     (Finding("a/b.jpg", HASHED), 1234),
     (
@@ -120,9 +118,7 @@ def test_a_table_without_rows_is_a_table(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_many_rows_are_streamed_in_order(
-    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_rows_are_streamed_in_order(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ROWS_AT_ONCE", 4)
     path = tmp_path / f"out{ending}"
     with scan_table(path) as table:

@@ -30,9 +30,7 @@ def flipped(code: NDArray[np.uint8], bits: int, *, seed: int) -> NDArray[np.uint
     return np.packbits(turned)
 
 
-def by_counting(
-    queries: NDArray[np.uint8], codes: NDArray[np.uint8], radius: int
-) -> set[tuple[int, int, int]]:
+def by_counting(queries: NDArray[np.uint8], codes: NDArray[np.uint8], radius: int) -> set[tuple[int, int, int]]:
     """The definition, one pair after the other, in whole numbers."""
     wholes = [int.from_bytes(code.tobytes(), "big") for code in codes]
     found = set()
@@ -65,9 +63,7 @@ def test_every_distance_up_to_the_radius_is_found_and_none_beyond(radius: int) -
     assert set(left.tolist()) == {0}
 
 
-@pytest.mark.parametrize(
-    ("n", "m"), [(0, 0), (0, 3), (3, 0), (1, 1), (2, 1), (1, 2), (1023, 7), (1025, 7), (2049, 3)]
-)
+@pytest.mark.parametrize(("n", "m"), [(0, 0), (0, 3), (3, 0), (1, 1), (2, 1), (1, 2), (1023, 7), (1025, 7), (2049, 3)])
 @pytest.mark.usefixtures("form")
 def test_small_and_odd_sizes_agree_with_counting(n: int, m: int) -> None:
     codes, queries = drawn(n, seed=n), drawn(m, seed=m + 1)
@@ -106,9 +102,7 @@ def test_more_findings_than_the_first_buffers_hold_are_all_returned(monkeypatch:
 
 def test_cutting_the_work_for_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = drawn(3000, seed=8)
-    codes[1500:] = np.stack(
-        [flipped(code, place % 40, seed=place) for place, code in enumerate(codes[:1500])]
-    )
+    codes[1500:] = np.stack([flipped(code, place % 40, seed=place) for place, code in enumerate(codes[:1500])])
     whole = HammingIndex.build(codes)
     searched, joined = as_set(whole.search(codes[:200])), as_set(whole.pairs())
     monkeypatch.setattr(hamming, "_QUERIES_PER_TASK", 64)

@@ -130,8 +130,7 @@ def test_each_match_names_its_edition_and_equal_entries_of_several_editions_are_
     ]
     (matches,) = ListIndex.build(editions).lookup([fingerprint()])
     assert matches == tuple(
-        Match(EditionRef(name, number, "0" * 64), "e1", PDQ, 0)
-        for name, number in [("a", 1), ("a", 2), ("b", 1)]
+        Match(EditionRef(name, number, "0" * 64), "e1", PDQ, 0) for name, number in [("a", 1), ("a", 2), ("b", 1)]
     )
 
 

@@ -171,8 +171,7 @@ def test_stacks_equal_the_definition_whatever_the_order_of_arrival(
         draw.shuffle(existing)
         again = form_stacks(files, existing)
     assert [
-        (plan.representative, [(member.sha256, member.distance) for member in plan.members])
-        for plan in formed
+        (plan.representative, [(member.sha256, member.distance) for member in plan.members]) for plan in formed
     ] == expected
     assert again == formed
     assert [plan.existing for plan in formed] == [place < earlier for place in range(len(formed))]

@@ -36,9 +36,7 @@ def strip_height(step: int) -> int:
     ("height", "width"),
     [(900, 1200), (1200, 900), (40, 3000), (3000, 40), (300, 200), (42, 34), (1, 1)],
 )
-def test_a_rendition_is_never_larger_than_its_step_or_its_original(
-    height: int, width: int, step: int
-) -> None:
+def test_a_rendition_is_never_larger_than_its_step_or_its_original(height: int, width: int, step: int) -> None:
     image = opened(render(picture(height, width), step, mark=MARK))
     assert image.format == "WEBP"
     assert image.width <= min(width, LONG_SIDE[step])

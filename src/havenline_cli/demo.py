@@ -1,0 +1,78 @@
+"""`havenline demo`: the whole pipeline on drawn pictures, and a desk to try. `havenline up`: a real, empty desk."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from . import desk as opening
+
+PORT = 8640
+console = Console(stderr=True, highlight=False)
+
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; the next free one is taken.")]
+ServeOption = Annotated[bool, typer.Option("--serve/--no-serve", help="Leave after printing instead of serving.")]
+
+
+def demo(
+    pictures: Annotated[int, typer.Option(min=12, max=2000, help="How many distinct originals are drawn.")] = 240,
+    port: PortOption = PORT,
+    serve: ServeOption = True,
+    home: opening.HomeOption = None,
+) -> None:
+    """Draw a benign collection, run the whole pipeline on it, print the figures and open a desk on loopback.
+
+    Everything lives in the demo's own data folder; a second start finds it there. Passwords that are printed and
+    content that is kept are a policy of the demonstration alone.
+    """
+    started = time.monotonic()
+    with opening.desk(opening.made_home(home, "demo"), serve=True) as wired:
+        from havenline.figures import render
+        from havenline_desk.queries.figures import funnel_of
+
+        from .demo_story import REFERENCE, tell
+
+        story = tell(wired.home, pictures=pictures, say=_say)
+        typer.echo(story.score)
+        typer.echo(render.to_text(funnel_of(opening.investigation_named(REFERENCE))))
+        if serve:
+            _serve(port, started, names=story.passwords)
+
+
+def up(port: PortOption = PORT, serve: ServeOption = True, home: opening.HomeOption = None) -> None:
+    """Open a real desk on the data folder, empty at first; content storage is off until its legal basis is declared."""
+    started = time.monotonic()
+    with opening.desk(opening.made_home(home, "desk"), serve=True) as wired:
+        from havenline_desk.actions.declare_policy import declare_policy
+        from havenline_desk.models import InstallationKind, Person, Policy
+
+        if not Policy.objects.exists():
+            declare_policy(InstallationKind.DESK, at=opening.now())
+        _say(f"data folder {wired.home.path}; content storage is off, only digests and metadata are kept")
+        if not Person.objects.exists():
+            _say("nobody is enrolled yet. In another terminal: havenline person add lead --role investigation_lead")
+        if serve:
+            _serve(port, started, names={})
+
+
+def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
+    from havenline_desk.sites.server import LOOPBACK, free_port, serving
+
+    chosen = free_port(port)
+    with serving(chosen) as child:
+        typer.echo(
+            f"The desk is open at http://{LOOPBACK}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)"
+        )
+        for name, password in names.items():
+            typer.echo(f"  {name:20} {password}")
+        typer.echo("Press Ctrl+C to close it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            child.wait()
+
+
+def _say(line: str) -> None:
+    console.print(line, style="dim")

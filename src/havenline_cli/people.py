@@ -1,0 +1,89 @@
+"""`havenline person` and `havenline framework`: who works here, and which law local counsel has approved."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from typing import Annotated
+
+import typer
+
+from . import desk as opening
+
+person = typer.Typer(help="Enrol staff, give roles, record certificates.", no_args_is_help=True)
+framework = typer.Typer(help="See the shipped frameworks and record their local approval.", no_args_is_help=True)
+
+
+@person.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Sign-in name: lower-case letters, digits, hyphens.")],
+    role: Annotated[list[str], typer.Option("--role", help="A role; repeat for several. A wrong one lists them all.")],
+    home: opening.HomeOption = None,
+) -> None:
+    """Enrol a person and print the generated password once; it is stored nowhere."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.enrol_person import enrol_person
+        from havenline_desk.models import Role
+
+        unknown = [word for word in role if word not in Role.values]
+        if unknown:
+            raise opening.CommandError(f"{unknown[0]} is not a role; the roles are {', '.join(Role.values)}")
+        password = secrets.token_urlsafe(15)
+        enrol_person(name, password=password, roles=tuple(Role(word) for word in role), at=opening.now())
+    typer.echo(f"{name} is enrolled. Password, shown this once: {password}")
+
+
+@person.command("certify")
+def certify(
+    name: Annotated[str, typer.Argument(help="Who has passed training and calibration.")],
+    until: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day of the certificate.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Record a certificate; without one in date nothing is assigned to a person."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.enrol_person import certify_person
+
+        end = until.replace(tzinfo=dt.UTC) + dt.timedelta(days=1)
+        certify_person(opening.person_named(name), until=end, issued_by=opening.person_named(by), at=opening.now())
+    typer.echo(f"{name} is certified until {until:%Y-%m-%d}.")
+
+
+@person.command("list")
+def list_people(home: opening.HomeOption = None) -> None:
+    """List who is enrolled, with roles and certificates."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk import gates
+        from havenline_desk.models import Person
+
+        at = opening.now()
+        for each in Person.objects.order_by("name"):
+            roles = ", ".join(sorted(role.label for role in gates.roles_of(each, at=at))) or "no role in force"
+            certificate = "certified" if gates.certified(each, at=at) else "no certificate in date"
+            typer.echo(f"{each.name:24} {roles:32} {certificate}")
+
+
+@framework.command("list")
+def list_frameworks() -> None:
+    """List the shipped frameworks and versions."""
+    from havenline import frameworks
+
+    for ref in frameworks.available():
+        law = frameworks.load(ref.id, ref.version)
+        typer.echo(f"{law.id:16} {law.version:10} {law.title}")
+
+
+@framework.command("approve")
+def approve(
+    name: Annotated[str, typer.Argument(help="For example gb-eaw.")],
+    version: Annotated[str, typer.Argument(help="For example 2023-09.")],
+    counsel: Annotated[str, typer.Option(help="Who gave the opinion, and its reference.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Record that local counsel has approved this version; until then its rules yield `undetermined`."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.approve_framework import approve_framework
+
+        approve_framework(name, version, approved_by=opening.person_named(by), counsel=counsel, at=opening.now())
+    typer.echo(f"{name} {version} is approved for use here.")

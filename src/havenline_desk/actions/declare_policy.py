@@ -1,0 +1,25 @@
+"""Declare what this installation is and whether it may keep content."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from havenline.vocabulary import HavenlineError
+
+from ..models import InstallationKind, Policy
+
+
+class PolicyRefused(HavenlineError):
+    """The declaration was not recorded."""
+
+
+def declare_policy(kind: InstallationKind, *, content_legal_basis: str = "", at: dt.datetime) -> Policy:
+    """Add a declaration; the newest counts. An installation never changes its kind."""
+    newest = Policy.objects.order_by("-pk").first()
+    if newest is not None and newest.kind != kind:
+        raise PolicyRefused(f"this installation is a {newest.kind}; it cannot become a {kind}")
+    if content_legal_basis and kind != InstallationKind.DEMO:
+        raise PolicyRefused(
+            "content cannot be kept yet: sealed evidence is not built, so this installation stores digests only"
+        )
+    return Policy.objects.create(kind=kind, content_legal_basis=content_legal_basis, declared_at=at)

@@ -1,0 +1,61 @@
+"""Grant one step of the ladder for one file of one's own open assignment, and use the grant once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+
+from django.db import transaction
+
+from ..evidence import RevealRefused
+from ..models import Assignment, Person, Reveal
+
+GRANT = dt.timedelta(seconds=120)
+LADDER = (1, 2, 3, 4)
+"""Mosaic, small blurred grey, grey, full. Step 0, nothing, needs no grant."""
+
+
+def grant_reveal(
+    assignment_id: int, *, person: Person, session_key: str, file_id: int, ladder_step: int, at: dt.datetime
+) -> str:
+    """Record the reveal and return its single-use token, good for 120 seconds in the same session.
+
+    Raises RevealRefused when the assignment is not this person's open one, the file is not in its stack, or the
+    step is not one of the ladder.
+    """
+    if ladder_step not in LADDER:
+        raise RevealRefused(f"the ladder has no step {ladder_step}")
+    with transaction.atomic():
+        assignment = (
+            Assignment.objects.select_for_update().filter(pk=assignment_id, person=person, done_at=None).first()
+        )
+        if assignment is None or assignment.expires_at is None or assignment.expires_at <= at:
+            raise RevealRefused("this assignment is not open in your name; go back and press Start")
+        if not assignment.revision.members.filter(file_id=file_id).exists():
+            raise RevealRefused("this file is not in the stack of your assignment")
+        token = secrets.token_urlsafe(24)
+        Reveal.objects.create(
+            assignment=assignment,
+            person=person,
+            session_digest=_digest(session_key),
+            file_id=file_id,
+            ladder_step=ladder_step,
+            purpose=f"{assignment.step} assessment",
+            token_digest=_digest(token),
+            granted_at=at,
+            expires_at=at + GRANT,
+        )
+    return token
+
+
+def use_reveal(token: str, *, person: Person, session_key: str, at: dt.datetime) -> Reveal:
+    """Mark the grant as used and return it; of any number of concurrent uses exactly one succeeds."""
+    mine = Reveal.objects.filter(token_digest=_digest(token), person=person, session_digest=_digest(session_key))
+    if mine.filter(used_at=None, expires_at__gt=at).update(used_at=at) != 1:
+        raise RevealRefused("this view was used already, has run out, or is not yours")
+    return mine.select_related("file", "person").get()
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

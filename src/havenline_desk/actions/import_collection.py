@@ -1,0 +1,188 @@
+"""Take a lawfully held collection into an investigation: from local files only, stoppable and resumable at any point.
+
+Steps: 1 check the authority; 2 open the import; 3 take in each posting, a batch a transaction; 4 take in what the
+manifest names without a file; 5 look files up in the editions; 6 select by the sampling rule; 7 form stacks;
+8 finish. Every step can be repeated: importing the same collection again changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from django.db import connection, transaction
+
+from havenline.formats.manifest import Manifest
+from havenline.matching.lists import Edition
+from havenline.scan import Scanned, fingerprint_source
+from havenline.vocabulary import HavenlineError
+
+from .. import evidence, gates
+from ..models import File, Import, Investigation, Item, Person, SamplingRule, Selection
+from ..models.investigations import ItemState
+from .form_stacks import form_stacks
+from .record_matches import record_matches
+from .record_postings import record_named_without_file, record_postings
+
+BATCH = 32
+
+
+class ImportRefused(HavenlineError):
+    """Nothing was taken in; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What one run of an import did. `taken_in` counts new items, `known` files that were taken in before."""
+
+    taken_in: int
+    known: int
+    refused: int
+    matched_files: int
+    selected: int
+    stacks: int
+
+
+def import_collection(
+    investigation: Investigation,
+    *,
+    source: Path,
+    collection: str,
+    manifest: Manifest | None,
+    editions: Sequence[Edition],
+    imported_by: Person,
+    approved_by: Person,
+    workers: int,
+    at: dt.datetime,
+    progress: Callable[[Scanned], None] = lambda scanned: None,
+) -> Imported:
+    """Run all steps; `progress` is called after each posting is committed.
+
+    Raises ImportRefused without authority, Denied without the role, SourceError when the source cannot be read.
+    Not checked here: that the organisation may hold the collection; the investigation records who says so.
+    """
+    _check_authority(investigation, manifest, imported_by=imported_by, approved_by=approved_by, at=at)
+    with _one_at_a_time(investigation):
+        taken_in_by, _ = Import.objects.get_or_create(
+            investigation=investigation,
+            collection=collection,
+            defaults={"imported_by": imported_by, "approved_by": approved_by, "started_at": at},
+        )
+        if evidence.storage_declared():
+            evidence.sweep()
+        before = _counts(taken_in_by)
+        rows = {row.path: row for row in manifest.rows} if manifest is not None else {}
+        scanned = fingerprint_source(source, workers=workers, known=_known(), keep_content=evidence.storage_declared())
+        read = 0
+        for batch in _batches(scanned, BATCH):
+            with transaction.atomic():
+                record_postings(taken_in_by, batch, rows=rows, at=at)
+            read += sum(posting.refused is None for posting in batch)
+            for posting in batch:
+                progress(posting)
+        record_named_without_file(taken_in_by, manifest, at=at)
+        matched = record_matches(investigation, editions, at=at)
+        selected = _select(investigation, manifest, at=at)
+        stacks = form_stacks(investigation, at=at)
+        Import.objects.filter(pk=taken_in_by.pk, finished_at=None).update(finished_at=at)
+    after = _counts(taken_in_by)
+    return Imported(
+        taken_in=after.items - before.items,
+        known=read - (after.files - before.files),
+        refused=after.problems - before.problems,
+        matched_files=matched,
+        selected=selected,
+        stacks=stacks,
+    )
+
+
+def _check_authority(
+    investigation: Investigation,
+    manifest: Manifest | None,
+    *,
+    imported_by: Person,
+    approved_by: Person,
+    at: dt.datetime,
+) -> None:
+    gates.require(imported_by, gates.Act.IMPORT_COLLECTION, at=at)
+    gates.require(approved_by, gates.Act.APPROVE_IMPORT, at=at)
+    if imported_by.pk == approved_by.pk:
+        raise ImportRefused("the person who imports cannot be the one who approves; nothing was taken in")
+    if at.date() > investigation.expires_on:
+        raise ImportRefused(
+            f"the authority of {investigation.reference} to import ended on {investigation.expires_on}; "
+            "nothing was taken in"
+        )
+    if investigation.sampling_rule == SamplingRule.BY_MANIFEST and manifest is None:
+        raise ImportRefused("this investigation selects by manifest; give one with --manifest. Nothing was taken in")
+
+
+@contextmanager
+def _one_at_a_time(investigation: Investigation) -> Iterator[None]:
+    """A session lock of the database: it falls with the connection, so a killed import leaves nothing locked."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_SPACE, investigation.pk])
+        row = cursor.fetchone()
+    if row is None or not row[0]:
+        raise ImportRefused(f"another import into {investigation.reference} is running; wait for it or stop it")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_SPACE, investigation.pk])
+
+
+_LOCK_SPACE = 0x4841
+
+
+def _known() -> frozenset[str]:
+    """SHA-256 values whose fingerprint (and content, where content is kept) need not be taken again."""
+    files = File.objects.all()
+    if evidence.storage_declared():
+        files = files.exclude(refusal="", stored=None)
+    return frozenset(files.values_list("sha256", flat=True))
+
+
+def _batches(scanned: Iterable[Scanned], size: int) -> Iterator[list[Scanned]]:
+    iterator = iter(scanned)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    items: int
+    files: int
+    problems: int
+
+
+def _counts(taken_in: Import) -> _Counts:
+    items = taken_in.items
+    return _Counts(items.count(), items.exclude(file=None).count(), taken_in.problems.count())
+
+
+def _select(investigation: Investigation, manifest: Manifest | None, *, at: dt.datetime) -> int:
+    """Add the Selection records the sampling rule asks for; pictures only, since only they can be assessed."""
+    pictures = Item.objects.filter(
+        investigation=investigation, selection=None, state__in=(ItemState.VIEWABLE, ItemState.HASH_ONLY)
+    )
+    if investigation.sampling_rule == SamplingRule.BY_MANIFEST:
+        chosen = {row.path for row in manifest.rows if row.selected} if manifest is not None else set()
+        pictures = pictures.filter(path__in=chosen)
+    made = Selection.objects.bulk_create(
+        [
+            Selection(
+                item=item,
+                rule=investigation.sampling_rule,
+                viewed_by_person=investigation.sampling_rule == SamplingRule.BY_MANIFEST,
+                selected_at=at,
+            )
+            for item in pictures
+        ],
+        ignore_conflicts=True,
+    )
+    return len(made)

@@ -1,0 +1,97 @@
+"""Close a stack revision when its assessments agree or a third person has spoken; otherwise ask for the third."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from havenline import frameworks
+from havenline.judgement.settle import ReviewPlan, SubmittedFacts, settle
+from havenline.judgement.settle import Step as PlanStep
+
+from ..models import (
+    Assignment,
+    File,
+    FrameworkApproval,
+    InstallationKind,
+    Investigation,
+    MemberPlace,
+    Outcome,
+    Policy,
+    Stack,
+    StackMember,
+    StackRevision,
+    Step,
+)
+from .open_assignments import open_assignments
+
+
+def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
+    """Apply the pure rule of `judgement.settle` to what has been submitted and record what follows.
+
+    Called inside the transaction that recorded the assessment. The revision is locked, so that two people who
+    submit at the same moment settle once.
+    """
+    StackRevision.objects.select_for_update().get(pk=revision.pk)
+    stack = Stack.objects.select_related("investigation").get(pk=revision.stack_id)
+    investigation = stack.investigation
+    framework = frameworks.load(investigation.framework, investigation.framework_version)
+    settlement = settle(plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision))
+    if settlement.facts is None or settlement.settled_by is None:
+        if settlement.next_step is PlanStep.THIRD:
+            Assignment.objects.get_or_create(revision=revision, step=Step.THIRD, defaults={"opened_at": at})
+        return
+    members: dict[int | str, StackMember] = {member.pk: member for member in revision.members.select_related("file")}
+    shown = next(member for member in members.values() if member.place == MemberPlace.SHOWN)
+    legality = framework.derive(settlement.facts, approved=rules_in_force(investigation))
+    for file in (shown.file, *(members[key].file for key in sorted(settlement.members))):
+        Outcome.objects.create(
+            investigation=investigation,
+            file=file,
+            revision=revision,
+            framework=framework.id,
+            framework_version=framework.version,
+            facts=dict(settlement.facts),
+            status=legality.status.value,
+            class_id=legality.class_id or "",
+            severity=legality.severity or "",
+            rule_path=list(legality.rule_path),
+            settled_by=settlement.settled_by.value,
+            viewed_by_person=True,
+            settled_at=at,
+        )
+    for key in sorted(settlement.excluded):
+        _stack_of_its_own(members[key].file, parent=stack, at=at)
+
+
+def rules_in_force(investigation: Investigation) -> bool:
+    """Whether the rules may yield more than `undetermined`: demonstration, study, or recorded local approval."""
+    policy = Policy.objects.order_by("-pk").first()
+    if policy is not None and policy.kind in {InstallationKind.DEMO, InstallationKind.STUDY}:
+        return True
+    return FrameworkApproval.objects.filter(
+        framework=investigation.framework, version=investigation.framework_version
+    ).exists()
+
+
+def _submitted(revision: StackRevision) -> list[SubmittedFacts]:
+    submitted = []
+    for assessment in revision.assessments.prefetch_related("member_answers"):
+        answers = list(assessment.member_answers.all())
+        submitted.append(
+            SubmittedFacts(
+                step=PlanStep(assessment.step),
+                facts=assessment.facts,
+                confirmed=frozenset(answer.member_id for answer in answers if answer.same),
+                excluded=frozenset(answer.member_id for answer in answers if not answer.same),
+            )
+        )
+    return submitted
+
+
+def _stack_of_its_own(file: File, *, parent: Stack, at: dt.datetime) -> None:
+    stack = Stack.objects.create(investigation=parent.investigation, representative=file, parent=parent, formed_at=at)
+    revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
+    StackMember.objects.create(
+        revision=revision, file=file, place=MemberPlace.SHOWN, why="excluded by an assessor", distance=0
+    )
+    open_assignments(revision, at=at)

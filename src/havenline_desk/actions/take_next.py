@@ -1,0 +1,68 @@
+"""Hand the next assignment to a person. The system chooses; nobody picks an item."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from .. import gates
+from ..models import Assignment, Person, StackRevision, Step
+
+LEASE = dt.timedelta(minutes=30)
+
+
+def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
+    """Lease the longest-waiting assignment this person may do, or return the one already held; None when idle.
+
+    Nobody gets two steps of one stack revision, and one assignment is never held by two people: the row is locked
+    while it is claimed and an expired lease is taken over by whoever asks next.
+    Raises Denied without a role for assessment or a certificate in date.
+    """
+    steps = _steps(person, at=at)
+    if not gates.certified(person, at=at):
+        raise gates.Denied(f"{person.name} has no certificate in date: training and calibration come first")
+    try:
+        with transaction.atomic():
+            assignment = _own(person) or _longest_waiting(person, steps, at=at)
+            if assignment is None:
+                return None
+            if assignment.person_id != person.pk:
+                assignment.leased_at = at
+            assignment.person = person
+            assignment.expires_at = at + LEASE
+            assignment.save(update_fields=("person", "leased_at", "expires_at"))
+            StackRevision.objects.filter(pk=assignment.revision_id, frozen_at=None).update(frozen_at=at)
+            return assignment
+    except IntegrityError:
+        # Two windows of one person asked at once; the other one has claimed, so hand out the same.
+        return _own(person, lock=False)
+
+
+def _steps(person: Person, *, at: dt.datetime) -> list[Step]:
+    steps: list[Step] = []
+    acts = gates.acts_of(person, at=at)
+    if gates.Act.TAKE_ASSESSMENT in acts:
+        steps += [Step.FIRST, Step.SECOND]
+    if gates.Act.TAKE_DISPUTE in acts:
+        steps.append(Step.THIRD)
+    if not steps:
+        gates.require(person, gates.Act.TAKE_ASSESSMENT, at=at)
+    return steps
+
+
+def _own(person: Person, *, lock: bool = True) -> Assignment | None:
+    rows = Assignment.objects.select_for_update() if lock else Assignment.objects
+    return rows.filter(person=person, done_at=None).first()
+
+
+def _longest_waiting(person: Person, steps: list[Step], *, at: dt.datetime) -> Assignment | None:
+    free = Q(person=None) | Q(expires_at__lte=at)
+    return (
+        Assignment.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(free, done_at=None, step__in=steps)
+        .exclude(revision__assessments__person=person)
+        .order_by("opened_at", "pk")
+        .first()
+    )

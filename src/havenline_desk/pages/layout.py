@@ -1,0 +1,80 @@
+"""What every page shows around its own matter: who is signed in, where they may go, what was just recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from .. import gates
+from ..models import InstallationKind, Person, Policy
+
+
+class Notice(StrEnum):
+    """One line shown once on the next page; only these, so that nothing of a case ends up in a session."""
+
+    RECORDED = "recorded"
+    GIVEN_BACK = "given_back"
+    NOT_YOURS = "not_yours"
+    NOT_CERTIFIED = "not_certified"
+
+
+NOTICES: dict[Notice, Promise] = {
+    Notice.RECORDED: _("Recorded."),
+    Notice.GIVEN_BACK: _("Given back. None of your answers were kept; what you viewed stays recorded."),
+    Notice.NOT_YOURS: _("That item was no longer yours, so nothing was recorded for it. It is still in the queue."),
+    Notice.NOT_CERTIFIED: _("Nothing new was assigned: your certificate has run out."),
+}
+
+PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
+    ("home", gates.Act.SEE_HOME, _("Home")),
+    ("work", gates.Act.WORK, _("Assess")),
+    ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
+)
+
+_NOTICE_KEY = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class NavEntry:
+    url: str
+    label: Promise
+    current: bool
+
+
+def layout(request: HttpRequest) -> dict[str, Any]:
+    """Context processor of every template; anonymous visitors get the frame without names and places."""
+    person = getattr(request, "user", None)
+    policy = Policy.objects.order_by("-pk").first()
+    frame: dict[str, Any] = {"is_demo": policy is not None and policy.kind == InstallationKind.DEMO}
+    if not isinstance(person, Person):
+        return frame
+    held = gates.roles_of(person, at=timezone.now())
+    return frame | {
+        "person_name": person.name,
+        "role_words": [role.label for role in sorted(held)],
+        "nav": [
+            NavEntry(reverse(name), label, request.path == reverse(name))
+            for name, act, label in PLACES
+            if not gates.ROLES[act].isdisjoint(held)
+        ],
+        "notice": NOTICES.get(request.session.pop(_NOTICE_KEY, None)),
+    }
+
+
+def leave_notice(request: HttpRequest, notice: Notice) -> None:
+    """Show this notice once, on the page that follows."""
+    request.session[_NOTICE_KEY] = notice.value
+
+
+def person_of(request: HttpRequest) -> Person:
+    """The signed-in person; the gate has made sure that there is one."""
+    if not isinstance(request.user, Person):
+        raise TypeError("this view needs a gate that asks for a signed-in person")
+    return request.user

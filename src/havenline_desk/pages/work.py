@@ -1,0 +1,195 @@
+"""The assessment workspace. No address names an item: everything is about the one assignment its holder has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from havenline.frameworks import Question
+
+from ..actions.give_back import give_back as give_back_assignment
+from ..actions.submit_assessment import SubmissionRefused, submit_assessment
+from ..actions.take_next import take_next
+from ..gates import Act, Denied, gate
+from ..queries.home import Start, done_since, start_of
+from ..queries.workspace import NearPicture, Workspace, open_workspace
+from .layout import Notice, leave_notice, person_of
+from .session import session_began
+from .words import workspace_words
+
+_FACT, _MEMBER = "fact.", "member."
+_SAME = {"same": True, "different": False}
+_MEDIA_NAMES = {
+    "image/jpeg": "JPEG",
+    "image/png": "PNG",
+    "image/gif": "GIF",
+    "image/webp": "WebP",
+    "image/avif": "AVIF",
+    "image/tiff": "TIFF",
+    "image/bmp": "BMP",
+    "image/heic": "HEIC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What a submitted form held, kept so that a refusal loses nothing."""
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[int, str] = field(default_factory=dict)
+    active_seconds: Decimal | None = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRow:
+    question: Question
+    chosen: str
+    problem: str
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NearRow:
+    picture: NearPicture
+    chosen: str
+
+
+@gate(Act.WORK)
+def work(request: HttpRequest) -> HttpResponse:
+    workspace = open_workspace(person_of(request), at=timezone.now())
+    if workspace is None:
+        return _nothing_open(request)
+    return _page(request, workspace, Typed(), {})
+
+
+@gate(Act.WORK)
+def start(request: HttpRequest) -> HttpResponse:
+    """Take the next assignment, or renew the lease of the one already held."""
+    if request.method == "POST":
+        _take(request)
+    return redirect("work")
+
+
+@gate(Act.WORK)
+def give_back(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST":
+        assignment_id = _whole_number(request.POST.get("assignment", ""))
+        given = assignment_id is not None and give_back_assignment(assignment_id, person=person_of(request))
+        leave_notice(request, Notice.GIVEN_BACK if given else Notice.NOT_YOURS)
+    return redirect("work")
+
+
+@gate(Act.WORK)
+def submit(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return redirect("work")
+    person, at = person_of(request), timezone.now()
+    assignment_id = _whole_number(request.POST.get("assignment", ""))
+    workspace = open_workspace(person, at=at)
+    if workspace is None or workspace.assignment_id != assignment_id:
+        leave_notice(request, Notice.NOT_YOURS)
+        return redirect("work")
+    typed = _typed(request)
+    if typed.active_seconds is None:
+        unread = _("The page's clock could not be read, so nothing was recorded. Your answers are kept; submit again.")
+        return _page(request, workspace, typed, {"active_seconds": unread})
+    try:
+        submit_assessment(
+            workspace.assignment_id,
+            person=person,
+            facts=typed.facts,
+            same={member: _SAME[answer] for member, answer in typed.members.items()},
+            active_seconds=typed.active_seconds,
+            at=at,
+        )
+    except SubmissionRefused as refused:
+        return _page(request, workspace, typed, refused.problems)
+    leave_notice(request, Notice.RECORDED)
+    _take(request)
+    return redirect("work")
+
+
+def _take(request: HttpRequest) -> None:
+    try:
+        take_next(person_of(request), at=timezone.now())
+    except Denied:
+        leave_notice(request, Notice.NOT_CERTIFIED)
+
+
+def _page(request: HttpRequest, workspace: Workspace, typed: Typed, problems: Mapping[str, str]) -> HttpResponse:
+    asked = {question.id for question in workspace.questions}
+    context: dict[str, Any] = {
+        "workspace": workspace,
+        "rows": [
+            QuestionRow(
+                question=question,
+                chosen=typed.facts.get(question.id, ""),
+                problem=problems.get(question.id, ""),
+                conditional=bool(question.asked_when.tests),
+            )
+            for question in workspace.questions
+        ],
+        "near_rows": [NearRow(picture, typed.members.get(picture.member_id, "")) for picture in workspace.near],
+        "active_seconds": typed.active_seconds or Decimal(0),
+        "problems": problems,
+        "media_name": _MEDIA_NAMES.get(workspace.media_type, ""),
+        "differing": [fact for fact in workspace.disputed if fact.differs],
+        "agreeing": [fact for fact in workspace.disputed if not fact.differs],
+        "other_problems": [text for key, text in problems.items() if key not in asked],
+        "form_description": {
+            "form": workspace.form,
+            "third": workspace.third,
+            "words": workspace_words(),
+        },
+        "done": done_since(person_of(request), since=session_began(request)),
+    }
+    return render(request, "havenline/workspace.html", context, status=422 if problems else 200)
+
+
+def _nothing_open(request: HttpRequest) -> HttpResponse:
+    person = person_of(request)
+    waiting = start_of(person, at=timezone.now())
+    return render(
+        request,
+        "havenline/nothing_open.html",
+        {
+            "start": waiting,
+            "may_start": waiting in {Start.WAITING, Start.CONTINUE},
+            "done": done_since(person, since=session_began(request)),
+        },
+    )
+
+
+def _typed(request: HttpRequest) -> Typed:
+    """An empty answer is no answer; an answer about a picture counts only as one of the two words offered."""
+    posted = {key: str(value) for key, value in request.POST.items()}
+    members = {
+        member: value
+        for key, value in posted.items()
+        if key.startswith(_MEMBER) and value in _SAME
+        if (member := _whole_number(key.removeprefix(_MEMBER))) is not None
+    }
+    return Typed(
+        facts={key.removeprefix(_FACT): value for key, value in posted.items() if key.startswith(_FACT) and value},
+        members=members,
+        active_seconds=_seconds(posted.get("active_seconds", "")),
+    )
+
+
+def _seconds(text: str) -> Decimal | None:
+    try:
+        seconds = Decimal(text)
+    except InvalidOperation:
+        return None
+    return seconds if seconds.is_finite() and 0 <= seconds < 10**6 else None
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

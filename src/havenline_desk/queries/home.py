@@ -1,0 +1,71 @@
+"""What a person finds on the first page: by role, and never more than yes or no about the queue."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.db.models import Q
+
+from .. import evidence, gates
+from ..models import Assessment, Assignment, Person, Role, Step
+from .investigations import InvestigationLine, investigation_lines, references
+
+
+class Start(StrEnum):
+    """What pressing Start would do."""
+
+    CONTINUE = "continue"
+    WAITING = "waiting"
+    NOTHING = "nothing"
+    NO_CERTIFICATE = "no_certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """`start` is None for people without assessment work; `lines` for those who may not see investigations."""
+
+    start: Start | None
+    done_in_session: int
+    storage_off: bool
+    lines: tuple[InvestigationLine, ...] | None
+    figures_of: tuple[str, ...]
+    empty_for: tuple[Role, ...]
+
+
+EMPTY_ROLES = (Role.WELFARE, Role.LIAISON, Role.ADMIN)
+
+
+def home_of(person: Person, *, since: dt.datetime, at: dt.datetime) -> Home:
+    """`since` is when this session began: items are counted for the session, never for the backlog."""
+    works = gates.allowed(person, gates.Act.WORK, at=at)
+    leads = gates.allowed(person, gates.Act.SEE_INVESTIGATIONS, at=at)
+    reads_figures = gates.allowed(person, gates.Act.SEE_FIGURES, at=at)
+    held = gates.roles_of(person, at=at)
+    return Home(
+        start=start_of(person, at=at) if works else None,
+        done_in_session=done_since(person, since=since) if works else 0,
+        storage_off=not evidence.storage_declared(),
+        lines=investigation_lines() if leads else None,
+        figures_of=references() if reads_figures and not leads else (),
+        empty_for=tuple(role for role in EMPTY_ROLES if role in held),
+    )
+
+
+def done_since(person: Person, *, since: dt.datetime) -> int:
+    return Assessment.objects.filter(person=person, submitted_at__gte=since).count()
+
+
+def start_of(person: Person, *, at: dt.datetime) -> Start:
+    if not gates.certified(person, at=at):
+        return Start.NO_CERTIFICATE
+    if Assignment.objects.filter(person=person, done_at=None).exists():
+        return Start.CONTINUE
+    steps = []
+    if gates.allowed(person, gates.Act.TAKE_ASSESSMENT, at=at):
+        steps += [Step.FIRST, Step.SECOND]
+    if gates.allowed(person, gates.Act.TAKE_DISPUTE, at=at):
+        steps.append(Step.THIRD)
+    free = Assignment.objects.filter(Q(person=None) | Q(expires_at__lte=at), done_at=None, step__in=steps)
+    return Start.WAITING if free.exclude(revision__assessments__person=person).exists() else Start.NOTHING

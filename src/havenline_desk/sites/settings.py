@@ -1,0 +1,119 @@
+"""Django settings of the desk. Read from the environment, which `sites.wiring` fills; no secret stands here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from psycopg.conninfo import conninfo_to_dict
+
+HOME = Path(os.environ.get("HAVENLINE_HOME", "/nonexistent"))
+DEBUG = False
+SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
+ALLOWED_HOSTS = os.environ.get("HAVENLINE_HOSTS", "127.0.0.1 localhost").split()
+SECURE_LOOPBACK = os.environ.get("HAVENLINE_PLAIN_LOOPBACK") == "1"
+
+
+def _database(conninfo: str) -> dict[str, object]:
+    parts = conninfo_to_dict(conninfo)
+    named = {key: str(parts.pop(key, "") or "") for key in ("dbname", "user", "password", "host", "port")}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": named["dbname"],
+        "USER": named["user"],
+        "PASSWORD": named["password"],
+        "HOST": named["host"],
+        "PORT": named["port"],
+        "OPTIONS": parts,
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+DATABASES = {"default": _database(os.environ.get("HAVENLINE_DATABASE_URL", "dbname=havenline"))}
+if owner := os.environ.get("HAVENLINE_OWNER_URL"):
+    # Only set-up signs in as the owner of the tables; the desk may neither change them nor edit what is final.
+    DATABASES["owner"] = _database(owner)
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "csp",
+    "havenline_desk.apps.DeskConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "havenline_desk.sites.headers.never_stored",
+]
+ROOT_URLCONF = "havenline_desk.sites.urls"
+WSGI_APPLICATION = "havenline_desk.sites.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "havenline_desk.pages.layout.layout",
+            ]
+        },
+    }
+]
+
+AUTH_USER_MODEL = "desk.Person"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 14}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/sign-in"
+LOGIN_REDIRECT_URL = "/"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+# A browser keeps Secure cookies away from plain http; loopback is the one place where plain http is served.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not SECURE_LOOPBACK
+SECURE_SSL_REDIRECT = not SECURE_LOOPBACK
+SECURE_HSTS_SECONDS = 0 if SECURE_LOOPBACK else 31_536_000
+# Not "no-referrer": browsers then send "Origin: null" with every form, and the CSRF check refuses it.
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+}

@@ -1,0 +1,30 @@
+"""Every route of the staff desk. `manage.py check` refuses a route whose view declares no act."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from ..pages import figures, home, investigations, reveal, session, work
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("ready", home.ready, name="ready"),
+    path("sign-in", session.sign_in, name="sign_in"),
+    path("sign-out", session.sign_out, name="sign_out"),
+    path("work", work.work, name="work"),
+    path("work/start", work.start, name="start"),
+    path("work/reveal", reveal.ask, name="ask_reveal"),
+    path("work/give-back", work.give_back, name="give_back"),
+    path("work/submit", work.submit, name="submit"),
+    path("reveal/<str:token>", reveal.show, name="reveal"),
+    path("investigations", investigations.investigations, name="investigations"),
+    path("investigations/<str:reference>", investigations.investigation, name="investigation"),
+    path("figures/<str:reference>.json", figures.figures_json, name="figures_json"),
+    path("figures/<str:reference>.csv", figures.figures_csv, name="figures_csv"),
+    path("figures/<str:reference>", figures.figures, name="figures"),
+]
+
+handler400 = "havenline_desk.pages.errors.unreadable"
+handler403 = "havenline_desk.pages.errors.denied"
+handler404 = "havenline_desk.pages.errors.not_found"
+handler500 = "havenline_desk.pages.errors.failed"

@@ -1,0 +1,48 @@
+"""Wire a data folder to its database and to Django: what every command of the desk does first."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import django
+from psycopg.conninfo import make_conninfo
+
+from .cluster import DESK_ROLE, OWNER_ROLE, Cluster, StartResult
+from .home import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A running database. `cluster` is None when HAVENLINE_DATABASE_URL names a server of the operator's own."""
+
+    home: Home
+    cluster: Cluster | None
+    started: bool
+
+    def release(self) -> None:
+        """Stop the embedded PostgreSQL when this process started it; an adopted one goes on."""
+        if self.cluster is not None and self.started:
+            self.cluster.stop()
+
+
+def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = False) -> Wired:
+    """Start or adopt the database of `home`, set the environment that `sites.settings` reads, and set Django up.
+
+    Raises ClusterError when PostgreSQL cannot be had. Not checked: the schema; see `sites.schema.bring_up_to_date`.
+    """
+    cluster: Cluster | None = None
+    started = False
+    if "HAVENLINE_DATABASE_URL" not in os.environ:
+        cluster = Cluster(home.postgresql)
+        started = cluster.start() is StartResult.STARTED
+        cluster.ensure_roles_and_database()
+        os.environ["HAVENLINE_DATABASE_URL"] = make_conninfo(**cluster.connection(role=DESK_ROLE, database=database))
+        os.environ["HAVENLINE_OWNER_URL"] = make_conninfo(**cluster.connection(role=OWNER_ROLE, database=database))
+    os.environ["HAVENLINE_HOME"] = str(home.path)
+    os.environ["HAVENLINE_SECRET_KEY"] = home.secret_key()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "havenline_desk.sites.settings"
+    if plain_loopback:
+        os.environ["HAVENLINE_PLAIN_LOOPBACK"] = "1"
+    django.setup()
+    return Wired(home, cluster, started)

@@ -1,0 +1,219 @@
+"""Small worlds for the desk's tests, made by the desk's own actions; every picture is drawn here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+from decimal import Decimal
+
+from django.test import Client
+from PIL import Image, ImageDraw
+
+from havenline_desk import evidence
+from havenline_desk.actions.create_investigation import create_investigation
+from havenline_desk.actions.declare_policy import declare_policy
+from havenline_desk.actions.enrol_person import certify_person, enrol_person
+from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
+from havenline_desk.actions.open_assignments import open_assignments
+from havenline_desk.actions.submit_assessment import submit_assessment
+from havenline_desk.actions.take_next import take_next
+from havenline_desk.models import (
+    Assignment,
+    File,
+    Import,
+    InstallationKind,
+    Investigation,
+    Item,
+    ItemKind,
+    ItemState,
+    MemberPlace,
+    Person,
+    Plan,
+    Role,
+    SamplingRule,
+    Selection,
+    SourceKind,
+    Stack,
+    StackMember,
+    StackRevision,
+)
+
+PASSWORD = "drawn shapes only, nothing else"
+DAY = dt.timedelta(days=1)
+
+TRIANGLE = {
+    "picture_kind": "drawn",
+    "shapes": "one",
+    "largest_shape": "triangle",
+    "largest_colour": "red",
+    "photographic": "no",
+    "altered": "no",
+}
+NO_SHAPES = {"picture_kind": "textured", "shapes": "none", "photographic": "cannot_determine", "altered": "no"}
+
+
+def draw(number: int, *, size: tuple[int, int] = (960, 720)) -> bytes:
+    """A PNG with one shape on a plain ground, marked as a benign sample; another number, another picture."""
+    width, height = size
+    image = Image.new("RGB", size, (236, 232 - number % 40, 220))
+    pen = ImageDraw.Draw(image)
+    colour = ((176, 46, 38), (38, 110, 60), (36, 70, 150), (196, 150, 30))[number % 4]
+    left, top = 180 + 37 * number % 200, 90 + 23 * number % 120
+    pen.polygon([(left, top + 420), (left + 240, top), (left + 480, top + 420)], fill=colour)
+    pen.text((20, height - 30), f"BENIGN SAMPLE {number}", fill=(60, 60, 60))
+    pen.line([(0, height - 40), (width, height - 40)], fill=(150, 150, 150))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def declare_demo(*, at: dt.datetime) -> None:
+    declare_policy(InstallationKind.DEMO, content_legal_basis="drawn pictures only", at=at)
+
+
+def make_person(name: str, *roles: Role, at: dt.datetime, certified: bool = True) -> Person:
+    person = enrol_person(name, password=PASSWORD, roles=roles, at=at)
+    if certified:
+        certify_person(person, until=at + 365 * DAY, issued_by=None, at=at)
+    return person
+
+
+def make_investigation(lead: Person, *, at: dt.datetime, plan: Plan = Plan.DOUBLE, reference: str = "HL-1") -> Import:
+    """An investigation of drawn pictures with one import; returns the import."""
+    investigation = create_investigation(
+        reference,
+        source_kind=SourceKind.FORUM,
+        period=(dt.date(2023, 9, 1), dt.date(2023, 9, 30)),
+        posted_total=40,
+        sampling_rule=SamplingRule.EVERYTHING,
+        authorised_by=lead,
+        legal_basis="demonstration with drawn pictures",
+        expires_on=at.date() + 30 * DAY,
+        framework="demo.shapes",
+        framework_version=None,
+        plan=plan,
+        at=at,
+    )
+    return Import.objects.create(
+        investigation=investigation,
+        collection="drawn",
+        imported_by=lead,
+        approved_by=lead,
+        started_at=at,
+        finished_at=at,
+    )
+
+
+def add_file(taken_in: Import, content: bytes, *, copies: int = 0, at: dt.datetime) -> File:
+    """Post a picture `1 + copies` times, select every posting, keep the bytes."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = image.size
+    file = File.objects.create(
+        sha256=sha256,
+        sha1=hashlib.sha1(content).hexdigest(),
+        md5=hashlib.md5(content).hexdigest(),
+        size=len(content),
+        media_type="image/png",
+        width=width,
+        height=height,
+    )
+    for copy in range(1 + copies):
+        item = Item.objects.create(
+            investigation=taken_in.investigation,
+            taken_in=taken_in,
+            collection=taken_in.collection,
+            path=f"{sha256[:12]}-{copy}.png",
+            file=file,
+            kind=ItemKind.PICTURE,
+            state=ItemState.VIEWABLE,
+            imported_at=at,
+        )
+        Selection.objects.create(item=item, rule=SamplingRule.EVERYTHING, viewed_by_person=False, selected_at=at)
+    evidence.keep({file: content}, at=at)
+    return file
+
+
+def add_stack(
+    taken_in: Import, number: int, *, near: int = 0, copies: int = 0, at: dt.datetime
+) -> tuple[StackRevision, list[StackMember]]:
+    """A stack of one shown picture and `near` near ones, with its assignments open; members shown first."""
+    shown = add_file(taken_in, draw(1000 * number), copies=copies, at=at)
+    stack = Stack.objects.create(investigation=taken_in.investigation, representative=shown, formed_at=at)
+    revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
+    members = [
+        StackMember.objects.create(
+            revision=revision, file=shown, place=MemberPlace.SHOWN, why="representative", distance=0
+        )
+    ]
+    for index in range(near):
+        file = add_file(taken_in, draw(1000 * number + index + 1), at=at)
+        members.append(
+            StackMember.objects.create(
+                revision=revision, file=file, place=MemberPlace.NEAR, why="within distance 31", distance=6 + 12 * index
+            )
+        )
+    open_assignments(revision, at=at)
+    return revision, members
+
+
+def look(assignment: Assignment, person: Person, member: StackMember, *, step: int, at: dt.datetime) -> None:
+    """Ask for one step of the ladder and use it, as a browser does."""
+    token = grant_reveal(
+        assignment.pk, person=person, session_key="factory", file_id=member.file_id, ladder_step=step, at=at
+    )
+    use_reveal(token, person=person, session_key="factory", at=at)
+
+
+def assess(
+    person: Person, facts: dict[str, str], *, step: int = 2, same: bool = True, seconds: int = 20, at: dt.datetime
+) -> Assignment:
+    """Take the next assignment, look at every member, submit; returns what was assessed."""
+    assignment = take_next(person, at=at)
+    assert assignment is not None
+    members = list(assignment.revision.members.order_by("pk"))
+    for member in members:
+        look(assignment, person, member, step=step, at=at)
+    near = [member for member in members if member.place == MemberPlace.NEAR]
+    submit_assessment(
+        assignment.pk,
+        person=person,
+        facts=facts,
+        same={member.pk: same for member in near},
+        active_seconds=Decimal(seconds),
+        at=at + dt.timedelta(seconds=60),
+    )
+    return assignment
+
+
+def client_of(person: Person | None = None) -> Client:
+    """A browser, signed in as `person`; it speaks https whatever the settings demand."""
+    client = Client(**{"wsgi.url_scheme": "https"})
+    if person is not None:
+        client.force_login(person)
+    return client
+
+
+def world(*, at: dt.datetime, plan: Plan = Plan.DOUBLE, stacks: int = 1, near: int = 0) -> dict[str, Person]:
+    """A demonstration with people for every role and one investigation, HL-1; returns the people by name."""
+    declare_demo(at=at)
+    people = {
+        "analyst-one": make_person("analyst-one", Role.ANALYST, at=at),
+        "analyst-two": make_person("analyst-two", Role.ANALYST, at=at),
+        "adjudicator": make_person("adjudicator", Role.ADJUDICATOR, at=at),
+        "senior": make_person("senior", Role.SENIOR, at=at, certified=False),
+        "lead": make_person("lead", Role.LEAD, at=at, certified=False),
+        "liaison": make_person("liaison", Role.LIAISON, at=at, certified=False),
+        "welfare": make_person("welfare", Role.WELFARE, at=at, certified=False),
+        "admin": make_person("admin", Role.ADMIN, at=at, certified=False),
+        "auditor": make_person("auditor", Role.AUDITOR, at=at, certified=False),
+    }
+    taken_in = make_investigation(people["lead"], plan=plan, at=at)
+    for number in range(1, stacks + 1):
+        add_stack(taken_in, number, near=near, copies=2 if near else 0, at=at)
+    return people
+
+
+def investigation() -> Investigation:
+    return Investigation.objects.get(reference="HL-1")
