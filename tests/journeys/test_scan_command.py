@@ -250,7 +250,7 @@ def test_help_tells_the_exit_codes(havenline: Any, arguments: list[str]) -> None
 
 
 def test_help_loads_nothing_heavy() -> None:
-    script = "import sys; from havenline_cli.main import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
+    script = "import sys; from havenline_cli.main import run; run(['-h']); sys.stderr.write(' '.join(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     heavy = {"numpy", "numba", "pyarrow", "PIL", "django", "multiprocessing"}
     assert heavy.isdisjoint(ended.stderr.split())
