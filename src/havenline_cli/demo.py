@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from . import desk as opening
+from .told import get_ready
 
 PORT = 8640
 console = Console(stderr=True, highlight=False)
@@ -30,7 +31,10 @@ def demo(
     content that is kept are a policy of the demonstration alone.
     """
     started = time.monotonic()
-    with opening.desk(opening.made_home(home, "demo"), serve=True) as wired:
+    made = opening.made_home(home, "demo")
+    if not (made.path / "drawn").exists():
+        get_ready()  # kernels are compiled or loaded beside the start of the database
+    with opening.desk(made, serve=True) as wired:
         from havenline.figures import render
         from havenline_desk.queries.figures import funnel_of
 

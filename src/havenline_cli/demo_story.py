@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from django.db import transaction
+
 from havenline import testing
 from havenline.formats.edition import canonical_digest
 from havenline.formats.manifest import read_manifest
@@ -61,7 +63,7 @@ VISITORS: dict[str, Role] = {
 }
 SYNTHETIC_ANALYSTS = tuple(f"synthetic-{number}" for number in range(1, 7))
 SYNTHETIC_ADJUDICATOR = "synthetic-third"
-LEFT_TO_VISITORS = 30
+LEFT_TO_VISITORS = 60
 """Stacks that stay in the queue, so that whoever tries the desk finds work."""
 
 
@@ -184,10 +186,11 @@ def _assess(investigation: Investigation, truth: testing.Truth, *, at: dt.dateti
     say(f"{len(analysts)} synthetic analysts assess {to_do // 2} stacks blind and twice; the rest waits for you …")
     done = 0
     while done < to_do:
-        for person in analysts:
-            done += _one_assessment(person, known, draw, at=at)
-        while _one_assessment(third, known, draw, at=at):
-            pass
+        with transaction.atomic():  # a round of synthetic staff is one write to the disk
+            for person in analysts:
+                done += _one_assessment(person, known, draw, at=at)
+            while _one_assessment(third, known, draw, at=at):
+                pass
         at += dt.timedelta(seconds=90)
 
 

@@ -154,7 +154,7 @@ def add_stack(
                 revision=revision, file=file, place=MemberPlace.NEAR, why="within distance 31", distance=6 + 12 * index
             )
         )
-    open_assignments(revision, at=at)
+    open_assignments([revision], at=at)
     return revision, members
 
 

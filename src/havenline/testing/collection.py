@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
 import numpy as np
@@ -253,7 +253,8 @@ def _mapping(workers: int) -> Iterator[_Run]:
         yield map
         return
     # Fresh processes: a forked one could inherit locks of threads that its parent runs.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+    with ProcessPoolExecutor(workers, mp_context=get_context(method)) as pool:
         yield pool.map
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 
 from django.db import connection, transaction
 
@@ -42,18 +43,19 @@ def form_stacks(investigation: Investigation, *, at: dt.datetime) -> int:
         [_stack_file(file, order=orders[file.pk]) for file in waiting.values()],
         [_stack_file(stack.representative, order=f"{stack.pk:012}") for stack in stacks.values()],
     )
-    formed = 0
-    for plan in plans:
-        arrivals = [member for member in plan.members if member.sha256 in waiting]
-        if not arrivals:
-            continue
-        if not plan.existing:
-            stacks[plan.representative] = Stack.objects.create(
-                investigation=investigation, representative=waiting[plan.representative], formed_at=at
-            )
-            formed += 1
-        _join(stacks[plan.representative], arrivals, waiting, at=at)
-    return formed
+    arriving = {
+        plan.representative: members
+        for plan in plans
+        if (members := [member for member in plan.members if member.sha256 in waiting])
+    }
+    formed = Stack.objects.bulk_create(
+        Stack(investigation=investigation, representative=waiting[sha256], formed_at=at)
+        for sha256 in arriving
+        if sha256 not in stacks
+    )
+    stacks |= {stack.representative.sha256: stack for stack in formed}
+    _join({stacks[sha256]: members for sha256, members in arriving.items()}, waiting, at=at)
+    return len(formed)
 
 
 def _without_place(investigation: Investigation) -> list[File]:
@@ -124,21 +126,38 @@ def _settled_as_copy(investigation: Investigation, file: File, *, at: dt.datetim
     return True
 
 
-def _join(stack: Stack, arrivals: list[planning.StackMember], waiting: dict[str, File], *, at: dt.datetime) -> None:
-    """Put arrivals into the open revision, or into a new one whose shown file is the first arrival."""
-    revision = stack.revisions.order_by("-number").first()
-    if revision is None or revision.frozen_at is not None:
-        number = 1 if revision is None else revision.number + 1
-        revision = StackRevision.objects.create(stack=stack, number=number, opened_at=at)
-    shown_is_there = revision.members.filter(place=MemberPlace.SHOWN).exists()
-    for position, member in enumerate(arrivals):
-        shown = position == 0 and not shown_is_there
-        StackMember.objects.create(
-            revision=revision,
+def _join(
+    arriving: Mapping[Stack, Sequence[planning.StackMember]], waiting: Mapping[str, File], *, at: dt.datetime
+) -> None:
+    """Put arrivals into each stack's open revision, or into a new one whose shown file is the first arrival."""
+    revisions = _open_revisions(list(arriving), at=at)
+    shown_there = set(
+        StackMember.objects.filter(revision__in=revisions.values(), place=MemberPlace.SHOWN).values_list(
+            "revision_id", flat=True
+        )
+    )
+    StackMember.objects.bulk_create(
+        StackMember(
+            revision=revisions[stack],
             file=waiting[member.sha256],
-            place=MemberPlace.SHOWN if shown else MemberPlace.NEAR,
+            place=MemberPlace.NEAR if position or revisions[stack].pk in shown_there else MemberPlace.SHOWN,
             why=member.why.value,
             distance=member.distance,
             pipeline=member.pipeline or "",
         )
-    open_assignments(revision, at=at)
+        for stack, members in arriving.items()
+        for position, member in enumerate(members)
+    )
+    open_assignments(revisions.values(), at=at)
+
+
+def _open_revisions(stacks: Sequence[Stack], *, at: dt.datetime) -> dict[Stack, StackRevision]:
+    """The revision of each stack that still takes members; a frozen one is followed by the next."""
+    latest = {row.stack_id: row for row in StackRevision.objects.filter(stack__in=stacks).order_by("number")}
+    revisions = {stack: latest[stack.pk] for stack in stacks if stack.pk in latest and not latest[stack.pk].frozen_at}
+    fresh = [
+        StackRevision(stack=stack, number=latest[stack.pk].number + 1 if stack.pk in latest else 1, opened_at=at)
+        for stack in stacks
+        if stack not in revisions
+    ]
+    return revisions | {revision.stack: revision for revision in StackRevision.objects.bulk_create(fresh)}

@@ -27,13 +27,10 @@ def grant_reveal(
     if ladder_step not in LADDER:
         raise RevealRefused(f"the ladder has no step {ladder_step}")
     with transaction.atomic():
-        assignment = (
-            Assignment.objects.select_for_update().filter(pk=assignment_id, person=person, done_at=None).first()
-        )
-        if assignment is None or assignment.expires_at is None or assignment.expires_at <= at:
-            raise RevealRefused("this assignment is not open in your name; go back and press Start")
-        if not assignment.revision.members.filter(file_id=file_id).exists():
-            raise RevealRefused("this file is not in the stack of your assignment")
+        mine = Assignment.objects.select_for_update(of=("self",)).filter(pk=assignment_id, person=person, done_at=None)
+        assignment = mine.filter(expires_at__gt=at, revision__members__file=file_id).first()
+        if assignment is None:
+            raise RevealRefused("this file is not in a stack that is open in your name; go back and press Start")
         token = secrets.token_urlsafe(24)
         Reveal.objects.create(
             assignment=assignment,

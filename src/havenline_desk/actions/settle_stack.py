@@ -32,8 +32,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     submit at the same moment settle once.
     """
     StackRevision.objects.select_for_update().get(pk=revision.pk)
-    stack = Stack.objects.select_related("investigation").get(pk=revision.stack_id)
-    investigation = stack.investigation
+    stack, investigation = revision.stack, revision.stack.investigation
     framework = frameworks.load(investigation.framework, investigation.framework_version)
     settlement = settle(plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision))
     if settlement.facts is None or settlement.settled_by is None:
@@ -43,8 +42,8 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     members: dict[int | str, StackMember] = {member.pk: member for member in revision.members.select_related("file")}
     shown = next(member for member in members.values() if member.place == MemberPlace.SHOWN)
     legality = framework.derive(settlement.facts, approved=rules_in_force(investigation))
-    for file in (shown.file, *(members[key].file for key in sorted(settlement.members))):
-        Outcome.objects.create(
+    Outcome.objects.bulk_create(
+        Outcome(
             investigation=investigation,
             file=file,
             revision=revision,
@@ -59,6 +58,8 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
             viewed_by_person=True,
             settled_at=at,
         )
+        for file in (shown.file, *(members[key].file for key in sorted(settlement.members)))
+    )
     for key in sorted(settlement.excluded):
         _stack_of_its_own(members[key].file, parent=stack, at=at)
 
@@ -94,4 +95,4 @@ def _stack_of_its_own(file: File, *, parent: Stack, at: dt.datetime) -> None:
     StackMember.objects.create(
         revision=revision, file=file, place=MemberPlace.SHOWN, why="excluded by an assessor", distance=0
     )
-    open_assignments(revision, at=at)
+    open_assignments([revision], at=at)
