@@ -33,6 +33,7 @@ def demo(
     started = time.monotonic()
     made = opening.made_home(home, "demo")
     if not (made.path / "drawn").exists():
+        _say("starting PostgreSQL, enrolling people …")
         get_ready()  # kernels are compiled or loaded beside the start of the database
     with opening.desk(made, serve=True) as wired:
         from havenline.figures import render
@@ -40,8 +41,8 @@ def demo(
 
         from .demo_story import REFERENCE, tell
 
-        story = tell(wired.home, pictures=pictures, say=_say)
-        typer.echo(story.score)
+        story = tell(wired.home, pictures=pictures)
+        typer.echo(f"{story.score}\n")
         typer.echo(render.to_text(funnel_of(opening.investigation_named(REFERENCE))))
         if serve:
             _serve(port, started, names=story.passwords)
@@ -71,6 +72,8 @@ def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
         typer.echo(
             f"The desk is open at http://{LOOPBACK}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)"
         )
+        if names:
+            typer.echo("Sign in by name and password:")
         for name, password in names.items():
             typer.echo(f"  {name:20} {password}")
         typer.echo("Press Ctrl+C to close it.")

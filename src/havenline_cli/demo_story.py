@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -45,7 +45,7 @@ from havenline_desk.models import (
 from havenline_desk.sites.folders import write
 from havenline_desk.sites.home import Home
 
-from .progress import meter
+from .progress import meter, steps
 from .told import all_cores
 
 REFERENCE = "DEMO-2023-09"
@@ -64,7 +64,7 @@ VISITORS: dict[str, Role] = {
 SYNTHETIC_ANALYSTS = tuple(f"synthetic-{number}" for number in range(1, 7))
 SYNTHETIC_ADJUDICATOR = "synthetic-third"
 LEFT_TO_VISITORS = 60
-"""Stacks that stay in the queue, so that whoever tries the desk finds work."""
+"""At most so many stacks stay in the queue, so that whoever tries the desk finds work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Story:
     passwords: dict[str, str]
 
 
-def tell(home: Home, *, pictures: int, say: Callable[[str], None]) -> Story:
+def tell(home: Home, *, pictures: int) -> Story:
     """Run every step that has not been run, and return what is printed at the end."""
     begun = dt.datetime.now(dt.UTC) - dt.timedelta(hours=24)
     workers = all_cores()
@@ -81,12 +81,12 @@ def tell(home: Home, *, pictures: int, say: Callable[[str], None]) -> Story:
         declare_policy(InstallationKind.DEMO, content_legal_basis="drawn pictures of this demonstration", at=begun)
     passwords = _people(home, at=begun)
     folder = home.path / "drawn"
-    truth = _collection(folder, pictures=pictures, workers=workers, say=say)
+    truth = _collection(folder, pictures=pictures, workers=workers)
     investigation = _investigation(len(truth.files), at=begun)
     if not investigation.imports.filter(finished_at__isnull=False).exists():
         _take_in(investigation, folder, truth, workers=workers, at=begun)
     if not investigation.outcomes.exists():
-        _assess(investigation, truth, at=begun + dt.timedelta(minutes=1), say=say)
+        _assess(investigation, truth, at=begun + dt.timedelta(minutes=1))
     return Story(score=_score(investigation, truth).render(), passwords=passwords)
 
 
@@ -107,10 +107,10 @@ def _people(home: Home, *, at: dt.datetime) -> dict[str, str]:
     return passwords
 
 
-def _collection(folder: Path, *, pictures: int, workers: int, say: Callable[[str], None]) -> testing.Truth:
+def _collection(folder: Path, *, pictures: int, workers: int) -> testing.Truth:
     if not (folder / "truth.json").exists():
-        say(f"drawing {pictures} pictures and their variants …")
-        testing.draw_collection(folder, seed=SEED, originals=pictures, workers=workers)
+        with steps(f"drawing {pictures} pictures and their variants") as shown:
+            testing.draw_collection(folder, seed=SEED, originals=pictures, workers=workers, progress=shown)
     return testing.Truth.load(folder / "truth.json")
 
 
@@ -169,7 +169,7 @@ def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
     return Edition(EditionRef("demo-partner", 1, canonical_digest(entries)), tuple(entries))
 
 
-def _assess(investigation: Investigation, truth: testing.Truth, *, at: dt.datetime, say: Callable[[str], None]) -> None:
+def _assess(investigation: Investigation, truth: testing.Truth, *, at: dt.datetime) -> None:
     """Synthetic staff work the queue through the same actions as people do, and leave some of it to visitors."""
     facts_of = {file.path: file for file in truth.files}
     known = {
@@ -182,16 +182,18 @@ def _assess(investigation: Investigation, truth: testing.Truth, *, at: dt.dateti
     draw = random.Random(SEED)  # noqa: S311 - a demonstration that repeats itself
     analysts = list(Person.objects.filter(name__in=SYNTHETIC_ANALYSTS).order_by("name"))
     third = Person.objects.get(name=SYNTHETIC_ADJUDICATOR)
-    to_do = max(0, waiting.count() - 2 * LEFT_TO_VISITORS)
-    say(f"{len(analysts)} synthetic analysts assess {to_do // 2} stacks blind and twice; the rest waits for you …")
+    open_ = waiting.count()
+    to_do = open_ - min(open_ // 4, 2 * LEFT_TO_VISITORS)
     done = 0
-    while done < to_do:
-        with transaction.atomic():  # a round of synthetic staff is one write to the disk
-            for person in analysts:
-                done += _one_assessment(person, known, draw, at=at)
-            while _one_assessment(third, known, draw, at=at):
-                pass
-        at += dt.timedelta(seconds=90)
+    with steps(f"{len(analysts)} synthetic analysts assess {to_do // 2} stacks blind and twice") as shown:
+        while done < to_do:
+            with transaction.atomic():  # a round of synthetic staff is one write to the disk
+                for person in analysts:
+                    done += _one_assessment(person, known, draw, at=at)
+                while _one_assessment(third, known, draw, at=at):
+                    pass
+            shown(done, to_do)
+            at += dt.timedelta(seconds=90)
 
 
 def _one_assessment(

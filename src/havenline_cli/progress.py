@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -113,3 +113,19 @@ def _count(source: Path, progress: Progress, task: TaskID, enough: Event) -> Non
         if enough.is_set():
             return
     progress.update(task, description="scanning", total=total or None)
+
+
+@contextmanager
+def steps(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work in steps; call what it yields with how many are done, of how many. Off a terminal: one line."""
+    if not sys.stderr.isatty():
+        typer.echo(f"havenline: {description} …", err=True)
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
