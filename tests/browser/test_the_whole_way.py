@@ -51,9 +51,10 @@ def show_step(page: Page, step: int) -> None:
         expect(page.locator("#screen img")).to_be_visible()
 
 
-def answer_every_question(page: Page) -> int:
-    """Press 1 for each open question; every near picture gets its own look and is called the same."""
-    presses = 0
+def answer_every_question(page: Page, *, first: str = "1") -> None:
+    """Press `first`, then 1 for each open question; every near picture gets its own look and is called the same."""
+    page.keyboard.press(first)
+    presses = 1
     open_questions = page.locator("fieldset.question:visible:not(:has(input:checked))")
     while open_questions.count():
         page.keyboard.press("1")
@@ -67,7 +68,6 @@ def answer_every_question(page: Page) -> int:
         expect(page.locator("#screen img")).to_be_visible()
         page.keyboard.press("y")
         expect(page.locator("#screen img")).to_have_count(0)
-    return presses
 
 
 def submit(page: Page) -> None:
@@ -80,9 +80,9 @@ def submit(page: Page) -> None:
     page.wait_for_load_state()
 
 
-def assess_one(page: Page, *, step: int = 2) -> None:
-    show_step(page, step)
-    answer_every_question(page)
+def assess_one(page: Page, *, first: str = "1") -> None:
+    show_step(page, 2)
+    answer_every_question(page, first=first)
     submit(page)
 
 
@@ -137,7 +137,15 @@ def test_two_blind_assessments_by_keyboard_reach_the_figures(browser: Browser, d
         keep(page, "8-workspace-dark")
         answer_every_question(page)
         submit(page)
-        assess_one(page)
+        assess_one(page, first="2")
+
+    with signed_in(browser, desk, "adjudicator") as page:
+        page.get_by_role("button", name="Start").press("Enter")
+        page.wait_for_url("**/work")
+        expect(page.get_by_role("heading", name="Where two people differed")).to_be_visible()
+        expect(page.locator("fieldset.question input:checked")).to_have_count(0)
+        show_step(page, 2)
+        keep(page, "9-third-person")
 
     after = figures(browser, desk)
     assert after["assessed"] > before["assessed"]

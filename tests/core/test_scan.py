@@ -133,12 +133,9 @@ def test_only_a_few_postings_are_held_at_a_time() -> None:
 
 
 def workers_alive() -> set[int]:
-    """The processes that serve tasks: those below this one whose command is the fork server's."""
-    return {
-        child.pid
-        for child in psutil.Process().children(recursive=True)
-        if "forkserver" in " ".join(child.cmdline()) and child.ppid() != os.getpid()
-    }
+    """The processes that serve tasks: the children of this process's own fork server."""
+    servers = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+    return {child.pid for server in servers for child in server.children()}
 
 
 def test_leaving_early_leaves_no_worker_behind() -> None:
