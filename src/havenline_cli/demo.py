@@ -68,7 +68,7 @@ def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
     from havenline_desk.sites.server import LOOPBACK, free_port, serving
 
     chosen = free_port(port)
-    with serving(chosen) as child:
+    with serving(chosen) as child, contextlib.suppress(KeyboardInterrupt):
         typer.echo(
             f"The desk is open at http://{LOOPBACK}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)"
         )
@@ -77,8 +77,8 @@ def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
         for name, password in names.items():
             typer.echo(f"  {name:20} {password}")
         typer.echo("Press Ctrl+C to close it.")
-        with contextlib.suppress(KeyboardInterrupt):
-            child.wait()
+        child.wait()
+        raise opening.CommandError("the web server ended by itself; its reason stands above")
 
 
 def _say(line: str) -> None:

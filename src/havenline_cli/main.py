@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -71,5 +72,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point. A polite request to end, or a closed terminal, ends a command as Ctrl+C does."""
+    for polite in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(polite, signal.default_int_handler)
     sys.exit(run())

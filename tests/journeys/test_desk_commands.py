@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -216,3 +218,34 @@ def test_the_study_of_october_2023_comes_out_as_published(environ: dict[str, str
         "seconds_per_item": 28.4,
     }
     assert {name: loaded[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda ending: ending.name)
+def test_the_web_server_ends_with_the_command_however_that_ends(
+    environ: dict[str, str], ending: signal.Signals
+) -> None:
+    from havenline_desk.sites.cluster import Cluster, throwaway_folder
+
+    folder = throwaway_folder()
+    cluster = Cluster(folder / "desk" / "postgresql", throwaway=True)
+    try:
+        command = [HAVENLINE, "up", "--port", "0", "--home", folder / "desk"]
+        with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            port = re.search(r":(\d+)/", child.stdout.readline())
+            assert port is not None
+            child.send_signal(ending)
+            code = child.wait(timeout=30)
+        assert code == (-signal.SIGKILL if ending is signal.SIGKILL else 0)
+        assert cluster.running() == (ending is signal.SIGKILL), "the database outlives a kill, to be adopted"
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", int(port[1]))) != 0:
+                    break
+            time.sleep(0.1)
+        else:
+            pytest.fail("the web server goes on without its command")
+    finally:
+        cluster.discard()
+        shutil.rmtree(folder)

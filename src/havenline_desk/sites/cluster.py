@@ -232,19 +232,22 @@ class Cluster:
         return folder
 
     def _place_socket_folder(self) -> Path:
-        """Choose and record the socket's folder: below `folder`, else where its path stays short."""
-        record, inside = self.folder / "socket_folder", self.folder / "socket"
-        if _fits(inside):
-            place = self._own_folder(inside)
+        """Choose and record the socket's folder: below `folder`, else where its path stays short.
+
+        Its name is new for each cluster: the server of one whose files were removed under it deletes the path of its
+        socket when it notices, and must not find its successor's there.
+        """
+        record, user = self.folder / "socket_folder", self._server_user()
+        with contextlib.suppress(OSError):
+            recorded = Path(os.fsdecode(record.read_bytes()))
+            if is_private(recorded, owner=user.pw_uid):
+                return recorded
+        if _fits(self.folder / "socket-12345678"):
+            place = Path(tempfile.mkdtemp(prefix="socket-", dir=self.folder))
         else:
-            user = self._server_user()
-            with contextlib.suppress(OSError):
-                recorded = Path(os.fsdecode(record.read_bytes()))
-                if is_private(recorded, owner=user.pw_uid):
-                    return recorded
             place = Path(tempfile.mkdtemp(prefix="havenline-", dir=self._short_base()))
-            if self._root:
-                os.chown(place, user.pw_uid, user.pw_gid)
+        if self._root:
+            os.chown(place, user.pw_uid, user.pw_gid)
         write(record, os.fsencode(place))
         return place
 

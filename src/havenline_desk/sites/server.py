@@ -30,6 +30,12 @@ def free_port(wanted: int, *, tries: int = 20) -> int:
     raise ServerError(f"the ports {wanted} to {wanted + tries - 1} are all in use; name a free one with --port")
 
 
+# Asks the kernel to end the server when this process is killed, and becomes the server.
+_ENDING_WITH_ITS_PARENT = (
+    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
 @contextlib.contextmanager
 def serving(port: int, *, timeout: float = 20.0) -> Iterator[subprocess.Popen[bytes]]:
     """Start the server as a child, without the way in of the tables' owner; it is stopped when the block ends."""
@@ -48,7 +54,9 @@ def serving(port: int, *, timeout: float = 20.0) -> Iterator[subprocess.Popen[by
         *("--workers-kill-timeout", "3", "havenline_desk.sites.wsgi:application"),
     ]
     environ = {name: value for name, value in os.environ.items() if name != "HAVENLINE_OWNER_URL"}
-    child = subprocess.Popen(command, env=environ, start_new_session=True)  # noqa: S603 - our own arguments
+    child = subprocess.Popen(  # noqa: S603 - our own arguments
+        [sys.executable, "-c", _ENDING_WITH_ITS_PARENT, *command], env=environ, start_new_session=True
+    )
     try:
         _wait_until_ready(child, port, timeout)
         yield child
