@@ -98,7 +98,7 @@ class HammingIndex:
         type, or a radius outside 0..64.
         """
         rows, codes, distances = self.search_codes(queries, radius=radius, threads=threads)
-        if len(self) == self.code_count:
+        if not self._tables.repeats:
             return rows, codes, distances
         places, entries = self._tables.entries(codes)
         return rows[places], entries, distances[places]
@@ -112,7 +112,7 @@ class HammingIndex:
         _check_threads(threads)
         words = _as_words(queries)
         if self._by_tables(radius):
-            return joined(_together(self._look_up_tasks(words, radius, threads), threads))
+            return self._look_up(words, radius, threads)
         arranged = arrange(words)
         if len(words) * self.code_count <= _SMALL:
             return search_twin.scan(arranged, self._tables.codes, radius)
@@ -138,7 +138,7 @@ class HammingIndex:
             left, right, distances = search_twin.scan_pairs(codes, radius)
         else:
             left, right, distances = joined(_together(self._pair_tasks(radius), threads))
-        if len(self) == self.code_count:
+        if not self._tables.repeats:
             return left, right, distances
         places, left = self._tables.entries(left)
         more, right = self._tables.entries(right[places])
@@ -164,30 +164,36 @@ class HammingIndex:
             load += probes * squares
         return load <= self.code_count**2 // _CROWD
 
-    def _look_up_tasks(self, queries: NDArray[np.uint64], radius: int, threads: int) -> Iterator[Callable[[], Found]]:
+    def _look_up(self, queries: NDArray[np.uint64], radius: int, threads: int) -> Found:
         step = max(1, min(_LOOKED_UP_PER_TASK, -(-len(queries) // threads)))
-        for first in range(0, len(queries), step):
-            yield self._look_up_task(queries, first, min(first + step, len(queries)), radius)
+        if len(queries) <= step:
+            return self._looked_up(queries, radius)
 
-    def _look_up_task(self, queries: NDArray[np.uint64], first: int, last: int, radius: int) -> Callable[[], Found]:
-        def run() -> Found:
-            from havenline.matching import build_kernel, table_kernel
+        def task(first: int) -> Callable[[], Found]:
+            def run() -> Found:
+                rows, codes, distances = self._looked_up(queries[first : first + step], radius)
+                return rows + first, codes, distances
 
-            words = np.empty((last - first, 4), np.uint64)
-            build_kernel.arrange(queries[first:last], 0, last - first, words)
-            chunks = words.view(np.uint16)
-            rows, codes, distances, crowded, damaged = table_kernel.search_tables(
-                words, chunks, *self._flat, plan(radius).arrays, radius, self.code_count // _CROWD
-            )
-            if damaged:
-                raise IndexFileRefused(Flaw.SECTION, DAMAGED)
-            if crowded.any():
-                left = np.flatnonzero(crowded)
-                more = joined([task() for task in self._search_tasks(words[left], radius)])
-                rows, codes, distances = joined([(rows, codes, distances), (left[more[0]], more[1], more[2])])
-            return rows + first, codes, distances
+            return run
 
-        return run
+        return joined(_together((task(first) for first in range(0, len(queries), step)), threads))
+
+    def _looked_up(self, queries: NDArray[np.uint64], radius: int) -> Found:
+        from havenline.matching import build_kernel, table_kernel
+
+        words = np.empty(queries.shape, np.uint64)
+        build_kernel.arrange(queries, 0, len(queries), words)
+        found: Found
+        found, crowded, crowds, damaged = table_kernel.search_tables(
+            words, words.view(np.uint16), *self._flat, plan(radius).arrays, radius, self.code_count // _CROWD
+        )
+        if damaged:
+            raise IndexFileRefused(Flaw.SECTION, DAMAGED)
+        if crowds:
+            left = np.flatnonzero(crowded)
+            more = joined([task() for task in self._search_tasks(words[left], radius)])
+            found = joined([found, (left[more[0]], more[1], more[2])])
+        return found
 
     def _join_tasks(self, radius: int) -> Iterator[Callable[[], Found]]:
         chosen = plan(radius)
@@ -246,12 +252,13 @@ def _join_task(
     def run() -> Found:
         from havenline.matching import table_kernel
 
-        left, right, distances, damaged = table_kernel.join_tables(
+        found: Found
+        found, damaged = table_kernel.join_tables(
             *flat, chosen.arrays, radius, table, first, min(first + _KEYS_PER_TASK, KEYS)
         )
         if damaged:
             raise IndexFileRefused(Flaw.SECTION, DAMAGED)
-        return left, right, distances
+        return found
 
     return run
 

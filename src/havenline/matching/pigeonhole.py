@@ -41,7 +41,8 @@ class Plan:
     `bounds` int64 (8,): the distance bound of each pair, -1 where it is not looked at. `reaches` int64 (16,): within
     which distance of its key each table is probed, -1 where it is not. `probes` int64 (16,): how many of `flips`
     that takes. `flips` uint16 (1, 17 or 137,): what a key is combined with by
-    exclusive or, nearest first; `weights` int64: how many bits of each are set.
+    exclusive or, nearest first; `weights` int64: how many bits of each are set. `keys`:
+    how many keys are probed in all.
     """
 
     bounds: NDArray[np.int64]
@@ -49,16 +50,12 @@ class Plan:
     probes: NDArray[np.int64]
     flips: NDArray[np.uint16]
     weights: NDArray[np.int64]
+    keys: int
 
     @property
     def arrays(self) -> tuple[Any, Any, Any, Any, Any]:
         """The five arrays in their order, as the kernels take them."""
         return self.bounds, self.reaches, self.probes, self.flips, self.weights
-
-    @property
-    def keys(self) -> int:
-        """How many keys are probed in all."""
-        return int(self.probes.sum())
 
 
 @cache
@@ -75,12 +72,14 @@ def plan(radius: int) -> Plan:
         for bits in combinations(range(CHUNK_BITS), weight)
     ]
     within = {-1: 0, 0: 1, 1: 1 + CHUNK_BITS, 2: 1 + CHUNK_BITS + CHUNK_BITS * (CHUNK_BITS - 1) // 2}
+    probes = [within[reach] for reach in reaches]
     return Plan(
         _frozen(bounds, np.int64),
         _frozen(reaches, np.int64),
-        _frozen([within[reach] for reach in reaches], np.int64),
+        _frozen(probes, np.int64),
         _frozen(flips, np.uint16),
         _frozen([flip.bit_count() for flip in flips], np.int64),
+        sum(probes),
     )
 
 

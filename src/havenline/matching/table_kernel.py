@@ -19,6 +19,10 @@ Array = np.ndarray[Any, Any]
 
 LANES = 32
 _KEYS = 65537
+_KEYS_AHEAD = 4
+_RUNS_AHEAD = 2
+"""How many units before its turn the directory lines and the runs of one are fetched."""
+_RING = 4
 _ROUND = 1 << 15
 """Candidates gathered before they are verified."""
 _SORTED_FROM = 64
@@ -102,12 +106,13 @@ def search_tables(
     radius: int,
     crowd: int,
 ) -> Any:
-    """Look `queries` (m, 4) up in the tables: (queries int64, codes int64, distances int16, crowded bool, damaged).
+    """Look `queries` (m, 4) up in the tables: (findings, crowded, how many, damaged).
 
-    `chunks` uint16 (m, 16) is the same memory as `queries`, m < 2**28. `codes` uint64 (4 n,), `directory` uint32
-    (16 * 65537,), `partners` and `postings`: the arrays of `Tables`, laid flat. `plan`: the five arrays of
-    `pigeonhole.Plan`. A query whose runs hold more than `crowd` postings in all is marked in `crowded` and has
-    no findings: scan for it. `damaged`: the arrays contradict each other, so the findings may be incomplete.
+    The findings are (queries, codes, distances). `chunks` uint16 (m, 16) is the same memory as `queries`, with
+    m < 2**28. `codes` uint64 (4 n,), `directory` uint32 (16 * 65537,), `partners` and `postings`: the arrays of
+    `Tables`, laid flat. `plan`: the five arrays of `pigeonhole.Plan`. A query whose runs hold more than `crowd`
+    postings in all is marked in `crowded` and has no findings: scan for it. `damaged`: the arrays contradict
+    each other, so the findings may be incomplete.
 
     Every look-up of a query in one table is a unit. Units go table by table and by key, so that neighbours share
     cache lines; the directory lines of a unit are fetched four units ahead, its runs two units ahead.
@@ -115,59 +120,63 @@ def search_tables(
     bounds, reaches, probes, flips, weights = plan
     n = codes.shape[0] // 4
     units = _units(chunks, probes)
-    starts = np.empty((4, flips.shape[0]), np.int64)
-    ends = np.empty((4, flips.shape[0]), np.int64)
-    totals = np.zeros(4, np.int64)
+    starts = np.empty((_RING, flips.shape[0]), np.int64)
+    ends = np.empty((_RING, flips.shape[0]), np.int64)
+    totals = np.zeros(_RING, np.int64)
     loads = np.zeros(queries.shape[0], np.int64)
     candidates = np.empty(min(2 * _ROUND, 1024 + 256 * queries.shape[0]), np.uint64)
-    gathered = 0
-    found_query = np.empty(256, np.int64)
-    found_code = np.empty(256, np.int64)
-    found_distance = np.empty(256, np.int16)
-    found = 0
+    gathered = np.int64(0)
+    rows = np.empty((256, 3), np.int64)
+    found = np.int64(0)
     sound = True
-    for step in range(units.shape[0] + 4):
+    for step in range(units.shape[0] + _KEYS_AHEAD):
         if step < units.shape[0]:
             _fetch_keys(units[step], chunks, directory, probes, flips)
-        if 2 <= step < units.shape[0] + 2:
-            unit, slot = units[step - 2], step & 3
+        at = step - _KEYS_AHEAD + _RUNS_AHEAD
+        if 0 <= at < units.shape[0]:
+            unit, slot = units[at], at & (_RING - 1)
             total = _fetch_runs(unit, chunks, directory, partners, probes, flips, n, starts[slot], ends[slot])
             sound &= total >= 0
             query = np.int64(unit >> np.uint64(4))
             loads[query] += max(total, 0)
             totals[slot] = total if loads[query] <= crowd else 0
-        if step >= 4 and totals[(step - 2) & 3] > 0:
-            unit, slot = units[step - 4], (step - 2) & 3
+        at = step - _KEYS_AHEAD
+        slot = at & (_RING - 1)
+        if at >= 0 and totals[slot] > 0:
+            unit = units[at]
             if gathered + totals[slot] > candidates.shape[0]:
                 candidates = _grown(candidates, gathered, totals[slot])
             gathered = _gather(
                 unit, chunks, partners, probes, weights, bounds, n, starts[slot], ends[slot], candidates, gathered
             )
-        if gathered > _ROUND or (gathered > 0 and step == units.shape[0] + 3):
-            found_query = _grown(found_query, found, gathered)
-            found_code = _grown(found_code, found, gathered)
-            found_distance = _grown(found_distance, found, gathered)
-            found, whole = _verify(
-                candidates, gathered, queries, codes, postings, bounds, reaches, radius,
-                found_query, found_code, found_distance, found,
-            )  # fmt: skip
+        if gathered > _ROUND or (gathered > 0 and at == units.shape[0] - 1):
+            rows = _roomy(rows, found, gathered)
+            found, whole = _verify(candidates, gathered, queries, codes, postings, bounds, reaches, radius, rows, found)
             sound &= whole
-            gathered = 0
+            gathered = np.int64(0)
     crowded = loads > crowd
-    kept = 0
+    return _columns(rows, _uncrowded(rows, found, crowded)), crowded, crowded.sum(), not sound
+
+
+@numba.njit(cache=True, nogil=True)
+def _uncrowded(rows: Array, found: Any, crowded: Array) -> Any:
+    """Keep the findings of queries that are not crowded; return how many there are."""
+    kept = np.int64(0)
     for at in range(found):
-        if not crowded[found_query[at]]:
-            found_query[kept], found_code[kept] = found_query[at], found_code[at]
-            found_distance[kept] = found_distance[at]
+        if not crowded[rows[at, 0]]:
+            rows[kept, 0], rows[kept, 1], rows[kept, 2] = rows[at, 0], rows[at, 1], rows[at, 2]
             kept += 1
-    return found_query[:kept], found_code[:kept], found_distance[:kept], crowded, not sound
+    return kept
 
 
 @numba.njit(cache=True, nogil=True)
 def _units(chunks: Array, probes: Array) -> Array:
     """Query * 16 + table, for every table that is probed and every query, by table, then by key."""
     m = chunks.shape[0]
-    units = np.empty(np.count_nonzero(probes) * m, np.uint64)
+    probed = 0
+    for table in range(probes.shape[0]):
+        probed += probes[table] > 0
+    units = np.empty(probed * m, np.uint64)
     first = 0
     spare = np.empty(m, np.uint64)
     for table in range(probes.shape[0]):
@@ -253,7 +262,7 @@ def _gather(
 @numba.njit(cache=True, nogil=True)
 def _verify(
     candidates: Array, gathered: Any, queries: Array, codes: Array, postings: Array, bounds: Array, reaches: Array,
-    radius: int, found_query: Array, found_code: Array, found_distance: Array, found: Any,
+    radius: int, rows: Array, found: Any,
 ) -> Any:  # fmt: skip
     """Append the candidates within `radius` that no earlier table leads to; False when a posting is impossible.
 
@@ -289,7 +298,7 @@ def _verify(
             continue
         table = np.int64(candidates[at] >> np.uint64(32) & np.uint64(15))
         if not _met_before(table, x0, x1, x2, x3, bounds, reaches):
-            found_query[found], found_code[found], found_distance[found] = query, code, distance
+            rows[found, 0], rows[found, 1], rows[found, 2] = query, code, np.int64(distance)
             found += 1
     return found, sound
 
@@ -328,7 +337,7 @@ def join_tables(
     first: int,
     last: int,
 ) -> Any:
-    """The pairs of distinct codes that `table` leads to by first <= key < last: (int64, int64, int16, damaged).
+    """The pairs of distinct codes that `table` leads to by first <= key < last: ((left, right, distances), damaged).
 
     The smaller position stands first. A pair is found from the smaller of its two keys, or, where both have one
     key, from the earlier posting; and only in the first table that leads to it. Arrays as in `search_tables`.
@@ -336,11 +345,9 @@ def join_tables(
     bounds, reaches, probes, flips, weights = plan
     n = codes.shape[0] // 4
     candidates = np.empty(2 * _ROUND, np.uint64)
-    gathered = 0
-    found_left = np.empty(256, np.int64)
-    found_right = np.empty(256, np.int64)
-    found_distance = np.empty(256, np.int16)
-    found = 0
+    gathered = np.int64(0)
+    rows = np.empty((256, 3), np.int64)
+    found = np.int64(0)
     sound = True
     for key in range(first, last):
         start, end = np.int64(directory[table * _KEYS + key]), np.int64(directory[table * _KEYS + key + 1])
@@ -364,23 +371,15 @@ def join_tables(
                     partners, table * n, left, left + 1 if probe == 0 else run, stop, most, candidates, gathered
                 )
                 if gathered > _ROUND:
-                    found_left = _grown(found_left, found, gathered)
-                    found_right = _grown(found_right, found, gathered)
-                    found_distance = _grown(found_distance, found, gathered)
+                    rows = _roomy(rows, found, gathered)
                     found, whole = _verify_pairs(
-                        candidates, gathered, table, codes, postings, bounds, reaches, radius,
-                        found_left, found_right, found_distance, found,
-                    )  # fmt: skip
+                        candidates, gathered, table, codes, postings, bounds, reaches, radius, rows, found
+                    )
                     sound &= whole
-                    gathered = 0
-    found_left = _grown(found_left, found, gathered)
-    found_right = _grown(found_right, found, gathered)
-    found_distance = _grown(found_distance, found, gathered)
-    found, whole = _verify_pairs(
-        candidates, gathered, table, codes, postings, bounds, reaches, radius,
-        found_left, found_right, found_distance, found,
-    )  # fmt: skip
-    return found_left[:found], found_right[:found], found_distance[:found], not (sound and whole)
+                    gathered = np.int64(0)
+    rows = _roomy(rows, found, gathered)
+    found, whole = _verify_pairs(candidates, gathered, table, codes, postings, bounds, reaches, radius, rows, found)
+    return _columns(rows, found), not (sound and whole)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -415,7 +414,7 @@ def _gather_pairs(
 @numba.njit(cache=True, nogil=True)
 def _verify_pairs(
     candidates: Array, gathered: Any, table: Any, codes: Array, postings: Array, bounds: Array, reaches: Array,
-    radius: int, found_left: Array, found_right: Array, found_distance: Array, found: Any,
+    radius: int, rows: Array, found: Any,
 ) -> Any:  # fmt: skip
     """As `_verify`, for pairs of places in one table."""
     n = codes.shape[0] // 4
@@ -445,16 +444,37 @@ def _verify_pairs(
         x2, x3 = codes[4 * one + 2] ^ codes[4 * two + 2], codes[4 * one + 3] ^ codes[4 * two + 3]
         distance += _popcount(x2) + _popcount(x3)
         if distance <= limit and not _met_before(table, x0, x1, x2, x3, bounds, reaches):
-            found_left[found], found_right[found], found_distance[found] = min(one, two), max(one, two), distance
+            rows[found, 0], rows[found, 1], rows[found, 2] = min(one, two), max(one, two), np.int64(distance)
             found += 1
     return found, sound
 
 
 @numba.njit(cache=True, nogil=True)
-def _grown(array: Array, used: Any, more: Any) -> Array:
-    """`array`, or a longer copy of its first `used`, with room for `more`."""
-    if used + more <= array.shape[0]:
-        return array
-    grown = np.empty(max(2 * array.shape[0], used + more), array.dtype)
-    grown[:used] = array[:used]
+def _grown(candidates: Array, used: Any, more: Any) -> Array:
+    """`candidates`, or a longer copy of the first `used`, with room for `more`."""
+    if used + more <= candidates.shape[0]:
+        return candidates
+    grown = np.empty(max(2 * candidates.shape[0], used + more), np.uint64)
+    for at in range(used):
+        grown[at] = candidates[at]
     return grown
+
+
+@numba.njit(cache=True, nogil=True)
+def _roomy(rows: Array, used: Any, more: Any) -> Array:
+    """As `_grown`, for the rows of findings."""
+    if used + more <= rows.shape[0]:
+        return rows
+    grown = np.empty((max(2 * rows.shape[0], used + more), 3), np.int64)
+    for at in range(used):
+        grown[at, 0], grown[at, 1], grown[at, 2] = rows[at, 0], rows[at, 1], rows[at, 2]
+    return grown
+
+
+@numba.njit(cache=True, nogil=True)
+def _columns(rows: Array, count: Any) -> Any:
+    """The findings as they are handed out: int64, int64 and int16."""
+    first, second, third = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int16)
+    for at in range(count):
+        first[at], second[at], third[at] = rows[at, 0], rows[at, 1], rows[at, 2]
+    return first, second, third

@@ -58,6 +58,11 @@ class Tables:
         return len(self.codes) + len(self.repeat_ranks)
 
     @property
+    def repeats(self) -> int:
+        """How many entries repeat an earlier code."""
+        return len(self.repeat_ranks)
+
+    @property
     def tabled(self) -> bool:
         """Whether there are tables beside the codes."""
         return len(self.directory) > 0
@@ -65,7 +70,7 @@ class Tables:
     def entries(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All entries of each of `codes`, positions: (places in `codes`, entry positions), in any order."""
         places = np.arange(len(codes))
-        if not len(self.repeat_ranks):
+        if not self.repeats:
             return places, codes
         sought = codes.astype(np.uint32)
         first = codes + np.searchsorted(self.repeat_ranks, sought, side="right")
