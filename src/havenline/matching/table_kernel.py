@@ -19,8 +19,8 @@ Array = np.ndarray[Any, Any]
 
 LANES = 32
 _KEYS = 65537
-_KEYS_AHEAD = 4
-_RUNS_AHEAD = 2
+_KEYS_AHEAD = 2
+_RUNS_AHEAD = 1
 """How many units before its turn the directory lines and the runs of one are fetched."""
 _RING = 4
 _ROUND = 1 << 15
@@ -115,13 +115,12 @@ def search_tables(
     each other, so the findings may be incomplete.
 
     Every look-up of a query in one table is a unit. Units go table by table and by key, so that neighbours share
-    cache lines; the directory lines of a unit are fetched four units ahead, its runs two units ahead.
+    cache lines; the directory lines of a unit are fetched two units ahead, its runs one unit ahead.
     """
     bounds, reaches, probes, flips, weights = plan
     n = codes.shape[0] // 4
     units = _units(chunks, probes)
-    starts = np.empty((_RING, flips.shape[0]), np.int64)
-    ends = np.empty((_RING, flips.shape[0]), np.int64)
+    starts, ends = np.empty((_RING, flips.shape[0]), np.int64), np.empty((_RING, flips.shape[0]), np.int64)
     totals = np.zeros(_RING, np.int64)
     loads = np.zeros(queries.shape[0], np.int64)
     candidates = np.empty(min(2 * _ROUND, 1024 + 256 * queries.shape[0]), np.uint64)
