@@ -135,16 +135,6 @@ class Report:
         print(f"  {name:<44}{value}", flush=True)
 
 
-def evicted() -> Callable[[], None]:
-    """A way to push everything out of the caches between two calls."""
-    large = np.zeros(96 << 20, np.uint8)
-
-    def sweep() -> None:
-        large[::64] += 1
-
-    return sweep
-
-
 def built(report: Report, codes: Codes) -> HammingIndex:
     HammingIndex.build(codes[:10_000]).search(codes[:10])
     one, _ = cpu(lambda: HammingIndex.build(codes))
@@ -228,33 +218,31 @@ def searched(report: Report, codes: Codes, indexes: dict[str, HammingIndex], fla
 
 
 def against_incumbent(report: Report, codes: Codes, index: HammingIndex) -> None:
-    """One call at a time, as a platform that checks uploads does, warm and with evicted caches."""
+    """One call at a time, as at uploads: cold, the two in turn; warm, fifty of one in a row."""
     hexes = [code.tobytes().hex() for code in codes]
     seconds, theirs = cpu(lambda: PDQIndex((value, place) for place, value in enumerate(hexes)))
     report.line("PDQIndex, build", f"{seconds:.1f} s")
-    queries = asked(codes, 900, 40)
-    sweep = evicted()
-    times: dict[str, list[float]] = {"PDQIndex, warm": [], "index, warm": [], "PDQIndex, cold": [], "index, cold": []}
+    values = [query.tobytes().hex() for query in asked(codes, 100 * ROUNDS, 40)]
+    times: dict[str, list[float]] = {}
+
+    def call(name: str, state: str, value: str) -> list[int]:
+        if name == "PDQIndex":
+            seconds, found = cpu(lambda: theirs.query(value))
+            answer = sorted(each.metadata for each in found)
+        else:
+            seconds, found = cpu(lambda: index.search(np.frombuffer(bytes.fromhex(value), np.uint8).reshape(1, 32)))
+            answer = sorted(found[1].tolist())
+        times.setdefault(f"{name}, {state}", []).append(seconds * 1e6)
+        return answer
+
+    names = ("PDQIndex", "index")
     for turn in range(ROUNDS):
-        for state in ("warm", "cold"):
-            for name, call in (
-                ("PDQIndex", lambda value: theirs.query(value)),
-                ("index", lambda value: index.search(np.frombuffer(bytes.fromhex(value), np.uint8).reshape(1, 32))),
-            ):
-                for each in range(50):
-                    value = queries[turn * 100 + each].tobytes().hex()
-                    if state == "cold":
-                        sweep()
-                    seconds, found = cpu(lambda call=call, value=value: call(value))
-                    times[f"{name}, {state}"].append(seconds * 1e6)
-                    if name == "PDQIndex":
-                        expected = sorted(each.metadata for each in found)
-                    else:
-                        expected = sorted(found[1].tolist())
-                    times.setdefault(f"answer {turn} {each}", []).append(hash(tuple(expected)))
-    for name in [name for name in times if name.startswith("answer")]:
-        if len(set(times.pop(name))) != 1:
-            sys.exit("bench/matching: PDQIndex and the index answer differently; no times given")
+        for value in values[turn * 100 : turn * 100 + 50]:
+            if call(names[turn % 2], "cold", value) != call(names[1 - turn % 2], "cold", value):
+                sys.exit("bench/matching: PDQIndex and the index answer differently; no times given")
+        for name in names:
+            for value in values[turn * 100 + 50 : turn * 100 + 100]:
+                call(name, "warm", value)
     medians = {name: statistics.median(each) for name, each in times.items()}
     for name, median in medians.items():
         report.line(f"{name}, hex in", f"{median:,.1f} us a call")

@@ -179,21 +179,18 @@ class HammingIndex:
         return joined(_together((task(first) for first in range(0, len(queries), step)), threads))
 
     def _looked_up(self, queries: NDArray[np.uint64], radius: int) -> Found:
-        from havenline.matching import build_kernel, table_kernel
+        from havenline.matching.table_kernel import search_tables
 
-        words = np.empty(queries.shape, np.uint64)
-        build_kernel.arrange(queries, 0, len(queries), words)
-        found: Found
-        found, crowded, crowds, damaged = table_kernel.search_tables(
-            words, words.view(np.uint16), *self._flat, plan(radius).arrays, radius, self.code_count // _CROWD
+        rows, codes, distances, crowded, damaged = search_tables(
+            queries, *self._flat, plan(radius).arrays, radius, self.code_count // _CROWD
         )
         if damaged:
             raise IndexFileRefused(Flaw.SECTION, DAMAGED)
-        if crowds:
-            left = np.flatnonzero(crowded)
-            more = joined([task() for task in self._search_tasks(words[left], radius)])
-            found = joined([found, (left[more[0]], more[1], more[2])])
-        return found
+        if len(crowded):
+            words = arrange(queries[crowded])
+            more = joined([task() for task in self._search_tasks(words, radius)])
+            return joined([(rows, codes, distances), (crowded[more[0]], more[1], more[2])])
+        return rows, codes, distances
 
     def _join_tasks(self, radius: int) -> Iterator[Callable[[], Found]]:
         chosen = plan(radius)
@@ -283,7 +280,9 @@ def _together(tasks: Iterator[Callable[[], Found]], threads: int) -> list[Found]
 def _as_words(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != CODE_BYTES:
         raise ValueError(f"codes are uint8 of shape (n, {CODE_BYTES}), not {codes.dtype} {codes.shape}")
-    return np.ascontiguousarray(codes).view(np.uint64).reshape(len(codes), CODE_BYTES // 8)
+    words = np.ascontiguousarray(codes).view(np.uint64)
+    # One kind of array alone, so that the loops are compiled once: aligned, and not read-only.
+    return words if words.flags.behaved else words.copy()
 
 
 def _check_radius(radius: int) -> None:

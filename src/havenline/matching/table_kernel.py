@@ -15,6 +15,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from havenline.matching.build_kernel import arrange
+
 Array = np.ndarray[Any, Any]
 
 LANES = 32
@@ -96,29 +98,23 @@ def _fetch(_context: Any, array: Any, at: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def search_tables(
-    queries: Array,
-    chunks: Array,
-    codes: Array,
-    directory: Array,
-    partners: Array,
-    postings: Array,
-    plan: Any,
-    radius: int,
-    crowd: int,
-) -> Any:
-    """Look `queries` (m, 4) up in the tables: (findings, crowded, how many, damaged).
+    asked: Array, codes: Array, directory: Array, partners: Array, postings: Array, plan: Any, radius: int, crowd: int,
+) -> Any:  # fmt: skip
+    """Look the queries `asked` (m, 4) up in the tables: (queries, codes, distances, crowded, damaged).
 
-    The findings are (queries, codes, distances). `chunks` uint16 (m, 16) is the same memory as `queries`, with
-    m < 2**28. `codes` uint64 (4 n,), `directory` uint32 (16 * 65537,), `partners` and `postings`: the arrays of
-    `Tables`, laid flat. `plan`: the five arrays of `pigeonhole.Plan`. A query whose runs hold more than `crowd`
-    postings in all is marked in `crowded` and has no findings: scan for it. `damaged`: the arrays contradict
-    each other, so the findings may be incomplete.
+    `asked` has its bits as they come, m < 2**28. `codes` uint64 (4 n,), `directory` uint32 (16 * 65537,), `partners`
+    and `postings`: the arrays of `Tables`, laid flat. `plan`: the five arrays of `pigeonhole.Plan`. A query whose
+    runs hold more than `crowd` postings in all stands in `crowded` and has no findings: scan for it. `damaged`:
+    the arrays contradict each other, so the findings may be incomplete.
 
     Every look-up of a query in one table is a unit. Units go table by table and by key, so that neighbours share
     cache lines; the directory lines of a unit are fetched two units ahead, its runs one unit ahead.
     """
     bounds, reaches, probes, flips, weights = plan
     n = codes.shape[0] // 4
+    queries = np.empty(asked.shape, np.uint64)
+    arrange(asked, 0, asked.shape[0], queries)
+    chunks = queries.view(np.uint16)
     units = _units(chunks, probes)
     starts, ends = np.empty((_RING, flips.shape[0]), np.int64), np.empty((_RING, flips.shape[0]), np.int64)
     totals = np.zeros(_RING, np.int64)
@@ -153,16 +149,29 @@ def search_tables(
             found, whole = _verify(candidates, gathered, queries, codes, postings, bounds, reaches, radius, rows, found)
             sound &= whole
             gathered = np.int64(0)
-    crowded = loads > crowd
-    return _columns(rows, _uncrowded(rows, found, crowded)), crowded, crowded.sum(), not sound
+    crowded = _crowded(loads, crowd)
+    if crowded.shape[0]:
+        found = _uncrowded(rows, found, loads, crowd)
+    first, second, third = _columns(rows, found)
+    return first, second, third, crowded, not sound
 
 
 @numba.njit(cache=True, nogil=True)
-def _uncrowded(rows: Array, found: Any, crowded: Array) -> Any:
+def _crowded(loads: Array, crowd: Any) -> Array:
+    crowded = np.empty(loads.shape[0], np.int64)
+    count = 0
+    for query in range(loads.shape[0]):
+        crowded[count] = query
+        count += loads[query] > crowd
+    return crowded[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _uncrowded(rows: Array, found: Any, loads: Array, crowd: Any) -> Any:
     """Keep the findings of queries that are not crowded; return how many there are."""
     kept = np.int64(0)
     for at in range(found):
-        if not crowded[rows[at, 0]]:
+        if loads[rows[at, 0]] <= crowd:
             rows[kept, 0], rows[kept, 1], rows[kept, 2] = rows[at, 0], rows[at, 1], rows[at, 2]
             kept += 1
     return kept
@@ -229,7 +238,8 @@ def _fetch_runs(
             return -1
         starts[probe], ends[probe] = start, end
         total += end - start
-        for posting in range(start, end, LANES):
+        # The last load reaches into one line more than the run does, and would wait for it.
+        for posting in range(start, end + LANES - 1 if start < end else start, LANES):
             _fetch(partners, table * n + posting)
     return total
 
@@ -326,16 +336,9 @@ def _met_before(table: Any, x0: Any, x1: Any, x2: Any, x3: Any, bounds: Array, r
 
 @numba.njit(cache=True, nogil=True)
 def join_tables(
-    codes: Array,
-    directory: Array,
-    partners: Array,
-    postings: Array,
-    plan: Any,
-    radius: int,
-    table: Any,
-    first: int,
-    last: int,
-) -> Any:
+    codes: Array, directory: Array, partners: Array, postings: Array, plan: Any, radius: int, table: Any,
+    first: int, last: int,
+) -> Any:  # fmt: skip
     """The pairs of distinct codes that `table` leads to by first <= key < last: ((left, right, distances), damaged).
 
     The smaller position stands first. A pair is found from the smaller of its two keys, or, where both have one
@@ -389,7 +392,9 @@ def _fetch_neighbours(
     for probe in range(probes[table]):
         other = key ^ np.int64(flips[probe])
         if other >= key:
-            _fetch(partners, table * n + np.int64(directory[table * _KEYS + other]))
+            run = table * n + np.int64(directory[table * _KEYS + other])
+            _fetch(partners, run)
+            _fetch(partners, run + LANES)
 
 
 @numba.njit(cache=True, nogil=True)
