@@ -14,10 +14,14 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
+Array = np.ndarray[Any, Any]
+
 _as_intrinsic: Callable[[Callable[..., Any]], Callable[[Any], Any]] = intrinsic
 
 _BLOCK = 1024
 """Codes per block: 32 KiB, so that a block stays in the first cache while all queries pass over it."""
+_GROUP = 64
+"""Codes of which only the nearest is looked at first."""
 
 
 @_as_intrinsic
@@ -32,67 +36,100 @@ def _popcount(_context: Any, word: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def scan(
-    queries: np.ndarray[Any, Any],
-    codes: np.ndarray[Any, Any],
+    queries: Array,
+    codes: Array,
     radius: int,
-    found_query: np.ndarray[Any, Any],
-    found_entry: np.ndarray[Any, Any],
-    found_distance: np.ndarray[Any, Any],
-) -> int:
+    found_query: Array,
+    found_entry: Array,
+    found_distance: Array,
+) -> Any:
     """Write every (query, entry, distance) with distance <= radius; return how many there are.
 
     `found_*` are int64, int64 and int16 buffers of one length. Findings beyond that length are counted
     and not written, so a caller whose buffers were too small calls again with larger ones.
     """
-    limit = np.uint64(radius)
-    room = found_query.shape[0]
-    found = 0
+    halves = np.empty((2, _BLOCK), np.uint64)
+    found: Any = np.int64(0)
     for start in range(0, codes.shape[0], _BLOCK):
         stop = min(start + _BLOCK, codes.shape[0])
+        _halve(codes, start, stop, halves)
         for query in range(queries.shape[0]):
-            q0, q1, q2, q3 = queries[query, 0], queries[query, 1], queries[query, 2], queries[query, 3]
-            for entry in range(start, stop):
-                # Unrelated codes differ in some 64 of the first 128 bits: most pairs end here.
-                distance = _popcount(q0 ^ codes[entry, 0]) + _popcount(q1 ^ codes[entry, 1])
-                if distance > limit:
-                    continue
-                distance += _popcount(q2 ^ codes[entry, 2]) + _popcount(q3 ^ codes[entry, 3])
-                if distance <= limit:
-                    if found < room:
-                        found_query[found] = query
-                        found_entry[found] = entry
-                        found_distance[found] = distance
-                    found += 1
+            found = _compare(
+                queries,
+                query,
+                codes,
+                start,
+                start,
+                stop,
+                halves,
+                radius,
+                found_query,
+                found_entry,
+                found_distance,
+                found,
+            )
     return found
 
 
 @numba.njit(cache=True, nogil=True)
 def scan_pairs(
-    codes: np.ndarray[Any, Any],
+    codes: Array,
     first: int,
     last: int,
     radius: int,
-    found_left: np.ndarray[Any, Any],
-    found_right: np.ndarray[Any, Any],
-    found_distance: np.ndarray[Any, Any],
-) -> int:
+    found_left: Array,
+    found_right: Array,
+    found_distance: Array,
+) -> Any:
     """As `scan`, for the pairs left < right of one set with first <= left < last."""
-    limit = np.uint64(radius)
-    room = found_left.shape[0]
-    found = 0
+    halves = np.empty((2, _BLOCK), np.uint64)
+    found: Any = np.int64(0)
     for start in range(first, codes.shape[0], _BLOCK):
         stop = min(start + _BLOCK, codes.shape[0])
+        _halve(codes, start, stop, halves)
         for left in range(first, min(last, stop)):
-            q0, q1, q2, q3 = codes[left, 0], codes[left, 1], codes[left, 2], codes[left, 3]
-            for right in range(max(start, left + 1), stop):
-                distance = _popcount(q0 ^ codes[right, 0]) + _popcount(q1 ^ codes[right, 1])
-                if distance > limit:
-                    continue
-                distance += _popcount(q2 ^ codes[right, 2]) + _popcount(q3 ^ codes[right, 3])
-                if distance <= limit:
-                    if found < room:
-                        found_left[found] = left
-                        found_right[found] = right
-                        found_distance[found] = distance
-                    found += 1
+            found = _compare(
+                codes, left, codes, start, max(start, left + 1), stop, halves, radius,
+                found_left, found_right, found_distance, found,
+            )  # fmt: skip
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _halve(codes: Array, start: Any, stop: Any, halves: Array) -> None:
+    """The first two words of a block of codes, each word by itself, so that several codes fill a register."""
+    for entry in range(stop - start):
+        halves[0, entry] = codes[start + entry, 0]
+        halves[1, entry] = codes[start + entry, 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare(
+    queries: Array, query: Any, codes: Array, start: Any, first: Any, stop: Any, halves: Array, radius: Any,
+    found_query: Array, found_entry: Array, found_distance: Array, found: Any,
+) -> Any:  # fmt: skip
+    """Compare one query with codes[first:stop] of the block that begins at `start`.
+
+    Unrelated codes differ in some 64 of the first 128 bits: most groups end there.
+    """
+    limit = np.uint64(radius)
+    q0, q1, q2, q3 = queries[query, 0], queries[query, 1], queries[query, 2], queries[query, 3]
+    for group in range(first, stop, _GROUP):
+        end = min(group + _GROUP, stop)
+        # Stretches of their own, counted from 0: only then does the compiler fill registers with them.
+        low, high = halves[0, group - start : end - start], halves[1, group - start : end - start]
+        nearest = np.uint64(256)
+        for at in range(low.shape[0]):
+            nearest = min(nearest, _popcount(q0 ^ low[at]) + _popcount(q1 ^ high[at]))
+        if nearest > limit:
+            continue
+        for entry in range(group, end):
+            distance = _popcount(q0 ^ codes[entry, 0]) + _popcount(q1 ^ codes[entry, 1])
+            distance += _popcount(q2 ^ codes[entry, 2]) + _popcount(q3 ^ codes[entry, 3])
+            if distance <= limit:
+                if found < found_query.shape[0]:
+                    found_query[found] = query
+                    found_entry[found] = entry
+                    found_distance[found] = distance
+                found += 1
     return found

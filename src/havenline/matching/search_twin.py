@@ -37,6 +37,8 @@ def scan_pairs(codes: NDArray[np.uint64], radius: int) -> Found:
 
 def joined(parts: list[Found]) -> Found:
     """The findings of several scans as one."""
+    if len(parts) == 1:
+        return parts[0]
     if not parts:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int16)
     return (

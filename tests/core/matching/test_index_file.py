@@ -1,0 +1,213 @@
+"""An index file opens whole and answers as the index that wrote it, or is refused with the reason."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from havenline.matching import HammingIndex, hamming, index_file, tables
+from havenline.matching.index_file import Flaw, IndexFileRefused
+
+SIZES = {"none": 0, "one": 1, "few": 50, "repeats": 51, "tabled": 9000}
+
+
+def made(kind: str) -> HammingIndex:
+    codes = np.random.default_rng(1).integers(0, 256, (SIZES[kind], 32), dtype=np.uint8)
+    if kind == "repeats":
+        codes[10:30] = codes[0]
+    if kind == "tabled":
+        codes[8900:] = codes[:100] ^ 1
+    return HammingIndex.build(codes)
+
+
+def arrays(index: HammingIndex) -> list[bytes]:
+    return [getattr(index._tables, name).tobytes() for name in tables.Tables.__slots__]
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_an_opened_file_is_the_index_that_was_saved(kind: str, tmp_path: Path) -> None:
+    index = made(kind)
+    index.save(tmp_path / "index")
+    opened = HammingIndex.open(tmp_path / "index", verify=True)
+    assert arrays(opened) == arrays(index)
+    assert (len(opened), opened.code_count) == (len(index), index.code_count)
+    queries = np.random.default_rng(1).integers(0, 256, (40, 32), dtype=np.uint8)
+    found, expected = opened.search(queries), index.search(queries)
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(opened.pairs(), index.pairs(), strict=True))
+
+
+def test_equal_codes_make_equal_files_whatever_the_threads(tmp_path: Path) -> None:
+    codes = np.random.default_rng(2).integers(0, 256, (9000, 32), dtype=np.uint8)
+    codes[500:700] = codes[:200]
+    for threads in (1, 3):
+        HammingIndex.build(codes, threads=threads).save(tmp_path / str(threads))
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
+
+
+def test_a_saved_file_replaces_the_earlier_one_which_stays_open(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    made("few").save(path)
+    earlier = HammingIndex.open(path)
+    made("tabled").save(path)
+    assert (len(earlier), len(HammingIndex.open(path))) == (50, 9000)
+    assert len(earlier.search(np.zeros((1, 32), np.uint8))[0]) == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["index"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_save_that_fails_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "index"
+    made("few").save(path)
+    before = path.read_bytes()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        made("one").save(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["index"]
+
+
+def refusal(path: Path, *, verify: bool = False) -> Flaw:
+    with pytest.raises(IndexFileRefused) as caught:
+        HammingIndex.open(path, verify=verify)
+    assert "\n" not in str(caught.value)
+    return caught.value.flaw
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HVLNI", b"PK\x03\x04" + bytes(9000), b"\0" * 8192])
+def test_a_foreign_file_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "index").write_bytes(content)
+    assert refusal(tmp_path / "index") is Flaw.FOREIGN
+
+
+@pytest.mark.parametrize("keep", [8, 100, 4095, 4096, 4097, 12288, -4096, -1])
+def test_a_torn_file_is_refused(keep: int, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    made("repeats").save(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    assert refusal(path) is Flaw.SIZE
+
+
+def test_a_file_with_something_behind_it_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    made("few").save(path)
+    with path.open("ab") as file:
+        file.write(b"\0")
+    assert refusal(path) is Flaw.SIZE
+
+
+def test_any_turned_bit_of_a_small_file_is_found_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    made("repeats").save(path)
+    whole = path.read_bytes()
+    for place in [*range(8, 600, 7), *range(600, len(whole), 61), len(whole) - 1]:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        assert refusal(path) is (Flaw.HEAD if place < 4096 else Flaw.SECTION)
+
+
+def test_a_turned_bit_in_any_section_of_a_large_file_is_found_by_verifying(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    made("tabled").save(path)
+    whole = path.read_bytes()
+    assert len(whole) > index_file._SMALL_FILE
+    placed = index_file._checked_head(whole[:4096], len(whole))
+    for offset, length, _ in placed.values():
+        for place in {offset, offset + length // 2, offset + max(0, length - 1)}:
+            if length:
+                with path.open("r+b") as file:
+                    file.seek(place)
+                    file.write(bytes([whole[place] ^ 0x10]))
+                assert refusal(path, verify=True) is Flaw.SECTION
+                with path.open("r+b") as file:
+                    file.seek(place)
+                    file.write(whole[place : place + 1])
+    assert len(HammingIndex.open(path, verify=True)) == 9000
+
+
+@pytest.mark.parametrize(("section", "place"), [("directory", 5), ("postings", 3)])
+def test_an_unverified_search_that_meets_the_impossible_says_so(section: str, place: int, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    index = made("tabled")
+    index.save(path)
+    with path.open("r+b") as file:
+        offset = index_file._layout(9000, index.code_count, tabled=True)[section][0]
+        file.seek(offset)
+        length = 4 * (16 * 65537 if section == "directory" else 16 * index.code_count)
+        file.write(b"\xff" * length)
+    opened = HammingIndex.open(path)
+    with pytest.raises(IndexFileRefused, match="damaged"):
+        opened.search(np.zeros((place, 32), np.uint8) if section == "directory" else _stored(index, place))
+    with pytest.raises(IndexFileRefused, match="damaged"):
+        opened.pairs()
+
+
+def _stored(index: HammingIndex, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Codes that the index of `made` holds."""
+    assert len(index) == 9000
+    return np.random.default_rng(1).integers(0, 256, (9000, 32), dtype=np.uint8)[:count]
+
+
+def resealed(head: bytearray) -> bytes:
+    """`head` with the digest that fits it: what a program with another idea of the form would write."""
+    head[-32:] = hashlib.sha256(head[:-32]).digest()
+    return bytes(head)
+
+
+def test_another_form_and_a_head_that_contradicts_itself_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    made("few").save(path)
+    whole = path.read_bytes()
+    for place, value, flaw in [
+        (8, struct.pack("<I", 2), Flaw.VERSION),
+        (12, struct.pack("<I", 9), Flaw.HEAD),
+        (16, struct.pack("<Q", 49), Flaw.HEAD),
+        (16, struct.pack("<Q", 1 << 40), Flaw.HEAD),
+        (24, struct.pack("<Q", 1 << 40), Flaw.HEAD),
+        (40, b"\xffodes", Flaw.HEAD),
+        (56, struct.pack("<Q", 8192), Flaw.HEAD),
+        (64, struct.pack("<Q", 32), Flaw.HEAD),
+    ]:
+        head = bytearray(whole[:4096])
+        head[place : place + len(value)] = value
+        path.write_bytes(resealed(head) + whole[4096:])
+        assert refusal(path) is flaw
+
+
+def test_opening_reads_the_head_and_not_the_sections(tmp_path: Path) -> None:
+    """A file of a few pages on the disk whose head speaks of ten million codes is opened at once."""
+    path = tmp_path / "index"
+    index = made("tabled")
+    head = bytearray(index_file._head(index._tables, {name: np.empty(0, np.uint8) for name in index_file._KINDS}))
+    placed = index_file._layout(10**7, 10**7, tabled=True)
+    index_file._HEAD.pack_into(head, 0, index_file.MAGIC, 1, len(placed), 10**7, 10**7, index_file._end(placed))
+    for row, (name, (offset, length)) in enumerate(placed.items()):
+        index_file._SECTION.pack_into(head, 40 + 64 * row, name.encode(), offset, length, bytes(32))
+    with path.open("wb") as file:
+        file.write(resealed(head))
+        file.truncate(index_file._end(placed))
+    code = (
+        "import sys, time; from havenline.matching import HammingIndex; began = time.perf_counter();"
+        "index = HammingIndex.open(sys.argv[1]); assert len(index) == 10**7; assert time.perf_counter() - began < 0.1"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=True)
+    assert index_file._end(placed) / 10**7 < 132
+
+
+def test_small_sets_have_no_tables_in_their_file() -> None:
+    assert made("tabled")._tables.tabled
+    assert not made("few")._tables.tabled
+    assert hamming._TABLED_FROM <= 9000
