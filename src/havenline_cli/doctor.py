@@ -233,10 +233,12 @@ def compile_kernels(folder: Path) -> float:
         picture = io.BytesIO()
         Image.fromarray(noise.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(picture, "PNG")
         fingerprint_bytes(picture.getvalue())
-    codes = noise.integers(0, 256, (1500, 32), dtype=np.uint8)  # as many as the compiled search is used for
-    index = HammingIndex.build(codes)
-    index.search(codes)
-    index.pairs()
+    # The small set is scanned, the large one has tables.
+    for count in (1_500, 10_000):
+        index = HammingIndex.build(noise.integers(0, 256, (count, 32), dtype=np.uint8))
+        for radius in (31, 64):
+            index.search(noise.integers(0, 256, (1_500, 32), dtype=np.uint8), radius=radius)
+        index.pairs()
     return time.monotonic() - began
 
 
