@@ -14,10 +14,10 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import F
 
-from havenline.formats.whole_file import write_whole
 from havenline.media.decode import decode_picture
 from havenline.media.renditions import render
 from havenline.vocabulary import HavenlineError, Refused
+from havenline.whole_file import write_whole
 
 from .models import File, InstallationKind, Policy, Reveal, StoredContent
 

@@ -13,8 +13,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from havenline.formats.whole_file import write_whole
 from havenline.vocabulary import EditionRef, HavenlineError, ListEntry
+from havenline.whole_file import write_whole
 
 MAGIC = b"PAR1"
 METADATA_KEY = b"havenline.edition"

@@ -12,8 +12,8 @@ from pathlib import Path
 from havenline.formats import csv_text, edition
 from havenline.formats.csv_text import Header, LineProblem
 from havenline.formats.edition import ListError, canonical_digest, check_text
-from havenline.formats.whole_file import write_whole
 from havenline.vocabulary import EditionRef, HashKind, ListEntry, check_hex
+from havenline.whole_file import write_whole
 
 COLUMNS = ("entry", "md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
 NO_EDITION = 0

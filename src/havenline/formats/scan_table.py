@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from havenline.formats.csv_text import guarded, storable
-from havenline.formats.whole_file import write_whole
 from havenline.vocabulary import EditionRef, Finding, HavenlineError, Match, Refused
+from havenline.whole_file import write_whole
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 METADATA_KEY = b"havenline.scan"

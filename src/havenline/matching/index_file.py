@@ -6,7 +6,6 @@ import hashlib
 import mmap
 import os
 import struct
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from havenline.matching.pigeonhole import CHUNKS
 from havenline.matching.tables import KEYS, LANES, Tables
 from havenline.vocabulary import HavenlineError
+from havenline.whole_file import write_whole
 
 MAGIC = b"\x89HVLNIX\n"
 VERSION = 1
@@ -66,24 +66,11 @@ def write_index(path: Path, tables: Tables) -> None:
     the earlier file or the new one. Readable by its owner alone. Raises OSError when it cannot be written.
     """
     sections = {name: getattr(tables, name) for name in _KINDS}
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_head(tables, sections))
-            for section in sections.values():
-                file.write(_raw(section))
-                file.write(bytes(-file.tell() % _HEAD_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with write_whole(path, replace=True) as file:
+        file.write(_head(tables, sections))
+        for section in sections.values():
+            file.write(_raw(section))
+            file.write(bytes(-file.tell() % _HEAD_BYTES))
 
 
 def read_index(path: Path, *, verify: bool) -> Tables:
