@@ -158,9 +158,12 @@ def test_an_error_of_the_source_ends_the_scan_and_its_workers() -> None:
 
 ORPHANS = """
 import sys
+import signal
 from hostile_postings import digested, held
 from havenline.scan import fingerprint_postings
 if __name__ == "__main__":
+    # A test run in the background hands its children an interrupt that is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     postings = held(b"a", b"stuck", b"stuck")
     for each in fingerprint_postings(postings, workers=2, fingerprint=digested):
         print("started", flush=True)
@@ -182,7 +185,10 @@ def test_workers_end_with_the_process_that_asked(end: signal.Signals, tmp_path: 
         below = psutil.Process(caller.pid).children(recursive=True)
         assert below
         caller.send_signal(end)
-        caller.wait(timeout=30)
+        try:
+            caller.wait(timeout=30)
+        finally:
+            caller.kill()
     _, alive = psutil.wait_procs(below, timeout=30)
     assert alive == []
 
