@@ -244,7 +244,7 @@ def _score(investigation: Investigation, truth: testing.Truth) -> testing.Score:
     files = File.objects.filter(items__investigation=investigation).distinct().prefetch_related("perceptual_hashes")
     quality: dict[str, int | None] = {}
     for file in files:
-        hashed = next(iter(file.perceptual_hashes.all()), None)
+        hashed = file.perceptual_hash
         for path in paths.get(file.pk, ()):
             quality[path] = hashed.quality if hashed else None
     quality |= dict.fromkeys(ImportProblem.objects.values_list("path", flat=True))

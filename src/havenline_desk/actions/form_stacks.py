@@ -84,7 +84,7 @@ def _stacks(investigation: Investigation) -> list[Stack]:
 
 
 def _stack_file(file: File, *, order: str) -> planning.StackFile:
-    hashed = next(iter(file.perceptual_hashes.all()), None)
+    hashed = file.perceptual_hash
     return planning.StackFile(
         sha256=file.sha256,
         pdq=hashed.pdq if hashed else None,

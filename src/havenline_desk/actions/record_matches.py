@@ -57,7 +57,7 @@ def _edition(edition: Edition, *, at: dt.datetime) -> models.Edition:
 
 
 def _fingerprint(file: File) -> Fingerprint:
-    hashed = next(iter(file.perceptual_hashes.all()), None)
+    hashed = file.perceptual_hash
     return Fingerprint(
         md5=file.md5,
         sha1=file.sha1,

@@ -24,6 +24,11 @@ class File(models.Model):
     refusal = models.CharField(max_length=32, choices=_choices(Refusal), blank=True)
     refusal_detail = models.TextField(blank=True)
 
+    @property
+    def perceptual_hash(self) -> PerceptualHash | None:
+        """The hash of the one pipeline there is; costs no query where `perceptual_hashes` is prefetched."""
+        return next(iter(self.perceptual_hashes.all()), None)
+
 
 class PerceptualHash(models.Model):
     file = models.ForeignKey(File, on_delete=models.PROTECT, related_name="perceptual_hashes")
