@@ -65,16 +65,18 @@ class ListIndex:
         """The matches of each fingerprint, in the order given.
 
         For one entry only its strongest kind is reported: SHA-256, SHA-1, MD5, then PDQ at a distance of
-        at most 31. Matches are sorted: exact ones first, then by distance, list, edition number and
-        entry. A fingerprint of a quality under 50 is compared by its digests alone. Not judged here: what
-        a match means.
+        at most 31. A fingerprint asks with every PDQ value it has, of both of Meta's pipelines, upright and
+        of frames, and the smallest distance counts; values of a quality under 50 are not asked. Matches are
+        sorted: exact ones first, then by distance, list, edition number and entry. Not judged here: what a
+        match means.
         """
         found: list[dict[int, tuple[HashKind, int]]] = [self._by_digest(each) for each in fingerprints]
-        asked = [place for place, each in enumerate(fingerprints) if each.comparable]
-        codes = codes_from_hex([fingerprints[place].pdq or "" for place in asked])
+        asked = [(place, value) for place, each in enumerate(fingerprints) for value in each.askable]
+        codes = codes_from_hex([value for _, value in asked])
         queries, entries, distances = self._hamming.search(codes, radius=NEAR_DISTANCE, threads=threads)
         for query, entry, distance in zip(queries.tolist(), entries.tolist(), distances.tolist(), strict=True):
-            found[asked[query]].setdefault(self._comparable[entry], (HashKind.PDQ, distance))
+            matched, position = found[asked[query][0]], self._comparable[entry]
+            matched[position] = min(matched.get(position, (HashKind.PDQ, distance)), (HashKind.PDQ, distance), key=_gap)
         return [self._as_matches(each) for each in found]
 
     def _by_digest(self, fingerprint: Fingerprint) -> dict[int, tuple[HashKind, int]]:
@@ -95,6 +97,10 @@ class ListIndex:
             for position, (kind, distance) in found.items()
         ]
         return tuple(sorted(matches, key=_order))
+
+
+def _gap(found: tuple[HashKind, int]) -> tuple[bool, int]:
+    return found[0] is HashKind.PDQ, found[1]
 
 
 def _order(match: Match) -> tuple[bool, int, str, int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from havenline.matching import Edition, ListIndex
 from havenline.vocabulary import (
     EditionRef,
     Fingerprint,
+    FrameHash,
     HashKind,
     ListEntry,
     Match,
@@ -144,3 +146,27 @@ def test_empty_lists_and_empty_questions_are_answered() -> None:
     assert ListIndex.build([]).lookup([fingerprint()]) == [()]
     assert ListIndex.build([edition()]).lookup([]) == []
     assert len(ListIndex.build([edition(ListEntry("e1", md5=ALL["md5"]))])) == 1
+
+
+def test_a_list_made_by_any_pipeline_is_matched_and_the_smallest_distance_counts() -> None:
+    asked = replace(
+        fingerprint(pdq=bits(250)),
+        pdq_512=bits(3),
+        pdq_512_quality=100,
+        orientation=6,
+        pdq_upright="f" * 64,
+        frames=(FrameHash(0.0, bits(100), 100), FrameHash(1.0, bits(130), 49)),
+    )
+    entries = [
+        ListEntry("reduced", pdq=EMPTY_CODE),
+        ListEntry("turned", pdq="f" * 64),
+        ListEntry("frame", pdq=bits(99)),
+    ]
+    assert found(*entries, ListEntry("flat frame", pdq=bits(160)), of=asked) == [
+        ("turned", PDQ, 0), ("frame", PDQ, 1), ("reduced", PDQ, 3),
+    ]  # fmt: skip
+
+
+def test_a_pipeline_of_low_quality_is_not_asked() -> None:
+    asked = replace(fingerprint(pdq=bits(200)), pdq_512=EMPTY_CODE, pdq_512_quality=49)
+    assert found(ListEntry("e", pdq=EMPTY_CODE), of=asked) == []
