@@ -76,7 +76,8 @@ def _range(image: Image.Image, rows: int) -> tuple[float, float]:
 def _deep(band: Image.Image, low: float, scale: float) -> Pixels:
     """Grey of 16 bits by its upper byte, as Pillow does for 16-bit RGB; of 32 bits or float by `_range`."""
     if band.mode.startswith("I;16"):
-        return np.asarray(np.asarray(band) >> 8, dtype=np.uint8)
+        upper: Pixels = (np.asarray(band) >> 8).astype(np.uint8)
+        return upper
     return np.rint((_numbers(band) - np.float32(low)) * np.float32(scale)).astype(np.uint8)
 
 
