@@ -76,9 +76,9 @@ def _range(image: Image.Image, rows: int) -> tuple[float, float]:
 def _deep(band: Image.Image, low: float, scale: float) -> Pixels:
     """Grey of 16 bits by its upper byte, as Pillow does for 16-bit RGB; of 32 bits or float by `_range`."""
     if band.mode.startswith("I;16"):
-        upper: Pixels = (np.asarray(band) >> 8).astype(np.uint8)
-        return upper
-    return np.rint((_numbers(band) - np.float32(low)) * np.float32(scale)).astype(np.uint8)
+        return (np.asarray(band) >> 8).astype(np.uint8)
+    grey: Pixels = np.rint((_numbers(band) - np.float32(low)) * np.float32(scale)).astype(np.uint8)
+    return grey
 
 
 def _numbers(band: Image.Image) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from havenline.matching.lists import Edition, ListIndex
-from havenline.vocabulary import EditionRef, Fingerprint, Refusal, Refused
+from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, FrameHash, Refusal, Refused
 
 from .. import models
 from ..models import File, Investigation, Match
@@ -23,7 +23,7 @@ def record_matches(investigation: Investigation, editions: Sequence[Edition], *,
     files = list(
         File.objects.filter(items__investigation=investigation)
         .distinct()
-        .prefetch_related("perceptual_hashes")
+        .prefetch_related("perceptual_hashes", "frame_hashes")
         .order_by("pk")
     )
     found = ListIndex.build(editions).lookup([_fingerprint(file) for file in files])
@@ -57,14 +57,24 @@ def _edition(edition: Edition, *, at: dt.datetime) -> models.Edition:
 
 
 def _fingerprint(file: File) -> Fingerprint:
-    hashed = file.perceptual_hash
+    """What was recorded of the file, as far as lists can be asked with it."""
+    hashes = {each.pipeline: each for each in file.perceptual_hashes.all()}
+    stored = next((name for name in hashes if name != PDQ_512 and not name.endswith(UPRIGHT)), "")
+    full, reduced = hashes.get(stored), hashes.get(PDQ_512)
+    upright = {name: each.pdq for name, each in hashes.items() if name.endswith(UPRIGHT)}
+    frames = sorted(FrameHash(each.second, each.pdq, each.quality) for each in file.frame_hashes.all())
     return Fingerprint(
         md5=file.md5,
         sha1=file.sha1,
         sha256=file.sha256,
         size=file.size,
-        pdq=hashed.pdq if hashed else None,
-        pdq_quality=hashed.quality if hashed else None,
-        pipeline=hashed.pipeline if hashed else None,
-        refusal=None if hashed else Refused(Refusal(file.refusal), file.refusal_detail),
+        pdq=full.pdq if full else None,
+        pdq_quality=full.quality if full else None,
+        pipeline=full.pipeline if full else None,
+        pdq_512=reduced.pdq if reduced else None,
+        pdq_512_quality=reduced.quality if reduced else None,
+        pdq_upright=upright.get(stored + UPRIGHT),
+        pdq_512_upright=upright.get(PDQ_512 + UPRIGHT),
+        frames=tuple(frames),
+        refusal=None if full or frames else Refused(Refusal(file.refusal), file.refusal_detail),
     )
