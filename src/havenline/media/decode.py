@@ -19,10 +19,10 @@ from io import BytesIO
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, Image
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from havenline.media import jpeg_xl, kinds, orientation
-from havenline.media.jpeg_segments import ARITHMETIC_FRAMES, segments
+from havenline.media.jpeg_segments import ARITHMETIC_FRAMES, FRAMES, segments
 from havenline.media.to_rgb import to_rgb
 from havenline.vocabulary import Refusal, Refused
 
@@ -86,6 +86,10 @@ class _TooManyPixelsError(Exception):
     """The header declares more pixels than allowed."""
 
 
+class _UnsupportedFormError(Exception):
+    """The kind is known, this form of it is not opened; the text says which."""
+
+
 def decode_picture(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Picture | Refused:
     """The picture in `content` by the one policy, or the reason why there is none; raises nothing of a
     decoder's.
@@ -112,8 +116,12 @@ def decode_picture(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Pictur
         return Refused(Refusal.TOO_MANY_PIXELS, f"{refusal}; up to {limits.max_pixels:,} are opened")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         return Refused(Refusal.TOO_MANY_PIXELS, "the picture declares more pixels than the decoder ever opens")
+    except _UnsupportedFormError as refusal:
+        return Refused(Refusal.UNSUPPORTED_KIND, f"{name} {refusal} is not opened here")
     except MemoryError:
         return Refused(Refusal.DECODER_FAILED, f"there was not enough memory to open this {name} picture")
+    except UnidentifiedImageError:
+        return Refused(Refusal.BROKEN, f"the {name} picture is damaged, or stored in a form that is not opened here")
     except Exception:
         # Decoders raise almost anything on damaged files, and their messages may quote the content.
         return Refused(Refusal.BROKEN, f"the {name} picture is damaged or cut short and could not be read whole")
@@ -143,6 +151,9 @@ def _check_pixels(width: int, height: int, limits: Limits) -> None:
 
 def _plain_jpeg(content: bytes, limits: Limits) -> Picture | None:
     """A grey, YCbCr or RGB JPEG by libjpeg-turbo; None when its form is left to Pillow."""
+    bits = {content[start] for name, start, end in segments(content) if name in FRAMES and end <= len(content)}
+    if bits and bits != {8}:
+        raise _UnsupportedFormError("of more than 8 bits a colour")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
