@@ -1,9 +1,9 @@
 """vPDQ of a film against the peer `vpdq`: exact sampling of one frame a second, and triage by keyframes alone.
 
 The film is drawn: a texture with film grain moves behind moving shapes. All contenders read the same file, in
-one process, in interleaved rounds; CPU time of the whole process, for the peer hashes on a thread of its own; medians. Hashes of the frames that both took
-are compared in the same run. The peer counts frames (every thirtieth), Havenline seconds: at 30 frames a second
-these are the same frames.
+one process, in interleaved rounds; CPU time of the whole process, since the peer hashes on a thread of its own;
+medians. Hashes of the frames that both took are compared in the same run. The peer counts frames (every
+thirtieth), Havenline seconds: at 30 frames a second these are the same frames.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def _compared(found: list[FrameHash], expected: dict[int, FrameHash]) -> str:
         return ""
     bits = sorted((int(one.pdq, 16) ^ int(other.pdq, 16)).bit_count() for one, other in shared)
     quality = max(abs(one.quality - other.quality) for one, other in shared)
-    middle = bits[len(bits) // 2]
-    return f"{len(found)} frames, {len(shared)} shared: {middle} bits at the median, {bits[-1]} at most, quality ±{quality}"
+    gaps = f"{bits[len(bits) // 2]} bits at the median, {bits[-1]} at most, quality ±{quality}"
+    return f"{len(found)} frames, {len(shared)} shared: {gaps}"
 
 
 def _processor() -> str:

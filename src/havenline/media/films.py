@@ -164,12 +164,15 @@ class _Reading:
     def run(self, container: Any) -> None:
         if self._keyframes:
             self._context.skip_frame = "NONKEY"
-            self._stream.discard = type(self._stream.discard)(32)
         packets = container.demux(self._stream)
         for packet, needed in _looked_ahead(_readable(packets, self._stop), self._every):
-            if self._pixels > self._limits.max_decoded_pixels:
-                self._context.skip_frame = "NONKEY"
-            elif not self._keyframes:
+            if not self._keyframes and self._pixels > self._limits.max_decoded_pixels:
+                self._keyframes, self._context.skip_frame = True, "NONKEY"
+            if self._keyframes:
+                # Not left to the demuxer: where it leaves packets out, it states wrong times for the others.
+                if packet.size and not packet.is_keyframe:
+                    continue
+            else:
                 # A frame that no other is built on may be left out without a trace in the others.
                 self._context.skip_frame = "DEFAULT" if needed else "NONREF"
             for frame in self._frames(packet):
