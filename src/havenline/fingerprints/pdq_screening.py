@@ -16,10 +16,11 @@ def screen_jpeg(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[str
 
     An approximation of `pdq-full/1` for triage: whatever it finds is to be hashed again by the exact lane
     (`decode_picture` and `hash_picture`) before it counts. Measured by `./dev bench fingerprints` and the tests
-    on drawn JPEGs of quality 60 to 95, at PDQ quality 50 and above: mostly 0 and on average half a bit from the
-    exact lane, 99 of 100 within 6 bits, none beyond 12. Below PDQ quality 50 it may be farther off. Refused are other kinds of file, CMYK
-    and YCCK JPEG, damaged files, and what is beyond the limits of `decode_grey_jpeg`; raises nothing of the
-    decoder's. Not checked: how far this one picture's hash lies from the exact lane's.
+    on drawn JPEGs of quality 60 to 95, at PDQ quality 50 and above: mostly 0 and on average half a bit from
+    the exact lane, 99 of 100 within 6 bits, none beyond 12. Below PDQ quality 50 it may be farther off.
+    Refused are other kinds of file, CMYK and YCCK JPEG, damaged files, and what is beyond the limits of
+    `decode_grey_jpeg`; raises nothing of the decoder's. Not checked: how far this one picture's hash lies from
+    the exact lane's.
     """
     found = decode_grey_jpeg(content, limits=limits)
     if isinstance(found, Refused):
