@@ -86,8 +86,9 @@ def _deep(band: Image.Image, low: float, scale: float, unsigned: bool) -> Pixels
 
 def _numbers(band: Image.Image, unsigned: bool) -> NDArray[np.float64]:
     """The values; in doubles, for the difference of two floats may be no float."""
-    values = np.nan_to_num(np.asarray(band), nan=0.0)
-    return (values.view(np.uint32) if unsigned else values).astype(np.float64)
+    values = np.asarray(band)
+    wide: NDArray[np.float64] = (values.view(np.uint32) if unsigned else values).astype(np.float64)
+    return np.nan_to_num(wide, copy=False, nan=0.0)
 
 
 def _tag(image: Image.Image, number: int, default: object) -> object:
