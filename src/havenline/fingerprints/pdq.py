@@ -87,6 +87,14 @@ def dihedral(pixels: Pixels) -> tuple[tuple[str, ...], int]:
     return tuple(_hex(_bits(each)) for each in turned), quality
 
 
+def load_kernels() -> None:
+    """Load every compiled loop of this module, or compile it the first time: for workers, before they are locked in.
+
+    A picture of ties is hashed by both kernels, so none is left to be loaded at the first difficult picture.
+    """
+    hash_512_first(np.zeros((REDUCED_SIDE + 1, REDUCED_SIDE, 3), np.uint8))
+
+
 def pdq(rgb: Pixels) -> tuple[str, int]:
     """`hash_picture`, for colour alone."""
     if rgb.ndim != 3:

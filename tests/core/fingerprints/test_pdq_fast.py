@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from havenline.fingerprints.pdq import DIHEDRAL, dihedral, hash_512_first, hash_picture
-from havenline.fingerprints.pdq_bounds import NARROW, RELATIVE, WIDE
-from havenline.fingerprints.pdq_fast_kernel import fast_hash, fast_reduced, fast_transform, has_grain, nearest
-from havenline.fingerprints.pdq_kernel import pdq_waves
+from havenline.fingerprints.pdq_fast_kernel import (
+    NARROW,
+    NARROW_STEP,
+    RELATIVE,
+    WIDE,
+    WIDE_STEP,
+    fast_hash,
+    fast_reduced,
+    fast_transform,
+    has_grain,
+    nearest,
+)
+from havenline.fingerprints.pdq_kernel import pdq_waves, reduced_kernel
 from havenline.fingerprints.pdq_map import reduced_by_map
 from havenline.fingerprints.pdq_twin import dct_matrix, pdq_twin
 
@@ -109,6 +119,11 @@ def drawn_pictures(count: int, *, longest: int, seed: int) -> Iterator[tuple[str
         yield drawing.__name__, np.ascontiguousarray(picture)
 
 
+def greatest_step(small: NDArray[np.float32]) -> float:
+    """In per cents of full brightness."""
+    return max(float(np.abs(np.diff(small, axis=axis)).max()) for axis in (0, 1)) * 100 / 255
+
+
 def fast_alone(picture: Picture) -> tuple[str, int, bool]:
     packed, quality, sure = fast_hash(picture, picture.shape[0], picture.shape[1], 1, dct_matrix())
     return packed.tobytes().hex(), quality, sure
@@ -140,6 +155,8 @@ def test_the_bounds_are_ten_times_the_error_that_is_measured() -> None:
         small = fast_reduced(picture, *picture.shape[:2], 1)
         waves = fast_transform(small, matrix)
         exact = pdq_waves(picture)[0].reshape(256)
+        steps = greatest_step(small - reduced_kernel(picture))
+        assert steps <= (NARROW_STEP if has_grain(picture) else WIDE_STEP) / 10, (kind, picture.shape)
         ordered = np.sort(waves)
         distance = np.abs(waves - (ordered[127] + ordered[128]) / 2)
         for name, bounds in (("narrow", NARROW), ("wide", WIDE)):
