@@ -14,9 +14,6 @@ from havenline.fingerprints.pdq_fast_kernel import fast_hash, nearest
 from havenline.fingerprints.pdq_kernel import pdq_bits, pdq_waves
 from havenline.fingerprints.pdq_twin import SMALLEST, dct_matrix
 
-PDQ_512 = "pdq-512/1"
-"""Shrunk to 512 x 512 by nearest neighbour where a side is longer, then PDQ: Meta's C++ tools."""
-
 REDUCED_SIDE = 512
 DIHEDRAL = ("as stored", "rotate 90", "rotate 180", "rotate 270", "flip x", "flip y", "flip plus", "flip minus")
 """The order of the eight hashes of `dihedral`, by the names of Meta's library."""
@@ -56,7 +53,7 @@ def screening_hash(grey: Pixels, *, height: int, width: int, block: int) -> tupl
 
 
 def hash_512_first(pixels: Pixels) -> tuple[str, int]:
-    """The PDQ hash of the picture as Meta's C++ tools see it (`PDQ_512`), and its quality 0..100.
+    """The PDQ hash of the picture as Meta's C++ tools see it (`vocabulary.PDQ_512`), and its quality 0..100.
 
     `pixels` as in `hash_picture`, always of full size. Where a side is longer than 512 pixels, both become
     512 by nearest neighbour: column x of the small picture is column floor(x * width / 512) of the large one,
