@@ -13,7 +13,7 @@ import typer
 from . import desk as opening
 from .exits import EPILOG, SOMETHING_REFUSED
 from .progress import meter
-from .told import all_cores, plain
+from .told import all_cores, now, plain
 
 app = typer.Typer(help="Open investigations, take collections in, see how far they are.", no_args_is_help=True)
 DAY = ["%Y-%m-%d"]
@@ -56,7 +56,7 @@ def create(
             framework=framework,
             framework_version=framework_version,
             plan=Plan(opening.one_of(plan, Plan.values, "--plan")),
-            at=opening.now(),
+            at=now(),
         )
         typer.echo(
             f"{investigation.reference} is open: {investigation.framework} {investigation.framework_version}, "
@@ -81,9 +81,10 @@ def import_(
 ) -> None:
     """Take a collection in. Stop it at any time and run it again: nothing is taken in twice, nothing is lost."""
     with opening.desk(opening.existing_home(home)):
+        from havenline.entries import Entries
         from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
-        from havenline.matching.lists import Edition
+        from havenline.matching import Edition, Lists
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
@@ -95,11 +96,11 @@ def import_(
                 source=path,
                 collection=collection or path.resolve().name,
                 manifest=rows,
-                editions=[Edition(each.ref, each.entries) for each in hash_lists],
+                lists=Lists.build([Edition(each.ref, Entries.of(each.entries)) for each in hash_lists]),
                 imported_by=opening.person_named(by),
                 approved_by=opening.person_named(approved_by),
                 workers=workers,
-                at=opening.now(),
+                at=now(),
                 progress=lambda one: shown.count(size=one.size, refused=one.refused is not None),
             )
         problems = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 
 from havenline_cli import exits
 from havenline_cli.options import AsJson, SourcePath, Workers
-from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, plain
+from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, now, plain
 
 if TYPE_CHECKING:
     from havenline.formats.hash_list import HashList
@@ -93,18 +94,20 @@ def _read_lists(arguments: list[str]) -> list[tuple[str, HashList]]:
 
 
 def _run(path: Path, lists: list[tuple[str, HashList]], summary: _Summary, *, workers: int) -> None:
+    from havenline.entries import Entries
     from havenline.formats.scan_table import scan_table
-    from havenline.matching.lists import Edition, ListIndex
+    from havenline.matching import Edition, Lists
     from havenline.scan import findings, fingerprint_source
     from havenline_cli.progress import meter
 
     with ExitStack() as stack:
         scanned = stack.enter_context(closing(fingerprint_source(path, workers=workers)))
-        index = ListIndex.build([Edition(read.ref, read.entries) for _, read in lists])
+        index = Lists.build([Edition(read.ref, Entries.of(read.entries)) for _, read in lists])
+        lookup = partial(index.lookup, at=now())
         refs = [read.ref for _, read in lists]
         table = stack.enter_context(scan_table(summary.table, lists=refs)) if summary.table else None
         shown = stack.enter_context(meter(path))
-        for finding, size in findings(scanned, lookup=index.lookup):
+        for finding, size in findings(scanned, lookup=lookup):
             if table is not None:
                 table.add(finding, size=size)
             refused = summary.add(finding)

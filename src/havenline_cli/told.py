@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ def plain(text: object) -> str:
     """`text` on one line; what a terminal would act on, or what hides letters, is written as an escape."""
     signs = str(text)
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in signs)
+
+
+def now() -> dt.datetime:
+    """The present, which the core is always told."""
+    return dt.datetime.now(dt.UTC)
 
 
 def all_cores() -> int:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from havenline.formats import csv_text, edition
 from havenline.formats.csv_text import Header, LineProblem
@@ -185,7 +186,7 @@ def _header(path: Path, first: tuple[int, str | LineProblem] | None) -> Header:
 
 def _entry(line: int, cells: dict[str, str]) -> ListEntry:
     """The entry in `cells`. Raises ValueError with what is wrong, never with the value itself."""
-    hashes = {kind: check_hex(kind, cells[kind].lower()) for kind in _HASHES if cells.get(kind)}
+    hashes: dict[str, Any] = {kind: check_hex(kind, cells[kind].lower()) for kind in _HASHES if cells.get(kind)}
     if not hashes:
         raise ValueError("no hash on this line")
     quality = _quality(cells.get("pdq_quality", "")) if "pdq" in hashes else None

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from havenline.matching import search_twin
-from havenline.matching.index_file import DAMAGED, Flaw, IndexFileRefused, read_index, write_index
+from havenline.matching.index_file import DAMAGED, read_index, write_index
+from havenline.matching.mapped_file import Flaw, MappedFileRefused
 from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, Plan, plan
 from havenline.matching.search_twin import Found, joined
 from havenline.matching.tables import KEYS, Tables, arrange, build_tables, restore
@@ -67,10 +68,10 @@ class HammingIndex:
     def open(cls, path: str | Path, *, verify: bool = False) -> HammingIndex:
         """Map the index file at `path`, shared with every process that maps it; it must not be changed meanwhile.
 
-        Raises `IndexFileRefused` with the reason for a file that is not a whole index file, and OSError when it
+        Raises `MappedFileRefused` with the reason for a file that is not a whole index file, and OSError when it
         cannot be read. The head and the size are always checked; the sections when `verify` is true or the file
         is small. Not checked otherwise: bits that turned in a section after it was written. A search that meets
-        an impossible value raises `IndexFileRefused` too.
+        an impossible value raises `MappedFileRefused` too.
         """
         return cls(read_index(Path(path), verify=verify))
 
@@ -84,6 +85,11 @@ class HammingIndex:
     def __len__(self) -> int:
         """How many entries, duplicates counted."""
         return self._tables.entry_count
+
+    @property
+    def tables(self) -> Tables:
+        """What the index consists of, for those who keep it with other arrays."""
+        return self._tables
 
     @property
     def code_count(self) -> int:
@@ -124,6 +130,10 @@ class HammingIndex:
             raise IndexError(f"codes lie in 0..{self.code_count - 1}, not {code}")
         return np.sort(self._tables.entries(np.array([code]))[1])
 
+    def entries_of_all(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The entries of each of `codes`, which are not checked: (places in `codes`, entry positions), in any order."""
+        return self._tables.entries(codes)
+
     def codes_of(self, entries: NDArray[np.integer] | range, *, threads: int = 1) -> NDArray[np.uint8]:
         """The codes of the entries at these positions as `build` was given them: uint8 of shape (m, 32).
 
@@ -139,7 +149,7 @@ class HammingIndex:
             raise IndexError(f"entries lie in 0..{len(self) - 1}")
         codes = self._tables.codes_of(np.require(chosen, np.int64, ["C", "A", "W"]))
         if len(codes) and not (codes.min() >= 0 and codes.max() < self.code_count):
-            raise IndexFileRefused(Flaw.SECTION, DAMAGED)
+            raise MappedFileRefused(Flaw.SECTION, DAMAGED)
         return restore(self._tables.codes, codes, threads=threads).view(np.uint8)
 
     def pairs(self, *, radius: int = NEAR_DISTANCE, threads: int = 1) -> Found:
@@ -203,7 +213,7 @@ class HammingIndex:
             queries, *self._flat, plan(radius).arrays, radius, self.code_count // _CROWD
         )
         if damaged:
-            raise IndexFileRefused(Flaw.SECTION, DAMAGED)
+            raise MappedFileRefused(Flaw.SECTION, DAMAGED)
         if len(crowded):
             words = arrange(queries[crowded])
             more = joined([task() for task in self._search_tasks(words, radius)])
@@ -272,7 +282,7 @@ def _join_task(
             *flat, chosen.arrays, radius, table, first, min(first + _KEYS_PER_TASK, KEYS)
         )
         if damaged:
-            raise IndexFileRefused(Flaw.SECTION, DAMAGED)
+            raise MappedFileRefused(Flaw.SECTION, DAMAGED)
         return found
 
     return run

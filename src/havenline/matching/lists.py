@@ -1,100 +1,289 @@
-"""Looking fingerprints up in editions of hash lists: by exact digest, and by PDQ distance and quality."""
+"""Looking fingerprints up in hash lists: by digest, and by PDQ distance and quality, on the terms of each list."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
 
-from havenline.matching.hamming import HammingIndex, codes_from_hex
-from havenline.vocabulary import (
-    NEAR_DISTANCE,
-    QUALITY_FLOOR,
-    EditionRef,
-    Fingerprint,
-    HashKind,
-    ListEntry,
-    Match,
-)
+import numpy as np
+from numpy.typing import NDArray
 
-_STRONGEST_FIRST = (HashKind.SHA256, HashKind.SHA1, HashKind.MD5)
+from havenline.entries import UNKNOWN_QUALITY, Values
+from havenline.matching.snapshot import DIGESTS, Edition, EditionHead, Snapshot
+from havenline.texts import Texts, stretches
+from havenline.vocabulary import EditionRef, Fingerprint, HashKind, ListTerms, Match
+
+MOST = 1000
+"""So many entries of one edition are told one by one for one fingerprint; of the others their number."""
+KINDS = (*DIGESTS, HashKind.PDQ)
+"""The strongest first: a kind's position is its number in `Leads`."""
+_PDQ = KINDS.index(HashKind.PDQ)
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
-    """One immutable edition of a hash list. Not checked here: that the digest fits the entries."""
+class Asked:
+    """`count` fingerprints to look up, by columns.
 
-    ref: EditionRef
-    entries: tuple[ListEntry, ...]
+    The row of a value says to which fingerprint, 0..count-1, it belongs; a fingerprint may have several values of
+    one kind. `pdq_quality` uint8, beside the PDQ values, 0 to 100.
+    """
 
-
-class ListIndex:
-    """Editions prepared for lookups. Immutable; safe to use from several threads."""
-
-    __slots__ = ("_comparable", "_entries", "_exact", "_hamming")
-
-    def __init__(self, entries: Sequence[tuple[EditionRef, ListEntry]]) -> None:
-        """Use `build`."""
-        self._entries = tuple(entries)
-        self._exact: dict[HashKind, dict[str, list[int]]] = {kind: {} for kind in _STRONGEST_FIRST}
-        self._comparable: list[int] = []
-        codes: list[str] = []
-        for position, (_, entry) in enumerate(self._entries):
-            for kind in _STRONGEST_FIRST:
-                value = getattr(entry, kind.value)
-                if value is not None:
-                    self._exact[kind].setdefault(value, []).append(position)
-            if entry.pdq is not None and (entry.pdq_quality is None or entry.pdq_quality >= QUALITY_FLOOR):
-                self._comparable.append(position)
-                codes.append(entry.pdq)
-        self._hamming = HammingIndex.build(codes_from_hex(codes))
+    count: int
+    hashes: Mapping[HashKind, Values]
+    pdq_quality: NDArray[np.uint8]
 
     @classmethod
-    def build(cls, editions: Sequence[Edition]) -> ListIndex:
-        """Prepare `editions`; entries with equal hashes, in one edition or several, are all reported.
+    def of(cls, fingerprints: Sequence[Fingerprint]) -> Asked:
+        """The digests of every fingerprint, and the perceptual hash of those that have one."""
+        hashes = {
+            kind: Values.of(kind, [(place, getattr(each, kind.value)) for place, each in enumerate(fingerprints)])
+            for kind in DIGESTS
+        }
+        pdq = [(place, each.pdq, each.pdq_quality) for place, each in enumerate(fingerprints) if each.pdq is not None]
+        hashes[HashKind.PDQ] = Values.of(HashKind.PDQ, [(place, value) for place, value, _ in pdq])
+        return cls(len(fingerprints), hashes, np.array([quality for *_, quality in pdq], np.uint8))
 
-        An entry's PDQ value takes part when its quality is unknown or at least 50: below that, flat
-        pictures collide.
-        """
-        return cls([(edition.ref, entry) for edition in editions for entry in edition.entries])
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """What was found, by columns; lead k says that fingerprint `asked[k]` lies on or near an entry.
+
+    `asked` uint32; `edition` uint16, a position in `editions`; `kind` uint8, a position in `KINDS`; `distance` uint8,
+    in bits, 0 for digests; `allowed` bool and `more` uint32 as in `vocabulary.Match`; `entries`, the ids. For each
+    fingerprint and entry the strongest kind alone. In no particular order.
+    """
+
+    editions: tuple[EditionRef, ...]
+    asked: NDArray[np.uint32]
+    edition: NDArray[np.uint16]
+    kind: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
+    allowed: NDArray[np.bool_]
+    more: NDArray[np.uint32]
+    entries: Texts
+
+    def matches(self, count: int) -> list[tuple[Match, ...]]:
+        """The matches of each of `count` fingerprints: exact ones first, then by distance, list, edition, entry."""
+        found: list[list[Match]] = [[] for _ in range(count)]
+        columns = (self.asked, self.edition, self.kind, self.distance, self.allowed, self.more)
+        for asked, edition, kind, distance, allowed, more, entry in zip(
+            *(column.tolist() for column in columns), self.entries.strings(), strict=True
+        ):
+            found[asked].append(Match(self.editions[edition], entry, KINDS[kind], distance, allowed, more))
+        return [tuple(sorted(each, key=_order)) if len(each) > 1 else tuple(each) for each in found]
+
+
+class ListLookup(Protocol):
+    """Whatever answers lookups in hash lists: lists in this process, or a client of the one that holds them."""
+
+    @property
+    def heads(self) -> tuple[EditionHead, ...]:
+        """The editions that are looked up in."""
+
+    def lookup(self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime) -> list[tuple[Match, ...]]:
+        """As `Lists.lookup`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A snapshot, less the entries at the rows `gone`, int64 ascending."""
+
+    snapshot: Snapshot
+    gone: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+class Lists:
+    """Hash lists that answer lookups. Immutable; safe to use from several threads."""
+
+    __slots__ = ("_allow", "_floor", "_heads", "_radius", "_sources", "heads")
+
+    def __init__(self, sources: Sequence[Source], terms: Mapping[str, ListTerms] | None = None) -> None:
+        """Answer from `sources`; `terms`, by name of list, stand in place of those in the snapshots."""
+        self._sources = [source for source in sources if source.snapshot.heads]
+        changed = terms or {}
+        self.heads: tuple[EditionHead, ...] = tuple(
+            replace(head, terms=changed.get(head.ref.list_name, head.terms))
+            for source in self._sources
+            for head in source.snapshot.heads
+        )
+        self._radius = np.array([head.terms.radius for head in self.heads], np.int64)
+        self._floor = np.array([head.terms.quality_floor for head in self.heads], np.int64)
+        self._allow = np.array([head.terms.allow for head in self.heads], np.bool_)
+
+    @classmethod
+    def build(cls, editions: Sequence[Edition], *, threads: int = 1) -> Lists:
+        """Prepare `editions`; entries with equal hashes, in one edition or several, are all told."""
+        return cls([Source(Snapshot.build(editions, threads=threads))])
+
+    @classmethod
+    def open(cls, paths: Iterable[str | Path]) -> Lists:
+        """Map the snapshots at `paths`; refusals as `Snapshot.open`."""
+        return cls([Source(Snapshot.open(path)) for path in paths])
 
     def __len__(self) -> int:
         """How many entries, over all editions."""
-        return len(self._entries)
+        return sum(len(source.snapshot) - len(source.gone) for source in self._sources)
 
-    def lookup(self, fingerprints: Sequence[Fingerprint], *, threads: int = 1) -> list[tuple[Match, ...]]:
-        """The matches of each fingerprint, in the order given.
+    def lookup(
+        self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime, threads: int = 1
+    ) -> list[tuple[Match, ...]]:
+        """The matches of each fingerprint, in the order given, by lists that are active at the time `at`.
 
-        For one entry only its strongest kind is reported: SHA-256, SHA-1, MD5, then PDQ at a distance of
-        at most 31. Matches are sorted: exact ones first, then by distance, list, edition number and
-        entry. A fingerprint of a quality under 50 is compared by its digests alone. Not judged here: what
-        a match means.
+        For one entry only its strongest kind is reported: SHA-256, SHA-1, MD5, then PDQ within the radius of its
+        list, where both sides reach its quality floor. Matches are sorted: exact ones first, then by distance, list,
+        edition number and entry. Not judged here: what a match means.
         """
-        found: list[dict[int, tuple[HashKind, int]]] = [self._by_digest(each) for each in fingerprints]
-        asked = [place for place, each in enumerate(fingerprints) if each.comparable]
-        codes = codes_from_hex([fingerprints[place].pdq or "" for place in asked])
-        queries, entries, distances = self._hamming.search(codes, radius=NEAR_DISTANCE, threads=threads)
-        for query, entry, distance in zip(queries.tolist(), entries.tolist(), distances.tolist(), strict=True):
-            found[asked[query]].setdefault(self._comparable[entry], (HashKind.PDQ, distance))
-        return [self._as_matches(each) for each in found]
+        return self.look_up(Asked.of(fingerprints), at=at, threads=threads).matches(len(fingerprints))
 
-    def _by_digest(self, fingerprint: Fingerprint) -> dict[int, tuple[HashKind, int]]:
-        found: dict[int, tuple[HashKind, int]] = {}
-        for kind in _STRONGEST_FIRST:
-            for position in self._exact[kind].get(getattr(fingerprint, kind.value), ()):
-                found.setdefault(position, (kind, 0))
+    def look_up(self, asked: Asked, *, at: dt.datetime, threads: int = 1) -> Leads:
+        """As `lookup`, from columns to columns."""
+        active = np.array([head.terms.active(at) for head in self.heads], np.bool_)
+        found, first = [], 0
+        for source in self._sources:
+            last = first + len(source.snapshot.heads)
+            if active[first:last].any():
+                terms = _Terms(active[first:last], self._radius[first:last], self._floor[first:last])
+                found.append((source.snapshot, first, _found(source, asked, terms, threads)))
+            first = last
+        return self._told(asked, found)
+
+    def _told(self, asked: Asked, found: list[tuple[Snapshot, int, _Found]]) -> Leads:
+        kept = []
+        allowing = [self._allow[each.edition + first] for _, first, each in found]
+        known = np.zeros(asked.count, np.bool_)
+        for (_, _, each), allow in zip(found, allowing, strict=True):
+            known[each.asked[allow & (each.kind == 0)]] = True
+        for (snapshot, first, each), allow in zip(found, allowing, strict=True):
+            told = each.at(~allow) if allow.any() else each
+            kept.append((told, first, snapshot.ids(told.row)))
+        parts = [told for told, _, _ in kept]
+        asking = _joined([each.asked for each in parts])
+        kind = _joined([each.kind for each in parts])
+        return Leads(
+            tuple(head.ref for head in self.heads),
+            asking.astype(np.uint32),
+            _joined([each.edition + first for each, first, _ in kept]).astype(np.uint16),
+            kind.astype(np.uint8),
+            _joined([each.distance for each in parts]).astype(np.uint8),
+            known[asking] & (kind == _PDQ),
+            _joined([each.more for each in parts]).astype(np.uint32),
+            Texts.joined(ids for _, _, ids in kept),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """For each edition of one snapshot: whether it is active, its radius, its quality floor."""
+
+    active: NDArray[np.bool_]
+    radius: Rows
+    floor: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Leads in one snapshot, by columns of int64; `edition` counts the snapshot's own."""
+
+    asked: Rows
+    row: Rows
+    edition: Rows
+    kind: Rows
+    distance: Rows
+    more: Rows
+
+    def at(self, chosen: NDArray[Any]) -> _Found:
+        return _Found(*(getattr(self, name)[chosen] for name in _Found.__slots__))
+
+
+def _found(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
+    """The leads in one snapshot, once for each fingerprint and entry, at most `MOST` for each edition."""
+    parts = [_by_digest(source, asked, terms, kind) for kind in range(_PDQ) if len(asked.hashes[KINDS[kind]])]
+    if len(asked.hashes[HashKind.PDQ]):
+        parts.append(_by_pdq(source, asked, terms, threads))
+    parts = [part for part in parts if len(part.asked)]
+    found = _Found(*(_joined([getattr(part, name) for part in parts]) for name in _Found.__slots__))
+    if len(found.asked) < 2:
         return found
+    # Sorted so that of one fingerprint and entry the strongest comes first, and then the nearest.
+    found = found.at(np.lexsort((found.distance, found.kind, found.row, found.asked)))
+    fresh = np.ones(len(found.asked), np.bool_)
+    fresh[1:] = (found.asked[1:] != found.asked[:-1]) | (found.row[1:] != found.row[:-1])
+    return _capped(found.at(fresh))
 
-    def _as_matches(self, found: dict[int, tuple[HashKind, int]]) -> tuple[Match, ...]:
-        matches = [
-            Match(
-                edition=self._entries[position][0],
-                entry=self._entries[position][1].entry,
-                kind=kind,
-                distance=distance,
-            )
-            for position, (kind, distance) in found.items()
-        ]
-        return tuple(sorted(matches, key=_order))
+
+def _by_digest(source: Source, asked: Asked, terms: _Terms, kind: int) -> _Found:
+    column = asked.hashes[KINDS[kind]]
+    places, rows = source.snapshot.by_digest(KINDS[kind], column.values)
+    kept, edition = _there(source, rows, terms)
+    none = np.zeros(len(kept), np.int64)
+    asking = column.rows[places[kept]].astype(np.int64)
+    return _capped(_Found(asking, rows[kept], edition[kept], none + kind, none, none))
+
+
+def _by_pdq(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
+    """Codes first, and the entries of each code once: a code that many entries have is looked into once."""
+    column, quality = asked.hashes[HashKind.PDQ], asked.pdq_quality
+    chosen = np.flatnonzero(quality >= int(terms.floor[terms.active].min()))
+    radius = int(terms.radius[terms.active].max())
+    values = column.values if len(chosen) == len(column) else column.values[chosen]
+    queries, codes, distances = source.snapshot.index.search_codes(values, radius=radius, threads=threads)
+    if not len(codes):
+        return _Found(*(np.empty(0, np.int64) for _ in _Found.__slots__))
+    distinct, which = np.unique(codes, return_inverse=True)
+    places, rows, qualities = source.snapshot.rows_of_codes(distinct)
+    kept, edition = _there(source, rows, terms)
+    floor = terms.floor[edition[kept]]
+    kept = kept[(qualities[kept] == UNKNOWN_QUALITY) | (qualities[kept] >= floor)]
+    kept = kept[np.lexsort((rows[kept], places[kept]))]
+    none = np.zeros(len(kept), np.int64)
+    entries = _capped(_Found(places[kept], rows[kept], edition[kept], none + _PDQ, none, none))
+    starts = np.searchsorted(entries.asked, which)
+    lengths = np.searchsorted(entries.asked, which, side="right") - starts
+    pair, entry = np.repeat(np.arange(len(which)), lengths), stretches(starts, lengths)
+    made = entries.at(entry)
+    near, asking = distances[pair].astype(np.int64), chosen[queries[pair]]
+    there = (near <= terms.radius[made.edition]) & (quality[asking] >= terms.floor[made.edition])
+    asking = column.rows[asking].astype(np.int64)
+    return replace(made, asked=asking, distance=near).at(there)
+
+
+def _there(source: Source, rows: Rows, terms: _Terms) -> tuple[Rows, Rows]:
+    """Which of `rows` are of an active edition and not gone, and the edition of each."""
+    edition = source.snapshot.editions_of(rows)
+    there = terms.active[edition]
+    if len(source.gone):
+        at = np.minimum(np.searchsorted(source.gone, rows), len(source.gone) - 1)
+        there = there & (source.gone[at] != rows)
+    return np.flatnonzero(there), edition
+
+
+def _capped(found: _Found) -> _Found:
+    """The first `MOST` of each fingerprint and edition, the last of them with the number of the others."""
+    if len(found.asked) <= MOST:
+        return found
+    order = np.lexsort((found.row, found.distance, found.kind, found.edition, found.asked))
+    sorted_ = found.at(order)
+    fresh = np.ones(len(order), np.bool_)
+    fresh[1:] = (sorted_.asked[1:] != sorted_.asked[:-1]) | (sorted_.edition[1:] != sorted_.edition[:-1])
+    starts = np.flatnonzero(fresh)
+    lengths = np.diff([*starts, len(order)])
+    if lengths.max() <= MOST:
+        return found
+    rank = np.arange(len(order)) - np.repeat(starts, lengths)
+    beyond = np.add.reduceat(np.where(rank >= MOST, 1 + sorted_.more, 0), starts)
+    more = sorted_.more.copy()
+    more[starts + np.minimum(lengths, MOST) - 1] += beyond
+    return replace(sorted_, more=more).at(rank < MOST)
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 def _order(match: Match) -> tuple[bool, int, str, int, str]:
