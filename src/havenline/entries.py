@@ -112,6 +112,8 @@ class Entries:
     @classmethod
     def joined(cls, parts: Sequence[Entries]) -> Entries:
         """All entries of `parts`, one part after the other."""
+        if not parts:
+            return cls.of(())
         starts = np.cumsum([0, *(len(part) for part in parts)])[:-1].tolist()
         codes: dict[str, int] = {"": 0}
         label_codes = []
@@ -129,7 +131,7 @@ class Entries:
                     _joined(
                         [part.hashes[kind].rows + np.uint32(start) for part, start in zip(parts, starts, strict=True)]
                     ),
-                    _joined([part.hashes[kind].values for part in parts], BYTES[kind]),
+                    _joined([part.hashes[kind].values for part in parts]),
                 )
                 for kind in HashKind
             },
@@ -231,9 +233,5 @@ def _lines(texts: Texts, rows: NDArray[Any]) -> NDArray[np.uint8]:
     return made
 
 
-def _joined(parts: list[NDArray[Any]], width: int | None = None) -> NDArray[Any]:
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        return np.empty(0 if width is None else (0, width), np.uint8)
-    return np.concatenate(parts)
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
