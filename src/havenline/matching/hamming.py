@@ -14,7 +14,7 @@ from havenline.matching import search_twin
 from havenline.matching.index_file import DAMAGED, Flaw, IndexFileRefused, read_index, write_index
 from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, Plan, plan
 from havenline.matching.search_twin import Found, joined
-from havenline.matching.tables import KEYS, Tables, arrange, build_tables
+from havenline.matching.tables import KEYS, Tables, arrange, build_tables, restore
 from havenline.vocabulary import NEAR_DISTANCE
 
 LARGEST_RADIUS = 64
@@ -123,6 +123,24 @@ class HammingIndex:
         if not 0 <= code < self.code_count:
             raise IndexError(f"codes lie in 0..{self.code_count - 1}, not {code}")
         return np.sort(self._tables.entries(np.array([code]))[1])
+
+    def codes_of(self, entries: NDArray[np.integer] | range, *, threads: int = 1) -> NDArray[np.uint8]:
+        """The codes of the entries at these positions as `build` was given them: uint8 of shape (m, 32).
+
+        `range(len(index))` gives all; in stretches where that many would not fit into memory. Where entries repeat a
+        code, each call sorts the repeats once, so ask for many entries at a time. Raises IndexError for a position
+        outside 0..len - 1, ValueError when `entries` are not one-dimensional integers.
+        """
+        _check_threads(threads)
+        chosen = np.arange(entries.start, entries.stop, entries.step) if isinstance(entries, range) else entries
+        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise ValueError(f"entries are integers in one dimension, not {chosen.dtype} {chosen.shape}")
+        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < len(self)):
+            raise IndexError(f"entries lie in 0..{len(self) - 1}")
+        codes = self._tables.codes_of(np.require(chosen, np.int64, ["C", "A", "W"]))
+        if len(codes) and not (codes.min() >= 0 and codes.max() < self.code_count):
+            raise IndexFileRefused(Flaw.SECTION, DAMAGED)
+        return restore(self._tables.codes, codes, threads=threads).view(np.uint8)
 
     def pairs(self, *, radius: int = NEAR_DISTANCE, threads: int = 1) -> Found:
         """Every pair of entries i < j within `radius` bits of each other, as (i, j, distances), in any order.

@@ -79,6 +79,18 @@ class Tables:
         again = self.repeat_entries[_stretches(starts, more)].astype(np.int64)
         return np.concatenate([places, np.repeat(places, more)]), np.concatenate([first, again])
 
+    def codes_of(self, entries: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The position of the code of each entry: the inverse of `entries`."""
+        if not self.repeats:
+            return entries
+        repeated = self.repeat_ranks + np.arange(self.repeats)
+        before = np.searchsorted(repeated, entries)
+        again = np.flatnonzero(repeated[np.minimum(before, self.repeats - 1)] == entries)
+        of = entries - before
+        by_entry = np.argsort(self.repeat_entries)
+        of[again] = self.repeat_codes[by_entry[before[again]]]
+        return of
+
     def repeated_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The pairs i < j of entries that have one code."""
         repeated, counts = np.unique(self.repeat_codes, return_counts=True)
@@ -121,6 +133,21 @@ def arrange(words: NDArray[np.uint64], *, threads: int = 1) -> NDArray[np.uint64
         build_kernel.arrange(words, first, last, made)
 
     together(part, _cuts(len(words), threads), threads)
+    return made
+
+
+def restore(codes: NDArray[np.uint64], chosen: NDArray[np.int64], *, threads: int = 1) -> NDArray[np.uint64]:
+    """Those of the arranged `codes` (d, 4) at the positions `chosen`, with their bits as they were given."""
+    if len(chosen) <= _FEW:
+        return index_twin.restored(codes[chosen])
+    from havenline.matching import build_kernel
+
+    made = np.empty((len(chosen), 4), np.uint64)
+
+    def part(first: int, last: int) -> None:
+        build_kernel.restore(codes.reshape(-1), chosen, first, last, made)
+
+    together(part, _cuts(len(chosen), threads), threads)
     return made
 
 

@@ -112,6 +112,31 @@ def test_a_chunk_is_a_diagonal_and_no_bit_is_lost() -> None:
             np.testing.assert_array_equal(chunks[:, 16 * chunk + row], bits[:, row, (chunk - row) % 16])
 
 
+@pytest.mark.parametrize("few", [-1, 1 << 30], ids=["compiled", "twin"])
+@pytest.mark.parametrize("name", ["none", "one", "distinct", "repeated"])
+def test_the_codes_of_entries_come_back_as_they_were_given(
+    name: str, few: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tables, "_FEW", few)
+    codes = repeated() if name == "repeated" else drawn({"none": 0, "one": 1, "distinct": 3000}[name], seed=26)
+    HammingIndex.build(codes).save(tmp_path / "index")
+    index = HammingIndex.open(tmp_path / "index")
+    np.testing.assert_array_equal(index.codes_of(range(len(codes)), threads=2), codes)
+    np.testing.assert_array_equal(index.codes_of(range(len(codes) // 2, len(codes), 3)), codes[len(codes) // 2 :: 3])
+    chosen = np.random.default_rng(27).integers(0, max(1, len(codes)), 5000 if len(codes) else 0)
+    for kind in (np.int64, np.uint32):
+        found = index.codes_of(chosen.astype(kind))
+        np.testing.assert_array_equal(found, codes[chosen])
+    assert found.dtype == np.uint8
+    assert found.shape == (len(chosen), 32)
+    for outside in (-1, len(codes)):
+        with pytest.raises(IndexError):
+            index.codes_of(np.array([outside]))
+    for wrong in (np.zeros((2, 2), np.int64), np.zeros(2, np.float64)):
+        with pytest.raises(ValueError, match="integers in one dimension"):
+            index.codes_of(wrong)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_built_tables_equal_the_twin(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_FEW", -1)
