@@ -27,6 +27,8 @@ _RUNS_AHEAD = 1
 _RING = 4
 _ROUND = 1 << 15
 """Candidates gathered before they are verified."""
+_LEFT = 1024
+"""Postings compared with one vector before a round may end."""
 _SORTED_FROM = 64
 """So many queries are put in the order of their keys."""
 _AHEAD = 16
@@ -346,7 +348,9 @@ def join_tables(
     """
     bounds, reaches, probes, flips, weights = plan
     n = codes.shape[0] // 4
-    candidates = np.empty(2 * _ROUND, np.uint64)
+    # Always room enough: a buffer that grew within the loops would be counted by atomic operations there, which take
+    # longer than the comparisons.
+    candidates = np.empty(_ROUND + _LEFT * LANES, np.uint64)
     gathered = np.int64(0)
     rows = np.empty((256, 3), np.int64)
     found = np.int64(0)
@@ -367,18 +371,19 @@ def join_tables(
                 sound = False
                 continue
             most = np.uint16(bounds[table >> 1] - weights[probe])
-            for left in range(start, end):
-                candidates = _grown(candidates, gathered, stop - run)
-                gathered = _gather_pairs(
-                    partners, table * n, left, left + 1 if probe == 0 else run, stop, most, candidates, gathered
-                )
-                if gathered > _ROUND:
-                    rows = _roomy(rows, found, gathered)
-                    found, whole = _verify_pairs(
-                        candidates, gathered, table, codes, postings, bounds, reaches, radius, rows, found
-                    )
-                    sound &= whole
-                    gathered = np.int64(0)
+            for left in range(start, end, _LEFT):
+                for posting in range(run, stop, LANES):
+                    gathered = _gather_pairs(
+                        partners, table * n, left, min(left + _LEFT, end), posting, stop, most, probe == 0,
+                        candidates, gathered,
+                    )  # fmt: skip
+                    if gathered > _ROUND:
+                        rows = _roomy(rows, found, gathered)
+                        found, whole = _verify_pairs(
+                            candidates, gathered, table, codes, postings, bounds, reaches, radius, rows, found
+                        )
+                        sound &= whole
+                        gathered = np.int64(0)
     rows = _roomy(rows, found, gathered)
     found, whole = _verify_pairs(candidates, gathered, table, codes, postings, bounds, reaches, radius, rows, found)
     return _columns(rows, found), not (sound and whole)
@@ -399,18 +404,27 @@ def _fetch_neighbours(
 
 @numba.njit(cache=True, nogil=True)
 def _gather_pairs(
-    partners: Array, base: Any, left: Any, run: Any, stop: Any, most: Any, candidates: Array, gathered: Any
-) -> Any:
-    """Append left << 32 | right for the places right of a run whose partners are close enough to that of `left`."""
-    partner = partners[base + left]
-    for posting in range(run, stop, LANES):
-        close = np.uint64(_close(partners, base + posting, partner, most))
-        if stop - posting < LANES:
-            close &= (np.uint64(1) << np.uint64(stop - posting)) - np.uint64(1)
+    partners: Array, base: Any, first: Any, end: Any, run: Any, stop: Any, most: Any, own: Any, candidates: Array,
+    gathered: Any,
+) -> Any:  # fmt: skip
+    """Append left << 32 | right for the places first <= left < end and run <= right < run + 32 of near partners.
+
+    `stop` bounds the run on the right. Where that is their `own` bucket, only those with left < right.
+    """
+    inside = np.uint64(0xFFFFFFFF)
+    if stop - run < LANES:
+        inside = (np.uint64(1) << np.uint64(stop - run)) - np.uint64(1)
+    for left in range(first, end):
+        close = np.uint64(_close(partners, base + run, partners[base + left], most)) & inside
+        if close == np.uint64(0):
+            continue
+        if own:
+            before = np.uint64(max(0, min(left + 1 - run, LANES)))
+            close = close >> before << before
         while close != np.uint64(0):
             lane = _popcount((close - np.uint64(1)) & ~close)
             close &= close - np.uint64(1)
-            candidates[gathered] = np.uint64(left) << np.uint64(32) | (np.uint64(posting) + lane)
+            candidates[gathered] = np.uint64(left) << np.uint64(32) | (np.uint64(run) + lane)
             gathered += 1
     return gathered
 

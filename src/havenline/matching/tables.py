@@ -19,6 +19,8 @@ LANES = 32
 """Partners read at once: so many stand unused behind the last."""
 _PART = 2048
 """Codes to a part when equal ones are sought: a part's slots stay in the second cache."""
+_DENSE = 16
+"""From one code asked for among so many on, the entries of all codes are sought."""
 _FEW = 1 << 13
 """Up to this many codes NumPy is done before the compiled loops would be loaded."""
 
@@ -72,24 +74,32 @@ class Tables:
         places = np.arange(len(codes))
         if not self.repeats:
             return places, codes
-        sought = codes.astype(np.uint32)
-        first = codes + np.searchsorted(self.repeat_ranks, sought, side="right")
+        # Ascending values are sought much faster: for many codes it pays to seek all of them, in order.
+        dense = len(codes) * _DENSE >= len(self.codes)
+        sought = np.arange(len(self.codes), dtype=np.uint32) if dense else codes.astype(np.uint32)
+        before = np.searchsorted(self.repeat_ranks, sought, side="right")
         starts = np.searchsorted(self.repeat_codes, sought, side="left")
         more = np.searchsorted(self.repeat_codes, sought, side="right") - starts
+        if dense:
+            before, starts, more = before[codes], starts[codes], more[codes]
         again = self.repeat_entries[_stretches(starts, more)].astype(np.int64)
-        return np.concatenate([places, np.repeat(places, more)]), np.concatenate([first, again])
+        return np.concatenate([places, np.repeat(places, more)]), np.concatenate([codes + before, again])
 
     def codes_of(self, entries: NDArray[np.int64]) -> NDArray[np.int64]:
         """The position of the code of each entry: the inverse of `entries`."""
         if not self.repeats:
             return entries
-        repeated = self.repeat_ranks + np.arange(self.repeats)
+        repeated = self._repeated()
         before = np.searchsorted(repeated, entries)
         again = np.flatnonzero(repeated[np.minimum(before, self.repeats - 1)] == entries)
         of = entries - before
         by_entry = np.argsort(self.repeat_entries)
         of[again] = self.repeat_codes[by_entry[before[again]]]
         return of
+
+    def _repeated(self) -> NDArray[np.int64]:
+        """The entries that repeat an earlier code, ascending."""
+        return self.repeat_ranks + np.arange(self.repeats)
 
     def repeated_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The pairs i < j of entries that have one code."""

@@ -262,7 +262,9 @@ def test_threads_and_the_cutting_of_the_work_change_nothing(monkeypatch: pytest.
         np.testing.assert_array_equal(listed(index.pairs(threads=threads)), expected[1])
 
 
-def test_an_answer_by_codes_does_not_grow_with_repetition() -> None:
+@pytest.mark.parametrize("dense", [0, 1 << 30], ids=["one by one", "all sought"])
+def test_an_answer_by_codes_does_not_grow_with_repetition(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_DENSE", dense)
     codes = repeated()
     index = HammingIndex.build(codes)
     assert (len(index), index.code_count) == (8000, 1501)
