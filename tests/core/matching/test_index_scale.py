@@ -151,7 +151,7 @@ def test_skewed_sets_are_exact_by_codes(name: str) -> None:
 def test_skewed_sets_are_joined_exactly(name: str) -> None:
     """By the definition of a self-join: what a search for every code finds, but for the order of the two."""
     codes = np.unique(SKEWED[name](), axis=0)
-    codes = codes[np.random.default_rng(46).permutation(len(codes))[: 40_000 if SOAK else 9_000]]
+    codes = codes[np.random.default_rng(46).permutation(len(codes))[: 20_000 if SOAK else 9_000]]
     found = scanned(codes, codes, 31)
     np.testing.assert_array_equal(
         listed(HammingIndex.build(codes, threads=2).pairs(threads=2)), found[found[:, 0] < found[:, 1]]
@@ -159,8 +159,9 @@ def test_skewed_sets_are_joined_exactly(name: str) -> None:
 
 
 @LONG
+@pytest.mark.timeout(3600)
 def test_100_000_queries_among_ten_million_codes_are_exact() -> None:
-    """A third random, a third near a stored code, a third on the edge; some codes repeated. Minutes and 6 GB."""
+    """A third random, a third near a stored code, a third on the edge; some codes repeated. Many minutes and 6 GB."""
     codes = drawn(10_000_000, seed=47)
     codes[9_990_000:] = codes[:10_000]
     third = 100_000 // 3
