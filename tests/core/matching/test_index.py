@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from math import comb
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,6 +153,26 @@ def test_built_tables_equal_the_twin(threads: int, monkeypatch: pytest.MonkeyPat
     places, entries = made.entries(np.arange(3001))
     np.testing.assert_array_equal(made.codes[places], whole[entries])
     assert sorted(entries.tolist()) == list(range(len(codes)))
+
+
+def test_arrays_start_with_a_cache_line_and_answer_as_well_where_they_do_not() -> None:
+    codes = np.concatenate([drawn(3000, seed=51), drawn(50, seed=51)])
+    made = tables.build_tables(words(codes), tabled=True, threads=1)
+    names = ("codes", "directory", "partners", "postings")
+    assert [getattr(made, name).ctypes.data % 64 for name in names] == [0, 0, 0, 0]
+
+    def shifted(array: NDArray[Any]) -> NDArray[Any]:
+        room = tables.aligned((array.nbytes + 64,), np.uint8)
+        moved = room[8 : 8 + array.nbytes].view(array.dtype).reshape(array.shape)
+        moved[...] = array
+        return moved
+
+    arrays = {name: getattr(made, name) for name in tables.Tables.__slots__}
+    moved = HammingIndex(tables.Tables(**arrays | {name: shifted(arrays[name]) for name in names}))
+    queries = near_some(codes, 200, seed=52, most=40)
+    np.testing.assert_array_equal(listed(moved.search(queries)), every_distance(queries, codes, 31))
+    np.testing.assert_array_equal(listed(moved.search(queries[:1])), every_distance(queries[:1], codes, 31))
+    np.testing.assert_array_equal(listed(moved.pairs()), listed(HammingIndex(made).pairs()))
 
 
 @pytest.mark.parametrize(
