@@ -136,6 +136,8 @@ def _match(match: Match) -> Row:
         "entry": match.entry,
         "kind": match.kind.value,
         "distance": match.distance,
+        "allowed": match.allowed,
+        "more": match.more,
     }
 
 
@@ -179,8 +181,9 @@ class _CsvSink:
 
     def write(self, row: Row) -> None:
         matches = row["matches"]
-        best = [matches[0][name] for name in ("list", "edition", "entry", "kind", "distance")] if matches else [""] * 5
-        cells = [row[name] for name in _FILE_COLUMNS] + [len(matches), *best, _json(matches)]
+        leads = [match for match in matches if not match["allowed"]]
+        best = [leads[0][name] for name in ("list", "edition", "entry", "kind", "distance")] if leads else [""] * 5
+        cells = [row[name] for name in _FILE_COLUMNS] + [len(leads), *best, _json(matches)]
         self._writer.writerow([guarded(cell) if isinstance(cell, str) else cell for cell in cells])
 
     def close(self) -> None:
@@ -216,6 +219,8 @@ def parquet_schema() -> Any:
             ("entry", pa.string()),
             ("kind", pa.string()),
             ("distance", pa.int16()),
+            ("allowed", pa.bool_()),
+            ("more", pa.int64()),
         ]
     )
     numbers = {"size": pa.int64(), "width": pa.int32(), "height": pa.int32(), "pdq_quality": pa.int16()}
