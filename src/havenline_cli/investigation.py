@@ -13,6 +13,7 @@ import typer
 from . import desk as opening
 from .exits import EPILOG, SOMETHING_REFUSED
 from .progress import meter
+from .scan import open_all
 from .told import all_cores, now, plain
 
 app = typer.Typer(help="Open investigations, take collections in, see how far they are.", no_args_is_help=True)
@@ -81,14 +82,11 @@ def import_(
 ) -> None:
     """Take a collection in. Stop it at any time and run it again: nothing is taken in twice, nothing is lost."""
     with opening.desk(opening.existing_home(home)):
-        from havenline.entries import Entries
-        from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
-        from havenline.matching import Edition, Lists
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        hash_lists = [read_list(argument) for argument in lists or []]
+        _, together = open_all(lists or [])
         investigation = opening.investigation_named(reference)
         with meter(path) as shown:
             done = import_collection(
@@ -96,7 +94,7 @@ def import_(
                 source=path,
                 collection=collection or path.resolve().name,
                 manifest=rows,
-                lists=Lists.build([Edition(each.ref, Entries.of(each.entries)) for each in hash_lists]),
+                lists=together,
                 imported_by=opening.person_named(by),
                 approved_by=opening.person_named(approved_by),
                 workers=workers,

@@ -16,14 +16,14 @@ from havenline_cli.options import AsJson, SourcePath, Workers
 from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, now, plain
 
 if TYPE_CHECKING:
-    from havenline.formats.hash_list import HashList
-    from havenline.vocabulary import EditionRef, Finding, Match
+    from havenline.list_files import ListsTogether, OpenedLists
+    from havenline.vocabulary import Finding, Match
 
 HELP = (
     "Fingerprint every file and match it against hash lists.\n\n"
     "Exact by SHA-256, SHA-1 and MD5; by PDQ within 31 of 256 bits, where both sides have quality 50 or "
-    "more. Files are opened in worker processes, and nothing is kept but the table. "
-    "A match is a lead, never a verdict."
+    "more, unless the terms of a list say otherwise. Files are opened in worker processes, and nothing is kept but "
+    "the table. A match is a lead, never a verdict."
 )
 
 _MATCHES_SHOWN = 20
@@ -38,8 +38,8 @@ def scan(
             "--list",
             "-l",
             metavar="LIST",
-            help="An edition, a CSV with headers (pdq, sha256, sha1, md5), or raw lines of hex as pdq:FILE, "
-            "sha256:FILE, sha1:FILE, md5:FILE. May be given several times.",
+            help="A snapshot, a folder of live lists, a file with columns named pdq, sha256, sha1 or md5 (CSV, TSV, "
+            "JSON Lines, Parquet), or raw lines of hex as pdq:FILE, sha256:FILE, … May be given several times.",
         ),
     ],
     output: Annotated[
@@ -61,57 +61,50 @@ def scan(
     if table is not None:
         check_ending(table)
     get_ready()
-    lists = _read_lists(list_)
-    summary = _Summary(path, [read for _, read in lists], table)
+    opened, lists = open_all(list_)
+    summary = _Summary(path, opened, table)
     _run(path, lists, summary, workers=workers or all_cores())
     if as_json:
         typer.echo(json.dumps(summary.as_json(), ensure_ascii=False, indent=2))
     else:
         for line in summary.lines():
             typer.echo(line)
-    refused = summary.refusals.total or any(read.problems for _, read in lists)
+    refused = summary.refusals.total or any(each.read is not None and len(each.read.problems) for each in opened)
     raise typer.Exit(exits.SOMETHING_REFUSED if refused else exits.DONE)
 
 
-def _read_lists(arguments: list[str]) -> list[tuple[str, HashList]]:
-    from havenline.formats.hash_list import ListError, read_list
+def open_all(arguments: list[str]) -> tuple[list[OpenedLists], ListsTogether]:
+    """What `--list` names, and all of it as one; bad lines are told on stderr. Raises ListError."""
+    from havenline.formats.hash_list import path_of
+    from havenline.list_files import ListsTogether, open_lists
+    from havenline_cli.progress import reading
 
-    read: list[tuple[str, HashList]] = []
-    named: dict[tuple[str, int], str] = {}
+    opened = []
     for argument in arguments:
-        each = read_list(argument)
-        name = each.ref.list_name, each.ref.number
-        if name in named:
-            raise ListError(
-                f"{argument} and {named[name]} are both named {name[0]!r} number {name[1]}: "
-                "a match could not say which it came from, so rename one of them"
-            )
-        named[name] = argument
-        read.append((argument, each))
-        for line in list_warnings(argument, each):
+        with reading(path_of(argument)) as progress:
+            each = open_lists(argument, threads=all_cores(), progress=progress)
+        opened.append(each)
+        for line in list_warnings(argument, each.read) if each.read is not None else ():
             typer.echo(f"havenline: {line}", err=True)
-    return read
+    return opened, ListsTogether(opened)
 
 
-def _run(path: Path, lists: list[tuple[str, HashList]], summary: _Summary, *, workers: int) -> None:
-    from havenline.entries import Entries
+def _run(path: Path, lists: ListsTogether, summary: _Summary, *, workers: int) -> None:
     from havenline.formats.scan_table import scan_table
-    from havenline.matching import Edition, Lists
     from havenline.scan import findings, fingerprint_source
     from havenline_cli.progress import meter
 
     with ExitStack() as stack:
         scanned = stack.enter_context(closing(fingerprint_source(path, workers=workers)))
-        index = Lists.build([Edition(read.ref, Entries.of(read.entries)) for _, read in lists])
-        lookup = partial(index.lookup, at=now())
-        refs = [read.ref for _, read in lists]
+        lookup = partial(lists.lookup, at=now())
+        refs = [head.ref for head in lists.heads]
         table = stack.enter_context(scan_table(summary.table, lists=refs)) if summary.table else None
         shown = stack.enter_context(meter(path))
         for finding, size in findings(scanned, lookup=lookup):
             if table is not None:
                 table.add(finding, size=size)
             refused = summary.add(finding)
-            shown.count(size=size, found=bool(finding.matches), refused=refused)
+            shown.count(size=size, found=bool(_leads(finding)), refused=refused)
         summary.seconds, summary.size = shown.pace.seconds, shown.pace.size
 
 
@@ -120,13 +113,15 @@ class _Summary:
     """What a scan found, counted."""
 
     source: Path
-    lists: list[HashList]
+    lists: list[OpenedLists]
     table: Path | None
     files: int = 0
     hashed: int = 0
     below_floor: int = 0
     matched_files: int = 0
     match_count: int = 0
+    allowed_files: int = 0
+    not_told: int = 0
     matches: list[tuple[str, Match]] = field(default_factory=list)
     refusals: Refusals = field(default_factory=Refusals)
     seconds: float = 0.0
@@ -142,10 +137,13 @@ class _Summary:
         elif made is not None:
             self.hashed += 1
             self.below_floor += not made.comparable
-        self.matched_files += bool(finding.matches)
-        self.match_count += len(finding.matches)
+        leads = _leads(finding)
+        self.matched_files += bool(leads)
+        self.allowed_files += bool(finding.matches) and not leads
+        self.match_count += len(leads)
+        self.not_told += sum(match.more for match in leads)
         room = _MATCHES_IN_JSON - len(self.matches)
-        self.matches += [(finding.path, match) for match in finding.matches[:room]]
+        self.matches += [(finding.path, match) for match in leads[:room]]
         return refused is not None
 
     def lines(self) -> list[str]:
@@ -165,6 +163,10 @@ class _Summary:
         if self.match_count > _MATCHES_SHOWN:
             where = "all are in the table" if self.table else "write them all to a table with -o"
             lines.append(f"  and {self.match_count - _MATCHES_SHOWN:,} matches more; {where}")
+        if self.not_told:
+            lines.append(f"  and {self.not_told:,} entries more that are not told one by one")
+        if self.allowed_files:
+            lines.append(f"allowed  {self.allowed_files:>9,}, whose only matches an allow-list marks as mistaken")
         if self.table is not None:
             lines.append(f"table    {plain(self.table)}")
         return lines
@@ -174,8 +176,15 @@ class _Summary:
         return {
             "source": str(self.source),
             "lists": [
-                {**_edition(read.ref), "entries": len(read.entries), "lines_refused": len(read.problems)}
-                for read in self.lists
+                {
+                    "name": head.ref.list_name,
+                    "number": head.ref.number,
+                    "digest": head.ref.digest,
+                    "entries": head.count,
+                    "lines_refused": 0 if each.read is None else len(each.read.problems),
+                }
+                for each in self.lists
+                for head in each.heads
             ],
             "files": self.files,
             "bytes": self.size,
@@ -184,7 +193,9 @@ class _Summary:
             "refused": self.refusals.total,
             "refusals": self.refusals.as_json(),
             "matched_files": self.matched_files,
+            "allowed_files": self.allowed_files,
             "match_count": self.match_count,
+            "entries_not_told": self.not_told,
             "matches": [
                 {
                     "path": path,
@@ -193,6 +204,7 @@ class _Summary:
                     "entry": match.entry,
                     "kind": match.kind.value,
                     "distance": match.distance,
+                    "more": match.more,
                 }
                 for path, match in self.matches
             ],
@@ -202,8 +214,9 @@ class _Summary:
         }
 
 
-def _edition(ref: EditionRef) -> dict[str, Any]:
-    return {"name": ref.list_name, "number": ref.number, "digest": ref.digest}
+def _leads(finding: Finding) -> list[Match]:
+    """The matches that no allow-list marks as mistaken."""
+    return [match for match in finding.matches if not match.allowed]
 
 
 def _match_lines(matches: list[tuple[str, Match]]) -> list[str]:
