@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from havenline.matching import search_twin
 from havenline.matching.index_file import DAMAGED, read_index, write_index
 from havenline.matching.mapped_file import Flaw, MappedFileRefused
-from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, Plan, plan
+from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, plan
 from havenline.matching.search_twin import Found, joined
 from havenline.matching.tables import KEYS, Tables, arrange, build_tables, restore
 from havenline.vocabulary import NEAR_DISTANCE
@@ -36,6 +36,11 @@ _LOOKED_UP_PER_TASK = 1 << 16
 _KEYS_PER_TASK = 1 << 14
 _FIRST_ROOM = 1 << 12
 
+_ONE_QUERY = (1, CODE_BYTES)
+_ONE_CODE = struct.Struct("<4q")
+_ONE_ROOM = 64
+
+_One = Callable[..., int]
 _Scan = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int16]], int]
 
 
@@ -46,12 +51,12 @@ class HammingIndex:
     each posting (`pigeonhole.py`); a scan over every pair where that is faster.
     """
 
-    __slots__ = ("_flat", "_tables")
+    __slots__ = ("_places", "_tables")
 
     def __init__(self, tables: Tables) -> None:
         """Use `build` or `open`."""
         self._tables = tables
-        self._flat = tables.flat
+        self._places: dict[int, tuple[_One, NDArray[np.uint64]]] = {}
 
     @classmethod
     def build(cls, codes: NDArray[np.uint8], *, threads: int = 1) -> HammingIndex:
@@ -103,9 +108,10 @@ class HammingIndex:
         three one-dimensional arrays of one length, in any order. Raises ValueError for another shape or
         type, or a radius outside 0..64.
         """
-        rows, codes, distances = self.search_codes(queries, radius=radius, threads=threads)
+        found = self.search_codes(queries, radius=radius, threads=threads)
         if not self._tables.repeats:
-            return rows, codes, distances
+            return found
+        rows, codes, distances = found
         places, entries = self._tables.entries(codes)
         return rows[places], entries, distances[places]
 
@@ -114,11 +120,14 @@ class HammingIndex:
 
         Returns (query_positions, code_positions, distances); `entries_of` gives the entries of a code.
         """
-        _check_radius(radius)
+        if radius not in self._places:
+            _check_radius(radius)
+            if self._by_tables(radius):
+                self._placed(radius)
+        if radius in self._places:
+            return self._look_up(queries, radius, threads)
         _check_threads(threads)
         words = _as_words(queries)
-        if self._by_tables(radius):
-            return self._look_up(words, radius, threads)
         arranged = arrange(words)
         if len(words) * self.code_count <= _SMALL:
             return search_twin.scan(arranged, self._tables.codes, radius)
@@ -192,7 +201,25 @@ class HammingIndex:
             load += probes * squares
         return load <= self.code_count**2 // _CROWD
 
-    def _look_up(self, queries: NDArray[np.uint64], radius: int, threads: int) -> Found:
+    def _placed(self, radius: int) -> NDArray[np.uint64]:
+        """As `Tables.place`; made once for each radius."""
+        if radius not in self._places:
+            from havenline.matching.table_kernel import search_one
+
+            place = self._tables.place(plan(radius), radius, self.code_count // _CROWD)
+            self._places[radius] = search_one, place
+        return self._places[radius][1]
+
+    def _look_up(self, asked: NDArray[np.uint8], radius: int, threads: int) -> Found:
+        _check_threads(threads)
+        if asked.shape == _ONE_QUERY and asked.dtype == np.uint8:
+            # An upload asks for one: what surrounds the search would otherwise take longer than it does.
+            search_one, place = self._places[radius]
+            codes, distances = np.empty(_ONE_ROOM, np.int64), np.empty(_ONE_ROOM, np.int16)
+            count = search_one(place, *_ONE_CODE.unpack(asked.tobytes()), codes, distances)
+            if count >= 0:
+                return np.zeros(count, np.int64), codes[:count], distances[:count]
+        queries = _as_words(asked)
         step = max(1, min(_LOOKED_UP_PER_TASK, -(-len(queries) // threads)))
         if len(queries) <= step:
             return self._looked_up(queries, radius)
@@ -209,9 +236,7 @@ class HammingIndex:
     def _looked_up(self, queries: NDArray[np.uint64], radius: int) -> Found:
         from havenline.matching.table_kernel import search_tables
 
-        rows, codes, distances, crowded, damaged = search_tables(
-            queries, *self._flat, plan(radius).arrays, radius, self.code_count // _CROWD
-        )
+        rows, codes, distances, crowded, damaged = search_tables(self._placed(radius), queries)
         if damaged:
             raise MappedFileRefused(Flaw.SECTION, DAMAGED)
         if len(crowded):
@@ -221,10 +246,10 @@ class HammingIndex:
         return rows, codes, distances
 
     def _join_tasks(self, radius: int) -> Iterator[Callable[[], Found]]:
-        chosen = plan(radius)
-        for table in np.flatnonzero(chosen.probes).tolist():
+        place = self._placed(radius)
+        for table in np.flatnonzero(plan(radius).probes).tolist():
             for first in range(0, KEYS, _KEYS_PER_TASK):
-                yield _join_task(self._flat, chosen, radius, table, first)
+                yield _join_task(place, table, first)
 
     def _search_tasks(self, queries: NDArray[np.uint64], radius: int) -> Iterator[Callable[[], Found]]:
         codes = self._tables.codes
@@ -271,16 +296,12 @@ def _pair_task(codes: NDArray[np.uint64], first: int, last: int, radius: int) ->
     return run
 
 
-def _join_task(
-    flat: tuple[Any, Any, Any, Any], chosen: Plan, radius: int, table: int, first: int
-) -> Callable[[], Found]:
+def _join_task(place: NDArray[np.uint64], table: int, first: int) -> Callable[[], Found]:
     def run() -> Found:
-        from havenline.matching import table_kernel
+        from havenline.matching.join_kernel import join_tables
 
         found: Found
-        found, damaged = table_kernel.join_tables(
-            *flat, chosen.arrays, radius, table, first, min(first + _KEYS_PER_TASK, KEYS)
-        )
+        found, damaged = join_tables(place, table, first, min(first + _KEYS_PER_TASK, KEYS))
         if damaged:
             raise MappedFileRefused(Flaw.SECTION, DAMAGED)
         return found

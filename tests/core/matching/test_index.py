@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core import event
 from numpy.typing import NDArray
 
-from havenline.matching import HammingIndex, hamming, index_twin, search_twin, table_kernel, tables
+from havenline.matching import HammingIndex, hamming, index_twin, kernels, search_twin, table_kernel, tables
 from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, PAIRS, plan
 
 SOAK = bool(os.environ.get("HAVENLINE_SOAK"))
@@ -262,7 +263,9 @@ def test_threads_and_the_cutting_of_the_work_change_nothing(monkeypatch: pytest.
         np.testing.assert_array_equal(listed(index.pairs(threads=threads)), expected[1])
 
 
-def test_an_answer_by_codes_does_not_grow_with_repetition() -> None:
+@pytest.mark.parametrize("dense", [0, 1 << 30], ids=["one by one", "all sought"])
+def test_an_answer_by_codes_does_not_grow_with_repetition(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_DENSE", dense)
     codes = repeated()
     index = HammingIndex.build(codes)
     assert (len(index), index.code_count) == (8000, 1501)
@@ -282,15 +285,72 @@ def test_many_findings_and_candidates_outgrow_the_first_buffers() -> None:
     assert agree(queries, codes, [31]) == 40 * 4000
 
 
-def test_read_only_and_unaligned_queries_need_no_second_compilation() -> None:
-    index, codes = HammingIndex.build(drawn(3000, seed=1)), drawn(9, seed=1)
+@pytest.mark.parametrize("count", [1, 9])
+def test_read_only_and_unaligned_queries_need_no_second_compilation(count: int) -> None:
+    index, codes = HammingIndex.build(drawn(3000, seed=1)), drawn(count, seed=1)
     expected = listed(index.search(codes))
-    compiled = len(table_kernel.search_tables.signatures)
+    assert len(expected) == count
+    kernels = table_kernel.search_tables, table_kernel.search_one
+    compiled = [len(kernel.signatures) for kernel in kernels]
     whole = b"x" + codes.tobytes()
     for buffer, offset in ((whole, 1), (bytearray(whole), 1), (whole[1:], 0)):
-        queries = np.frombuffer(buffer, np.uint8, offset=offset).reshape(9, 32)
+        queries = np.frombuffer(buffer, np.uint8, offset=offset).reshape(count, 32)
         np.testing.assert_array_equal(listed(index.search(queries)), expected)
-    assert len(table_kernel.search_tables.signatures) == compiled
+        wide = np.repeat(queries, 2, axis=1)[:, ::2]
+        np.testing.assert_array_equal(listed(index.search(wide)), expected)
+    assert [len(kernel.signatures) for kernel in kernels] == compiled
+
+
+def test_one_query_is_answered_as_among_many() -> None:
+    codes = np.concatenate([drawn(3000, seed=28), zero_chunks(), repeated(), near_some(drawn(1, seed=29), 90, seed=30)])
+    index = HammingIndex.build(codes)
+    queries = np.concatenate([near_some(codes, 60, seed=31, most=40), drawn(1, seed=29), np.zeros((1, 32), np.uint8)])
+    for radius in (0, 15, 31, 40, 47):
+        expected = listed(index.search(queries, radius=radius))
+        for row in range(len(queries)):
+            found = index.search(queries[row : row + 1], radius=radius)
+            assert [part.dtype for part in found] == [np.int64, np.int64, np.int16]
+            mine = expected[expected[:, 0] == row]
+            np.testing.assert_array_equal(listed(found), mine - np.array([row, 0, 0]))
+    assert len(index.search(drawn(1, seed=29), radius=47)[0]) > 64
+
+
+def test_an_answer_to_one_query_may_be_changed_without_harm_to_the_next() -> None:
+    index, query = HammingIndex.build(drawn(3000, seed=1)), drawn(1, seed=1)
+    for part in index.search(query):
+        part += 7
+    assert [part.tolist() for part in index.search(query)] == [[0], [0], [0]]
+
+
+def test_nothing_is_compiled_once_the_loops_are_prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    kernels.prepare()
+    codes = np.concatenate([drawn(20_000, seed=32), drawn(100, seed=32)])
+    compiled: list[str] = []
+    with event.install_recorder("numba:compile") as record:
+        for count, threads in ((1_500, 1), (20_100, 2)):
+            built = HammingIndex.build(codes[:count], threads=threads)
+            built.save(tmp_path / "index")
+            for index in (built, HammingIndex.open(tmp_path / "index")):
+                for radius in (0, 15, 31, 47, 48, 64):
+                    for asked in (0, 1, 2, 100, 2000):
+                        index.search(codes[:asked], radius=radius, threads=threads)
+                index.pairs(threads=threads)
+                index.codes_of(range(count), threads=threads)
+        compiled += [str(each) for each in record.buffer]
+    assert compiled == []
+
+
+def test_a_message_can_precede_the_compiling_and_does_not_come_without(tmp_path: Path) -> None:
+    """In processes with a cache of their own: the first compiles, the second finds everything there."""
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", "from havenline.matching import kernels; kernels.prepare(lambda: print('now'))"],
+            check=True, capture_output=True, text=True, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        ).stdout.split()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert told == [["now"], []]
 
 
 ELSEWHERE = """
