@@ -143,6 +143,10 @@ class HammingIndex:
         """The entries of each of `codes`, which are not checked: (places in `codes`, entry positions), in any order."""
         return self._tables.entries(codes)
 
+    def count_of_all(self, codes: NDArray[np.int64], *, most: int) -> int:
+        """How many entries `entries_of_all` would give, counted no further than some number above `most`."""
+        return self._tables.count(codes, most=most)
+
     def codes_of(self, entries: NDArray[np.integer] | range, *, threads: int = 1) -> NDArray[np.uint8]:
         """The codes of the entries at these positions as `build` was given them: uint8 of shape (m, 32).
 

@@ -91,6 +91,14 @@ class Tables:
         again = self.repeat_entries[_stretches(starts, more)].astype(np.int64)
         return np.concatenate([places, np.repeat(places, more)]), np.concatenate([codes + before, again])
 
+    def count(self, codes: NDArray[np.int64], *, most: int) -> int:
+        """How many `entries` gives for `codes`, or some number above `most`."""
+        if not self.repeats or len(codes) > most:
+            return len(codes)
+        sought = codes.astype(np.uint32)
+        ends = np.searchsorted(self.repeat_codes, sought, side="right")
+        return len(codes) + int((ends - np.searchsorted(self.repeat_codes, sought)).sum())
+
     def codes_of(self, entries: NDArray[np.int64]) -> NDArray[np.int64]:
         """The position of the code of each entry: the inverse of `entries`."""
         if not self.repeats:
