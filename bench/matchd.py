@@ -17,13 +17,11 @@ import argparse
 import datetime as dt
 import json
 import os
-import platform
 import shutil
 import signal
 import statistics
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -46,7 +44,7 @@ from havenline.vocabulary import EditionRef, HashKind, ListEntry
 from havenline_guard.client import MatchClient
 from havenline_guard.matchd import Settings, serve
 from matching import asked as questions
-from matching import drawn
+from matching import drawn, machine
 
 CLIENTS = 4
 BATCH = 1000
@@ -195,9 +193,11 @@ def throughput(path: Path, parent: int, codes: Codes, size: int) -> None:
         rate, demand = statistics.median(rates), DEMANDS.get((size, batch))
         said = "" if demand is None else f"   demand {demand:,}: {verdict(rate, demand)}"
         line(f"{name}, {CLIENTS} clients", f"{rate:,.0f} lookups a second{said}")
+        server, client, cores = statistics.median(spent), statistics.median(clients), os.cpu_count() or 1
+        line("  processor time of a lookup", f"{server * 1e6:.1f} us in the server, {client * 1e6:.1f} in the client")
         line(
-            "  processor time of a lookup",
-            f"{statistics.median(spent) * 1e6:.1f} us in the server, {statistics.median(clients) * 1e6:.1f} in the client",
+            "  of the processors this run had",
+            f"{rate * (server + client) / cores:.0%}; all of them would allow {cores / (server + client):,.0f} a second",
         )
 
 
@@ -219,7 +219,10 @@ def own_share(path: Path, parent: int, folder: Path, codes: Codes) -> None:
         kernel.append((time.thread_time() - began) / len(every))
     share = statistics.median(a / b for a, b in zip(whole, kernel, strict=True)) - 1
     line("search_codes alone, batches, processor time", f"{statistics.median(kernel) * 1e6:.2f} us a lookup")
-    line("the same in matchd", f"{statistics.median(whole) * 1e6:.2f} us a lookup; {leads / 5 / len(every):.2f} leads each")
+    line(
+        "the same in matchd",
+        f"{statistics.median(whole) * 1e6:.2f} us a lookup; {leads / 5 / len(every):.2f} leads each",
+    )
     line("its own share", f"{share:.0%}   demand {OWN_SHARE:.0%} at most: {verdict(OWN_SHARE, max(share, 1e-9))}")
 
 
@@ -266,9 +269,10 @@ def visible(path: Path, codes: Codes) -> None:
         os.waitpid(pid, 0)
     for name, times in taken.items():
         middle = statistics.median(times)
+        said = f"demand {VISIBLE * 1e3:.0f}: {verdict(VISIBLE, middle)}"
         line(
             f"{CHANGES:,} {name} seen, 2 clients asking",
-            f"{middle * 1e3:.0f} ms, at most {max(times) * 1e3:.0f}   demand {VISIBLE * 1e3:.0f}: {verdict(VISIBLE, middle)}",
+            f"{middle * 1e3:.0f} ms, at most {max(times) * 1e3:.0f}   {said}",
         )
 
 
@@ -281,7 +285,7 @@ def peer(codes: Codes) -> None:
     class Server(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             found = index.query(self.path.rpartition("=")[2])
             body = json.dumps([each.metadata for each in found]).encode()
             self.send_response(200)
@@ -319,7 +323,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--no-peer", action="store_true")
     chosen = parser.parse_args()
-    print(f"bench/matchd: {platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    for each in machine():
+        print(each)
     for size in chosen.sizes:
         print(f"{size:,} entries, {chosen.workers} answering processes")
         folder = Path(tempfile.mkdtemp(prefix="havenline-bench-"))
