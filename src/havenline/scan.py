@@ -14,10 +14,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from havenline.scan_workers import Lost, answers
-from havenline.vocabulary import Finding, Fingerprint, Match, Refusal, Refused
+from havenline.vocabulary import Finding, Fingerprint, FrameHash, Match, Refusal, Refused
+
+if TYPE_CHECKING:
+    from havenline.fingerprints import Effort
 
 SECONDS_PER_FILE = 300
 _LOOKED_UP_AT_ONCE = 64
@@ -56,6 +59,7 @@ def fingerprint_source(
     known: Collection[str] = (),
     keep_content: bool = False,
     seconds_per_file: int = SECONDS_PER_FILE,
+    effort: Effort | None = None,
 ) -> Generator[Scanned, None, None]:
     """Every posting of `source` (a folder, zip or tar), fingerprinted by `workers` processes, in order.
 
@@ -78,6 +82,7 @@ def fingerprint_source(
         known=known,
         keep_content=keep_content,
         seconds_per_file=seconds_per_file,
+        effort=effort,
     )
 
 
@@ -88,15 +93,16 @@ def fingerprint_postings(
     known: Collection[str] = (),
     keep_content: bool = False,
     seconds_per_file: int = SECONDS_PER_FILE,
+    effort: Effort | None = None,
     fingerprint: Callable[[bytes], Fingerprint] | None = None,
 ) -> Generator[Scanned, None, None]:
     """As `fingerprint_source`, for postings as `containers.open_source` gives them: picklable, with `read()`.
 
-    `fingerprint` must be picklable; `fingerprints.fingerprint_bytes` when None.
+    `fingerprint` must be picklable; `fingerprints.fingerprint_bytes` with this `effort` when None.
     """
     if workers < 1:
         raise ValueError(f"workers are 1 or more, not {workers}")
-    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, fingerprint)
+    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint)
     for answer in answers(
         postings,
         work=work,
@@ -136,6 +142,7 @@ class _Work:
 
     known: frozenset[bytes]
     keep_content: bool
+    effort: Effort | None
     fingerprint: Callable[[bytes], Fingerprint] | None
 
     def __call__(self, posting: Any) -> tuple[bytes, bytes]:
@@ -155,11 +162,12 @@ class _Work:
         return json.dumps(said).encode(), content
 
     def _said_of(self, posting: Any) -> tuple[dict[str, Any], bytes]:
-        from havenline.fingerprints import fingerprint_bytes, fingerprint_posting
+        from havenline.fingerprints import FULL_EFFORT, fingerprint_bytes, fingerprint_posting
         from havenline.media.decode import DEFAULT_LIMITS
 
+        effort = self.effort or FULL_EFFORT
         if posting.size > DEFAULT_LIMITS.max_bytes:
-            made = fingerprint_posting(posting)
+            made = fingerprint_posting(posting, effort=effort)
             if isinstance(made, Refused):
                 return _refusal(made.reason, made.detail), b""
             if bytes.fromhex(made.sha256) in self.known:
@@ -171,7 +179,8 @@ class _Work:
             sha256 = hashlib.sha256(content)
             if sha256.digest() in self.known:
                 return {"known_sha256": sha256.hexdigest()}, kept
-        return {"fingerprint": asdict((self.fingerprint or fingerprint_bytes)(content))}, kept
+        made = self.fingerprint(content) if self.fingerprint else fingerprint_bytes(content, effort=effort)
+        return {"fingerprint": asdict(made)}, kept
 
 
 def _weight(posting: Any, *, keep_content: bool) -> int:
@@ -196,6 +205,7 @@ def _from_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool)
     fields = said["fingerprint"]
     if fields["refusal"] is not None:
         fields["refusal"] = _refused(fields["refusal"])
+    fields["frames"] = tuple(FrameHash(*frame) for frame in fields["frames"])
     return place(fingerprint=Fingerprint(**fields), content=content)
 
 

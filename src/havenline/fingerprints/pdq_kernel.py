@@ -311,11 +311,17 @@ def _waves(rgb, matrix, turned):  # type: ignore[no-untyped-def]
     return _transform(small, matrix, turned), _quality(small)
 
 
+def pdq_waves(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], int]:
+    """(h, w, 3) uint8, no side below `SMALLEST`, to the (16, 16) frequencies and the quality 0..100."""
+    # One compiled form only: views and read-only arrays are copied into it.
+    waves, quality = _waves(np.require(rgb, np.uint8, ["C", "W"]), _DCT, _TURNED_DCT)
+    return waves, int(quality)
+
+
 def pdq_bits(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], int]:
     """(h, w, 3) uint8 to (256 bits in the reference's order, quality 0..100), equal to `pdq_twin`."""
     if min(rgb.shape[:2]) < SMALLEST:
         return np.zeros(256, dtype=np.bool_), 0
-    # One compiled form only: views and read-only arrays are copied into it.
-    waves, quality = _waves(np.require(rgb, np.uint8, ["C", "W"]), _DCT, _TURNED_DCT)
+    waves, quality = pdq_waves(rgb)
     values = waves.reshape(256)
-    return values > np.sort(values)[127], int(quality)
+    return values > np.sort(values)[127], quality

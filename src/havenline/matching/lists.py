@@ -42,12 +42,12 @@ class Asked:
 
     @classmethod
     def of(cls, fingerprints: Sequence[Fingerprint]) -> Asked:
-        """The digests of every fingerprint, and the perceptual hash of those that have one."""
+        """The digests and all PDQ values of every fingerprint: of both of Meta's pipelines, upright, and of frames."""
         hashes = {
             kind: Values.of(kind, [(place, getattr(each, kind.value)) for place, each in enumerate(fingerprints)])
             for kind in DIGESTS
         }
-        pdq = [(place, each.pdq, each.pdq_quality) for place, each in enumerate(fingerprints) if each.pdq is not None]
+        pdq = [(place, *value) for place, each in enumerate(fingerprints) for value in each.pdq_values.items()]
         hashes[HashKind.PDQ] = Values.of(HashKind.PDQ, [(place, value) for place, value, _ in pdq])
         return cls(len(fingerprints), hashes, np.array([quality for *_, quality in pdq], np.uint8))
 
