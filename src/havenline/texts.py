@@ -64,6 +64,9 @@ class Texts:
         """The texts at `rows`, in that order; a row may come again."""
         if len(rows) <= _VERY_FEW:
             offsets = self.offsets
+            if len(rows) == 1:
+                letters = self.letters[int(offsets[rows[0]]) : int(offsets[rows[0] + 1])]
+                return Texts(np.array([0, len(letters)], np.uint64), letters)
             return Texts.of(
                 [self.letters[int(offsets[row]) : int(offsets[row + 1])].tobytes() for row in rows.tolist()]
             )

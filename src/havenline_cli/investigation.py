@@ -12,6 +12,7 @@ import typer
 
 from . import desk as opening
 from .exits import EPILOG, SOMETHING_REFUSED
+from .options import Matchd
 from .progress import meter
 from .told import all_cores, now, plain
 
@@ -75,6 +76,7 @@ def import_(
     ] = None,
     manifest: Annotated[Path | None, typer.Option(help="CSV: path, url, posted_at, selected, …")] = None,
     lists: Annotated[list[str] | None, typer.Option("--list", help="Hash list to match against; repeatable.")] = None,
+    matchd: Matchd = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = all_cores(),
     home: opening.HomeOption = None,
     as_json: opening.JsonOption = False,
@@ -85,18 +87,26 @@ def import_(
         from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
         from havenline.matching import Edition, Lists
+        from havenline.matching.lists import ListLookup, Together
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
         hash_lists = [read_list(argument) for argument in lists or []]
         investigation = opening.investigation_named(reference)
+        asking: ListLookup = Lists.build([Edition(each.ref, Entries.of(each.entries)) for each in hash_lists])
+        if matchd is not None:
+            from havenline_guard.client import MatchClient
+
+            asking = Together([asking, MatchClient(matchd)])
+            # One that cannot be reached is told before anything is taken in.
+            _ = asking.heads
         with meter(path) as shown:
             done = import_collection(
                 investigation,
                 source=path,
                 collection=collection or path.resolve().name,
                 manifest=rows,
-                lists=Lists.build([Edition(each.ref, Entries.of(each.entries)) for each in hash_lists]),
+                lists=asking,
                 imported_by=opening.person_named(by),
                 approved_by=opening.person_named(approved_by),
                 workers=workers,

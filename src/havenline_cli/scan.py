@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from havenline_cli import exits
-from havenline_cli.options import AsJson, SourcePath, Workers
+from havenline_cli.options import AsJson, Matchd, SourcePath, Workers
 from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, now, plain
 
 if TYPE_CHECKING:
     from havenline.formats.hash_list import HashList
+    from havenline.matching.lists import ListLookup
+    from havenline.matching.snapshot import EditionHead
     from havenline.vocabulary import EditionRef, Finding, Match
 
 HELP = (
@@ -33,7 +35,7 @@ _MATCHES_IN_JSON = 10_000
 def scan(
     path: SourcePath,
     list_: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--list",
             "-l",
@@ -41,7 +43,8 @@ def scan(
             help="An edition, a CSV with headers (pdq, sha256, sha1, md5), or raw lines of hex as pdq:FILE, "
             "sha256:FILE, sha1:FILE, md5:FILE. May be given several times.",
         ),
-    ],
+    ] = None,
+    matchd: Matchd = None,
     output: Annotated[
         str,
         typer.Option(
@@ -57,13 +60,15 @@ def scan(
     """Run the command; `HELP` is what it tells."""
     from havenline.formats.scan_table import check_ending
 
+    if not list_ and matchd is None:
+        raise typer.BadParameter("give a hash list (--list) or the socket of one who holds some (--matchd)")
     table = None if output == "-" else Path(output)
     if table is not None:
         check_ending(table)
     get_ready()
-    lists = _read_lists(list_)
-    summary = _Summary(path, [read for _, read in lists], table)
-    _run(path, lists, summary, workers=workers or all_cores())
+    lists = _read_lists(list_ or [])
+    summary = _Summary(path, [_Edition(read.ref, len(read.entries), len(read.problems)) for _, read in lists], table)
+    _run(path, lists, matchd, summary, workers=workers or all_cores())
     if as_json:
         typer.echo(json.dumps(summary.as_json(), ensure_ascii=False, indent=2))
     else:
@@ -93,18 +98,29 @@ def _read_lists(arguments: list[str]) -> list[tuple[str, HashList]]:
     return read
 
 
-def _run(path: Path, lists: list[tuple[str, HashList]], summary: _Summary, *, workers: int) -> None:
+def _run(
+    path: Path, lists: list[tuple[str, HashList]], matchd: Path | None, summary: _Summary, *, workers: int
+) -> None:
     from havenline.entries import Entries
     from havenline.formats.scan_table import scan_table
     from havenline.matching import Edition, Lists
+    from havenline.matching.lists import Together
     from havenline.scan import findings, fingerprint_source
     from havenline_cli.progress import meter
 
     with ExitStack() as stack:
         scanned = stack.enter_context(closing(fingerprint_source(path, workers=workers)))
-        index = Lists.build([Edition(read.ref, Entries.of(read.entries)) for _, read in lists])
-        lookup = partial(index.lookup, at=now())
-        refs = [read.ref for _, read in lists]
+        asking: ListLookup = Lists.build([Edition(read.ref, Entries.of(read.entries)) for _, read in lists])
+        if matchd is not None:
+            from havenline_guard.client import MatchClient
+
+            client = stack.enter_context(MatchClient(matchd))
+            asking = Together([asking, client]) if lists else client
+            served = client.heads
+            _check_names(lists, served)
+            summary.lists += [_Edition(head.ref, head.count, 0) for head in served]
+        lookup = partial(asking.lookup, at=now())
+        refs = [each.ref for each in summary.lists]
         table = stack.enter_context(scan_table(summary.table, lists=refs)) if summary.table else None
         shown = stack.enter_context(meter(path))
         for finding, size in findings(scanned, lookup=lookup):
@@ -115,12 +131,33 @@ def _run(path: Path, lists: list[tuple[str, HashList]], summary: _Summary, *, wo
         summary.seconds, summary.size = shown.pace.seconds, shown.pace.size
 
 
+def _check_names(lists: list[tuple[str, HashList]], served: tuple[EditionHead, ...]) -> None:
+    from havenline.formats.hash_list import ListError
+
+    names = {(head.ref.list_name, head.ref.number) for head in served}
+    for argument, read in lists:
+        if (read.ref.list_name, read.ref.number) in names:
+            raise ListError(
+                f"{argument} and a list that matchd holds are both named {read.ref.list_name!r} number "
+                f"{read.ref.number}: a match could not say which it came from, so leave one of them out"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Edition:
+    """One edition that is looked up in."""
+
+    ref: EditionRef
+    entries: int
+    lines_refused: int
+
+
 @dataclass
 class _Summary:
     """What a scan found, counted."""
 
     source: Path
-    lists: list[HashList]
+    lists: list[_Edition]
     table: Path | None
     files: int = 0
     hashed: int = 0
@@ -174,8 +211,8 @@ class _Summary:
         return {
             "source": str(self.source),
             "lists": [
-                {**_edition(read.ref), "entries": len(read.entries), "lines_refused": len(read.problems)}
-                for read in self.lists
+                {**_edition(each.ref), "entries": each.entries, "lines_refused": each.lines_refused}
+                for each in self.lists
             ],
             "files": self.files,
             "bytes": self.size,

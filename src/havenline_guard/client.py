@@ -25,7 +25,7 @@ from havenline_guard.wire import Kind, Malformed, Table
 _CREDENTIALS = struct.Struct("3i")
 _LARGEST_ANSWER = 1 << 31
 _AT_ONCE = 16_384
-"""Fingerprints that `lookup` sends in one message."""
+"""Fingerprints that `lookup` sends in one message, or as many as have so many PDQ values."""
 
 
 class MatchdUnreachable(HavenlineError):
@@ -88,20 +88,22 @@ class MatchClient:
         the lists as they are when it arrives. Raises MatchdUnreachable, MatchdRefused.
         """
         found: list[tuple[Match, ...]] = []
-        for start in range(0, len(fingerprints), _AT_ONCE):
-            some = fingerprints[start : start + _AT_ONCE]
-            found += self.look_up(Asked.of(some)).matches(len(some))
+        start = values = 0
+        for end, each in enumerate(fingerprints, 1):
+            values += 1 + len(each.pdq_values)
+            if values >= _AT_ONCE or end == len(fingerprints):
+                some = fingerprints[start:end]
+                found += self.look_up(Asked.of(some)).matches(len(some))
+                start, values = end, 0
         return found
 
     def look_up(self, asked: Asked) -> Leads:
-        """As `Lists.look_up`; raises as `lookup`, and ValueError for more than `wire.MOST_QUESTIONS` fingerprints."""
-        if asked.count > wire.MOST_QUESTIONS or any(len(each) > wire.MOST_VALUES for each in asked.hashes.values()):
-            raise ValueError(f"at most {wire.MOST_QUESTIONS:,} fingerprints are looked up at once")
+        """As `Lists.look_up`; raises as `lookup`, and ValueError for more than the server takes at once."""
         with self._lock:
             known = 0 if self._table is None else self._table.number
             body = self._asked(Kind.LOOKUP, wire.asked_body(asked, known), Kind.LEADS)
             leads, self._table = wire.read_leads(body, self._table)
-        if len(leads.asked) and int(leads.asked.max()) >= asked.count:
+        if len(leads.asked) and max(leads.asked.tolist()) >= asked.count:
             raise Malformed("an answer speaks of fingerprints that were not asked for")
         return leads
 

@@ -29,7 +29,7 @@ CHANGING = ".change"
 """What the name of the socket for changes has more than that for lookups."""
 MOST_QUESTIONS = 65_536
 """Fingerprints in one message."""
-MOST_VALUES = 65_536
+MOST_VALUES = 131_072
 """Values of one kind in one message."""
 LARGEST = 8 << 20
 """Bytes of a message to the server."""
@@ -181,12 +181,16 @@ def read_refusal(body: bytes) -> tuple[int, bool, str]:
 
 
 def asked_body(asked: Asked, known: int) -> bytes:
-    """A lookup; `known` is the number of the table that the asker has, or 0."""
-    hashes, used = asked.hashes, [kind for kind in _ORDER if len(asked.hashes[kind])]
-    head = _ASKED.pack(known, asked.count, 0, *(len(hashes[kind]) for kind in _ORDER))
-    values = [hashes[kind].values.tobytes() for kind in used]
-    rows = [hashes[kind].rows.astype("<u4", copy=False).tobytes() for kind in used]
-    return b"".join([head, *values, *rows, asked.pdq_quality.tobytes()])
+    """A lookup; `known` is the number of the table that the asker has, or 0. Raises ValueError for too much."""
+    hashes = asked.hashes
+    columns = [hashes[kind] for kind in _ORDER]
+    counts = [len(column.rows) for column in columns]
+    if asked.count > MOST_QUESTIONS or max(counts) > MOST_VALUES:
+        most = f"{MOST_QUESTIONS:,} fingerprints and {MOST_VALUES:,} values of a kind"
+        raise ValueError(f"at most {most} are looked up at once")
+    values = [column.values.tobytes() for column in columns if len(column.rows)]
+    rows = [column.rows.astype(np.uint32, copy=False).tobytes() for column in columns if len(column.rows)]
+    return b"".join([_ASKED.pack(known, asked.count, 0, *counts), *values, *rows, asked.pdq_quality.tobytes()])
 
 
 def read_asked(body: memoryview) -> tuple[Asked, int]:
@@ -207,7 +211,8 @@ def read_asked(body: memoryview) -> tuple[Asked, int]:
         one[HashKind.PDQ] = Values(_FIRST_ROW, np.frombuffer(body, np.uint8, 32, 32).reshape(1, 32))
         return Asked(1, one, np.frombuffer(body, np.uint8, 1, 68)), known
     if zero or count > MOST_QUESTIONS or max(counts) > MOST_VALUES:
-        raise Malformed(f"a lookup asks for at most {MOST_QUESTIONS:,} fingerprints at once")
+        most = f"{MOST_QUESTIONS:,} fingerprints and {MOST_VALUES:,} values of a kind"
+        raise Malformed(f"a lookup asks for at most {most} at once")
     wanted = (
         _ASKED.size + counts[0] + sum(number * (BYTES[kind] + 4) for kind, number in zip(_ORDER, counts, strict=True))
     )
@@ -281,7 +286,7 @@ def read_leads(body: bytes, table: Table | None) -> tuple[Leads, Table]:
     except (struct.error, ValueError) as error:
         raise Malformed(f"an answer cannot be read: {error}") from None
     offsets, asked, more, edition, kind_, distance, allowed, text = columns
-    if count and (int(edition.max()) >= len(table.heads) or int(kind_.max()) >= len(KINDS)):
+    if count and (max(edition.tolist()) >= len(table.heads) or max(kind_.tolist()) >= len(KINDS)):
         raise Malformed("an answer speaks of editions or kinds that there are not")
     editions = table.nothing.editions
     return Leads(editions, asked, edition, kind_, distance, allowed, more, Texts(offsets, text)), table

@@ -38,10 +38,11 @@ from havenline_guard.wire import Kind, Malformed, Reason, Table
 CLOSED = struct.Struct("<I")
 """To the parent: so many connections were closed since the last message; 0: ready."""
 _SLICE = 2048
-"""Fingerprints that are looked up before other connections get their turn."""
+"""Fingerprints, or PDQ values, that are looked up before other connections get their turn."""
 _MOST_LEADS = 1 << 20
 _ROOM = 1 << 20
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
+_LOOKUP, _LEADS = int(Kind.LOOKUP), int(Kind.LEADS)
 _NOTHING = wire.HEAD.size
 """Bytes of a message with nothing in it."""
 
@@ -206,7 +207,7 @@ class Worker:
         began = time.perf_counter_ns()
         _, kind, zero, more, tag = wire.HEAD.unpack_from(message)
         link.deadline = 0.0
-        if kind == Kind.LOOKUP and link.greeted and not (zero or more) and self._changing is None:
+        if kind == _LOOKUP and link.greeted and not (zero or more) and self._changing is None:
             self._guarded(link, tag, lambda: self._look_up(link, tag, message[_NOTHING:], began))
         else:
             self._guarded(link, tag, lambda: self._other(link, kind, zero or more, tag, message[_NOTHING:]))
@@ -235,7 +236,7 @@ class Worker:
         if lists is not self._lists:
             self._renewed(lists)
         now = dt.datetime.now(dt.UTC)
-        if asked.count > _SLICE:
+        if asked.count > _SLICE or len(asked.pdq_quality) > _SLICE:
             # The buffer is everybody's, so this one gets a copy.
             asked, known = wire.read_asked(memoryview(bytes(body)))
             self._poll.modify(link.socket.fileno(), 0)
@@ -250,7 +251,7 @@ class Worker:
             body = self._nothing
         else:
             body = wire.leads_body(leads, table, known)
-        self._send(link, wire.HEAD.pack(len(body), Kind.LEADS, 0, 0, tag) + body)
+        self._send(link, wire.HEAD.pack(len(body), _LEADS, 0, 0, tag) + body)
         took = time.perf_counter_ns() - began
         row[Count.LOOKUPS] += 1
         row[Count.QUESTIONS] += count
@@ -267,7 +268,9 @@ class Worker:
             self._guarded(long.link, long.tag, lambda: self._slice(long))
 
     def _slice(self, long: _Long) -> None:
-        first, last = long.done, min(long.done + _SLICE, long.asked.count)
+        # As many as have about so many values.
+        step = max(1, _SLICE * long.asked.count // max(1, long.asked.count, len(long.asked.pdq_quality)))
+        first, last = long.done, min(long.done + step, long.asked.count)
         leads = long.lists.look_up(_part(long.asked, first, last), at=long.at)
         long.parts.append(replace(leads, asked=leads.asked + np.uint32(first)))
         long.leads += len(leads.asked)

@@ -92,6 +92,28 @@ class ListLookup(Protocol):
         """As `Lists.lookup`."""
 
 
+class Together:
+    """Several lookups as one. An allow-list in one of them does not speak of the matches of another."""
+
+    __slots__ = ("_lookups",)
+
+    def __init__(self, lookups: Sequence[ListLookup]) -> None:
+        """Ask `lookups`, each time all of them."""
+        self._lookups = tuple(lookups)
+
+    @property
+    def heads(self) -> tuple[EditionHead, ...]:
+        """The editions of all."""
+        return tuple(head for each in self._lookups for head in each.heads)
+
+    def lookup(self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime) -> list[tuple[Match, ...]]:
+        """The matches of all, in the order of `Lists.lookup`."""
+        found = [each.lookup(fingerprints, at=at) for each in self._lookups]
+        return [
+            tuple(sorted((match for one in each for match in one), key=_order)) for each in zip(*found, strict=True)
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A snapshot, less the entries at the rows `gone`, int64 ascending."""
@@ -119,7 +141,7 @@ class Lists:
         self._allow = np.array([head.terms.allow for head in self.heads], np.bool_)
         self._allowing = bool(self._allow.any())
         self._ready: _Ready | None = None
-        self._none = _leads(tuple(head.ref for head in self.heads), _Found.none(), np.empty(0, np.bool_), Texts.of([]))
+        self._none = _leads(tuple(head.ref for head in self.heads), _NOTHING, np.empty(0, np.bool_), Texts.of([]))
 
     @classmethod
     def build(cls, editions: Sequence[Edition], *, threads: int = 1) -> Lists:
@@ -227,10 +249,6 @@ class _Found:
     more: Rows
 
     @classmethod
-    def none(cls) -> _Found:
-        return cls(_NONE, _NONE, _NONE, _NONE, _NONE, _NONE)
-
-    @classmethod
     def joined(cls, parts: list[_Found]) -> _Found:
         if len(parts) == 1:
             return parts[0]
@@ -240,7 +258,7 @@ class _Found:
         return _Found(*(getattr(self, name)[chosen] for name in _Found.__slots__))
 
 
-_NONE: Rows = np.empty(0, np.int64)
+_NOTHING = _Found(*(np.empty(0, np.int64) for _ in _Found.__slots__))
 _NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
@@ -259,12 +277,18 @@ def _leads(editions: tuple[EditionRef, ...], found: _Found, allowed: NDArray[np.
 
 def _found(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
     """The leads in one snapshot, once for each fingerprint and entry, at most `MOST` for each edition."""
-    parts = [_by_digest(source, asked, terms, kind) for kind in range(_PDQ) if len(asked.hashes[KINDS[kind]])]
-    if len(asked.hashes[HashKind.PDQ]):
-        parts.append(_by_pdq(source, asked, terms, threads))
-    parts = [part for part in parts if len(part.asked)]
+    parts = []
+    for kind, column in asked.hashes.items():
+        if not len(column.rows):
+            continue
+        if kind is HashKind.PDQ:
+            part = _by_pdq(source, column, asked.pdq_quality, terms, threads)
+        else:
+            part = _by_digest(source, column, terms, KINDS.index(kind))
+        if len(part.asked):
+            parts.append(part)
     if not parts:
-        return _Found.none()
+        return _NOTHING
     found = _Found.joined(parts)
     if len(found.asked) < 2 or (len(parts) == 1 and _each_once(asked.hashes[KINDS[int(found.kind[0])]].rows)):
         return found
@@ -275,8 +299,7 @@ def _found(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
     return _capped(found.at(fresh))
 
 
-def _by_digest(source: Source, asked: Asked, terms: _Terms, kind: int) -> _Found:
-    column = asked.hashes[KINDS[kind]]
+def _by_digest(source: Source, column: Values, terms: _Terms, kind: int) -> _Found:
     places, rows = source.snapshot.by_digest(KINDS[kind], column.values)
     kept, edition = _there(source, rows, terms)
     none = np.zeros(len(kept), np.int64)
@@ -289,17 +312,20 @@ def _each_once(rows: NDArray[np.uint32]) -> bool:
     return len(rows) == 1 or bool((rows[1:] > rows[:-1]).all())
 
 
-def _by_pdq(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
-    column, quality = asked.hashes[HashKind.PDQ], asked.pdq_quality
-    good = quality >= terms.lowest
-    if good.all():
-        values, rows, told = column.values, column.rows, quality
-    else:
-        values, rows, told = column.values[good], column.rows[good], quality[good]
+def _by_pdq(source: Source, column: Values, quality: NDArray[np.uint8], terms: _Terms, threads: int) -> _Found:
+    values, rows, told = column.values, column.rows, quality
+    if len(quality) > 1:
+        good = quality >= terms.lowest
+        if not good.all():
+            values, rows, told = column.values[good], column.rows[good], quality[good]
+    elif quality[0] < terms.lowest:
+        return _NOTHING
     index = source.snapshot.index
     queries, codes, distances = index.search_codes(values, radius=terms.widest, threads=threads)
     if not len(codes):
-        return _Found.none()
+        return _NOTHING
+    if len(codes) <= _ONE_BY_ONE and not index.tables.repeats:
+        return _one_by_one(source, terms, (rows, told), (queries, codes, distances))
     if index.count_of_all(codes, most=_DIRECTLY) <= _DIRECTLY:
         return _near_directly(source, terms, (rows, told), (queries, codes, distances))
     return _near_by_code(source, terms, (rows, told), (queries, codes, distances))
@@ -317,8 +343,6 @@ def _near_directly(source: Source, terms: _Terms, asking: _Asking, near: _Near) 
     alone = len(places) == len(near[1])
     queries, distances = (near[0], near[2]) if alone else (near[0][places], near[2][places])
     asked, quality = asking[0][queries], asking[1][queries]
-    if len(rows) <= _ONE_BY_ONE:
-        return _one_by_one(source, terms, asked, quality, rows, qualities, distances)
     kept, edition = _there(source, rows, terms)
     floor = terms.floor[edition]
     good = (
@@ -334,24 +358,21 @@ def _near_directly(source: Source, terms: _Terms, asking: _Asking, near: _Near) 
     return _capped(found)
 
 
-def _one_by_one(
-    source: Source, terms: _Terms, asked: NDArray[np.uint32], quality: NDArray[np.uint8], rows: Rows,
-    qualities: NDArray[np.uint8], distances: NDArray[Any],
-) -> _Found:  # fmt: skip
-    """The same in plain Python, for few."""
+def _one_by_one(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> _Found:
+    """The same in plain Python, for few codes, each of one entry."""
     made = []
-    for asking, asks, row, has, distance, edition in zip(
-        asked.tolist(), quality.tolist(), rows.tolist(), qualities.tolist(), distances.tolist(),
-        source.snapshot.editions_of(rows).tolist(), strict=True,
-    ):  # fmt: skip
-        if not terms.active[edition] or distance > terms.radius[edition] or min(asks, has) < terms.floor[edition]:
+    for place, code, distance in zip(*(column.tolist() for column in near), strict=True):
+        row, edition, has = source.snapshot.row_of_entry(code)
+        if not terms.active[edition] or distance > terms.radius[edition]:
+            continue
+        if min(int(asking[1][place]), has) < terms.floor[edition]:
             continue
         if len(source.gone):
             at = int(np.searchsorted(source.gone, row))
             if at < len(source.gone) and source.gone[at] == row:
                 continue
-        made.append((asking, row, edition, _PDQ, distance, 0))
-    return _Found(*np.array(made, np.int64).T) if made else _Found.none()
+        made.append((int(asking[0][place]), row, edition, _PDQ, distance, 0))
+    return _Found(*np.array(made, np.int64).T) if made else _NOTHING
 
 
 def _near_by_code(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> _Found:
