@@ -12,6 +12,7 @@ import typer
 
 from . import desk as opening
 from .exits import EPILOG, SOMETHING_REFUSED
+from .options import Matchd
 from .progress import meter
 from .scan import open_all
 from .told import all_cores, now, plain
@@ -76,6 +77,7 @@ def import_(
     ] = None,
     manifest: Annotated[Path | None, typer.Option(help="CSV: path, url, posted_at, selected, …")] = None,
     lists: Annotated[list[str] | None, typer.Option("--list", help="Hash list to match against; repeatable.")] = None,
+    matchd: Matchd = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = all_cores(),
     home: opening.HomeOption = None,
     as_json: opening.JsonOption = False,
@@ -83,18 +85,26 @@ def import_(
     """Take a collection in. Stop it at any time and run it again: nothing is taken in twice, nothing is lost."""
     with opening.desk(opening.existing_home(home)):
         from havenline.formats.manifest import read_manifest
+        from havenline.matching.lists import ListLookup, Together
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        _, together = open_all(lists or [])
+        asking: ListLookup
+        _, asking = open_all(lists or [])
         investigation = opening.investigation_named(reference)
+        if matchd is not None:
+            from havenline_guard.client import MatchClient
+
+            asking = Together([asking, MatchClient(matchd)])
+            # One that cannot be reached is told before anything is taken in.
+            _ = asking.heads
         with meter(path) as shown:
             done = import_collection(
                 investigation,
                 source=path,
                 collection=collection or path.resolve().name,
                 manifest=rows,
-                lists=together,
+                lists=asking,
                 imported_by=opening.person_named(by),
                 approved_by=opening.person_named(approved_by),
                 workers=workers,
