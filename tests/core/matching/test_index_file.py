@@ -8,6 +8,7 @@ import stat
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 from havenline.matching import HammingIndex, hamming, index_file, tables
 from havenline.matching.index_file import Flaw, IndexFileRefused
+from havenline.matching.search_twin import Found
 
 SIZES = {"none": 0, "one": 1, "few": 50, "repeats": 51, "tabled": 9000}
 
@@ -151,6 +153,9 @@ def test_an_unverified_search_that_meets_the_impossible_says_so(section: str, pl
     opened = HammingIndex.open(path)
     with pytest.raises(IndexFileRefused, match="damaged"):
         opened.search(np.zeros((place, 32), np.uint8) if section == "directory" else _stored(index, place))
+    for _ in range(2):
+        with pytest.raises(IndexFileRefused, match="damaged"):
+            opened.search(np.zeros((1, 32), np.uint8) if section == "directory" else _stored(index, 1))
     with pytest.raises(IndexFileRefused, match="damaged"):
         opened.pairs()
 
@@ -165,6 +170,33 @@ def resealed(head: bytearray) -> bytes:
     """`head` with the digest that fits it: what a program with another idea of the form would write."""
     head[-32:] = hashlib.sha256(head[:-32]).digest()
     return bytes(head)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_stands_in_the_tables_a_search_refuses_or_finds_what_is_true(seed: int, tmp_path: Path) -> None:
+    path, draw = tmp_path / "index", np.random.default_rng(seed)
+    index = made("tabled")
+    index.save(path)
+    layout = index_file._layout(9000, index.code_count, tabled=True)
+    with path.open("r+b") as file:
+        for _ in range(1 << seed):
+            offset, length = layout[("directory", "postings")[int(draw.integers(2))]]
+            file.seek(offset + 4 * int(draw.integers(length // 4)))
+            file.write(draw.integers(0, 1 << int(draw.integers(1, 33)), 1, dtype=np.uint32).tobytes())
+    opened, queries = HammingIndex.open(path), _stored(index, 9)
+    asks: list[Callable[[HammingIndex], Found]] = [
+        lambda searched: searched.search(queries),
+        lambda searched: searched.search(queries[:1]),
+        lambda searched: searched.search(queries, radius=47),
+        lambda searched: searched.pairs(),
+    ]
+    for ask in asks:
+        truth = set(zip(*(part.tolist() for part in ask(index)), strict=True))
+        try:
+            found = set(zip(*(part.tolist() for part in ask(opened)), strict=True))
+        except IndexFileRefused:
+            continue
+        assert found <= truth
 
 
 def test_another_form_and_a_head_that_contradicts_itself_are_refused(tmp_path: Path) -> None:
