@@ -23,6 +23,8 @@ from havenline_guard import wire
 from havenline_guard.wire import Kind, Malformed, Table
 
 _CREDENTIALS = struct.Struct("3i")
+_ALWAYS = frozenset({0})
+"""Users whose server is believed wherever it is: root."""
 _LARGEST_ANSWER = 1 << 31
 _AT_ONCE = 16_384
 """Fingerprints that `lookup` sends in one message, or as many as have so many PDQ values."""
@@ -58,9 +60,9 @@ class MatchClient:
 
     def __init__(self, path: str | Path, *, timeout: float = 60.0) -> None:
         """`timeout`: seconds to wait for each answer."""
+        self._socket: socket.socket | None = None
         self._path, self._timeout = os.fspath(path), timeout
         self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
         self._process = 0
         self._table: Table | None = None
         self._tag = 0
@@ -70,6 +72,9 @@ class MatchClient:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        self._close()
 
     def close(self) -> None:
         """Let the connection go; the next question makes another."""
@@ -180,11 +185,14 @@ class MatchClient:
 
     def _check_server(self, made: socket.socket) -> None:
         _, user, _ = _CREDENTIALS.unpack(made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        owner = os.stat(os.path.dirname(os.path.abspath(self._path))).st_uid  # noqa: PTH100, PTH116, PTH120
-        if user not in (0, os.geteuid(), owner):
+        if user not in _ALWAYS | {os.geteuid(), self._owner(self._path)}:
             raise MatchdUnreachable(
                 f"{self._path}: is served by the system user {user}, who does not own the folder it lies in; not asked"
             )
+
+    @staticmethod
+    def _owner(path: str) -> int:
+        return Path(path).absolute().parent.stat().st_uid
 
     def _answered(self, kind: Kind, body: bytes, expected: Kind) -> bytes:
         """The body of the answer. Raises ConnectionError when the connection is gone, and lets go of it."""
