@@ -14,6 +14,8 @@ from typing import NamedTuple
 _HEX = {"md5": 32, "sha1": 40, "sha256": 64, "pdq": 64}
 _HEX_DIGITS = re.compile(r"[0-9a-f]*\Z")
 
+LONGEST_TEXT = 200
+"""Characters of a list's name, an entry's id, a label."""
 PDQ_BITS = 256
 NEAR_DISTANCE = 31
 """Two PDQ hashes at most this many bits apart are near (Meta's recommendation for PDQ)."""
@@ -268,3 +270,10 @@ def check_hex(kind: str, value: str) -> str:
     if len(value) != _HEX[kind] or not _HEX_DIGITS.match(value):
         raise ValueError(f"not a {kind} value: {_HEX[kind]} lower-case hex digits are expected")
     return value
+
+
+def check_text(what: str, text: str) -> str:
+    """Return `text` when it is one line of 1 to 200 printable characters without outer blanks, else ValueError."""
+    if not text or len(text) > LONGEST_TEXT or not text.isprintable() or text != text.strip():
+        raise ValueError(f"the {what} is not one line of 1 to {LONGEST_TEXT} printable characters")
+    return text

@@ -14,6 +14,7 @@ from . import desk as opening
 from .exits import EPILOG, SOMETHING_REFUSED
 from .options import Matchd
 from .progress import meter
+from .scan import open_all
 from .told import all_cores, now, plain
 
 app = typer.Typer(help="Open investigations, take collections in, see how far they are.", no_args_is_help=True)
@@ -83,17 +84,14 @@ def import_(
 ) -> None:
     """Take a collection in. Stop it at any time and run it again: nothing is taken in twice, nothing is lost."""
     with opening.desk(opening.existing_home(home)):
-        from havenline.entries import Entries
-        from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
-        from havenline.matching import Edition, Lists
         from havenline.matching.lists import ListLookup, Together
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        hash_lists = [read_list(argument) for argument in lists or []]
+        asking: ListLookup
+        _, asking = open_all(lists or [])
         investigation = opening.investigation_named(reference)
-        asking: ListLookup = Lists.build([Edition(each.ref, Entries.of(each.entries)) for each in hash_lists])
         if matchd is not None:
             from havenline_guard.client import MatchClient
 

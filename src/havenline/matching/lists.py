@@ -131,11 +131,14 @@ class Lists:
         """Answer from `sources`; `terms`, by name of list, stand in place of those in the snapshots."""
         self._sources = [source for source in sources if source.snapshot.heads]
         changed = terms or {}
-        self.heads: tuple[EditionHead, ...] = tuple(
+        self._set_heads(
             replace(head, terms=changed.get(head.ref.list_name, head.terms))
             for source in self._sources
             for head in source.snapshot.heads
         )
+
+    def _set_heads(self, heads: Iterable[EditionHead]) -> None:
+        self.heads: tuple[EditionHead, ...] = tuple(heads)
         self._radius = np.array([head.terms.radius for head in self.heads], np.int64)
         self._floor = np.array([head.terms.quality_floor for head in self.heads], np.int64)
         self._allow = np.array([head.terms.allow for head in self.heads], np.bool_)
@@ -152,6 +155,29 @@ class Lists:
     def open(cls, paths: Iterable[str | Path]) -> Lists:
         """Map the snapshots at `paths`; refusals as `Snapshot.open`."""
         return cls([Source(Snapshot.open(path)) for path in paths])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Lists]) -> Lists:
+        """The lists of all `parts`, each on its own terms; an allow-list of one counts for all."""
+        made = cls([source for part in parts for source in part._sources])
+        made._set_heads(head for part in parts for head in part.heads)
+        return made
+
+    def counts(self) -> dict[HashKind, int]:
+        """How many values of each kind there are, less those of withdrawn entries."""
+        return {
+            kind: sum(source.snapshot.count(kind, less=source.gone) for source in self._sources) for kind in HashKind
+        }
+
+    def flat(self) -> int:
+        """How many PDQ values lie below the quality floor of their list; the withdrawn ones count too."""
+        count, first = 0, 0
+        for source in self._sources:
+            rows, qualities = source.snapshot.pdq_qualities
+            floors = self._floor[first + source.snapshot.editions_of(rows.astype(np.int64))]
+            count += int((qualities < floors).sum())
+            first += len(source.snapshot.heads)
+        return count
 
     def __len__(self) -> int:
         """How many entries, over all editions."""

@@ -109,12 +109,13 @@ class Snapshot:
             raise MappedFileRefused(Flaw.HEAD, "the head of the snapshot contradicts itself: make it anew")
         return cls(mapped.says, mapped.arrays, mapped.digest)
 
-    def save(self, path: str | Path) -> str:
+    def save(self, path: str | Path, *, replace: bool = True) -> str:
         """Write the snapshot `path`, whole or not at all, in place of an earlier one; returns its digest.
 
-        Readable by its owner alone. Raises OSError when it cannot be written.
+        Readable by its owner alone. Raises FileExistsError when there is one and `replace` is false, OSError when it
+        cannot be written.
         """
-        return write_mapped(Path(path), KIND, self._says, self._arrays)
+        return write_mapped(Path(path), KIND, self._says, self._arrays, replace=replace)
 
     def __len__(self) -> int:
         """How many entries, over all editions."""
@@ -125,9 +126,15 @@ class Snapshot:
         """The PDQ values; position k belongs to row `rows_of_pdq[k]`."""
         return self._index
 
-    def count(self, kind: HashKind) -> int:
-        """How many values of a kind there are."""
-        return len(self._arrays[f"{kind.value}_rows"])
+    def count(self, kind: HashKind, *, less: Rows | None = None) -> int:
+        """How many values of a kind there are, but for those of the entries at the rows `less`."""
+        rows = self._arrays[f"{kind.value}_rows"]
+        return len(rows) - (int(np.isin(rows, less).sum()) if less is not None and len(less) else 0)
+
+    @property
+    def pdq_qualities(self) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """The row of each PDQ value, and its quality; 255 for unknown."""
+        return self._arrays["pdq_rows"], self._arrays["pdq_quality"]
 
     def editions_of(self, rows: Rows) -> Rows:
         """For each of `rows` the position of its edition in `heads`."""
