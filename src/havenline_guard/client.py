@@ -163,7 +163,10 @@ class MatchClient:
             raise MatchdUnreachable(f"{self._path}: a path of a socket has at most {wire.LONGEST_PATH} bytes")
         made = socket.socket(socket.AF_UNIX)
         try:
-            made.settimeout(self._timeout)
+            # The kernel keeps the time: with Python's own each call would ask it twice.
+            patience = struct.pack("@ll", int(self._timeout), int(self._timeout % 1 * 1e6))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                made.setsockopt(socket.SOL_SOCKET, option, patience)
             made.connect(self._path)
             self._socket, self._process = made, os.getpid()
             self._check_server(made)
@@ -203,7 +206,7 @@ class MatchClient:
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._socket.sendall(wire.HEAD.pack(len(body), kind, 0, 0, self._tag) + body)
             answer, told, tag = self._received(self._socket)
-        except TimeoutError:
+        except BlockingIOError:
             self._close()
             raise MatchdUnreachable(f"{self._path}: no answer within {self._timeout:g} s") from None
         except BaseException:

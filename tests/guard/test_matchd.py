@@ -609,3 +609,11 @@ def test_a_match_of_a_client_is_the_same_value_as_one_of_lists(serving: Running)
     ref = edition("a", "b", "c").ref
     assert match == Match(ref, "a", HashKind.PDQ, 3)
     assert isinstance(fingerprint("a"), Fingerprint)
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        with pytest.raises(MatchdUnreachable, match=r"no answer within 0\.2 s"):
+            MatchClient(tmp_path / "s", timeout=0.2).health()
