@@ -617,3 +617,57 @@ def test_a_server_that_does_not_answer_is_not_waited_for_without_end(tmp_path: P
         silent.listen()
         with pytest.raises(MatchdUnreachable, match=r"no answer within 0\.2 s"):
             MatchClient(tmp_path / "s", timeout=0.2).health()
+
+
+LIMITED = """
+import os, sys
+from pathlib import Path
+from havenline_guard.matchd import Settings, serve
+from havenline_guard.worker import Limits
+me = frozenset({os.getuid()})
+limits = Limits(idle=1.0, arriving=1.0, unread=1.0, connections=3)
+serve(
+    [Path(sys.argv[1])], Settings(Path(sys.argv[2]), 1, me, me, limits=limits),
+    say=lambda text: print(text, flush=True),
+)
+"""
+
+
+def test_who_is_late_is_let_go_and_makes_room(tmp_path: Path) -> None:
+    same = [type(entry("a"))(f"n{number}", pdq=entry("a").pdq, pdq_quality=100) for number in range(900)]
+    LiveLists.create(tmp_path / "lists").change(add={"shapes": same}, at=NOON)
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "lists"), str(tmp_path / "s")]
+    ran = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert ran.stdout is not None
+    assert any("answering" in line for line in iter(ran.stdout.readline, ""))
+    running = type("Where", (), {"socket": tmp_path / "s"})()
+    idle, partial, unread = plain(running), plain(running), plain(running)
+    partial.sendall(wire.HEAD.pack(100, Kind.LOOKUP, 0, 0, 1))
+    unread.sendall(wire.message(Kind.LOOKUP, 1, wire.asked_body(Asked.of([fingerprint("a")] * 500), 0)))
+    with pytest.raises(MatchdRefused, match="too many"):
+        MatchClient(tmp_path / "s").health()
+    assert told(idle) == told(partial) == (0, b"")
+    client = MatchClient(tmp_path / "s")
+    assert client.health()["connections_open"] <= 2
+    time.sleep(3)
+    # The third was let go of too, and so was the client, which asks anew without a word.
+    assert client.health()["connections_open"] == 1
+    for each in (idle, partial, unread):
+        each.close()
+    ran.terminate()
+    assert ran.wait(20) == 0
+    ran.stdout.close()
+
+
+def test_when_the_parent_is_killed_the_others_end_by_themselves(matchd: Start) -> None:
+    running = matchd()
+    children = running.children()
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    running.log.write_text("")
+    running.start()
+    assert found(MatchClient(running.socket), "a", "x") == {"a"}
