@@ -267,7 +267,7 @@ def _filled(
     directory = aligned((CHUNKS, KEYS + 1), np.uint32)
     partners = aligned((CHUNKS * len(codes) + LANES,), np.uint16)
     partners[CHUNKS * len(codes) :] = 0
-    postings = np.empty(CHUNKS * len(codes), np.uint32)
+    postings = aligned((CHUNKS * len(codes),), np.uint32)
     chunks = codes.view(np.uint16)
 
     def fill(first: int, last: int) -> None:
