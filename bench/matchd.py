@@ -197,7 +197,7 @@ def throughput(path: Path, parent: int, codes: Codes, size: int) -> None:
         line("  processor time of a lookup", f"{server * 1e6:.1f} us in the server, {client * 1e6:.1f} in the client")
         line(
             "  of the processors this run had",
-            f"{rate * (server + client) / cores:.0%}; all of them would allow {cores / (server + client):,.0f} a second",
+            f"{rate * (server + client) / cores:.0%}; all would allow {cores / (server + client):,.0f} a second",
         )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from .options import Matchd
 from .progress import meter
 from .scan import open_all
 from .told import all_cores, now, plain
+
+if TYPE_CHECKING:
+    from havenline.matching.lists import ListLookup
 
 app = typer.Typer(help="Open investigations, take collections in, see how far they are.", no_args_is_help=True)
 DAY = ["%Y-%m-%d"]
@@ -85,19 +88,11 @@ def import_(
     """Take a collection in. Stop it at any time and run it again: nothing is taken in twice, nothing is lost."""
     with opening.desk(opening.existing_home(home)):
         from havenline.formats.manifest import read_manifest
-        from havenline.matching.lists import ListLookup, Together
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        asking: ListLookup
-        _, asking = open_all(lists or [])
+        asking = _and_matchd(open_all(lists or [])[1], matchd)
         investigation = opening.investigation_named(reference)
-        if matchd is not None:
-            from havenline_guard.client import MatchClient
-
-            asking = Together([asking, MatchClient(matchd)])
-            # One that cannot be reached is told before anything is taken in.
-            _ = asking.heads
         with meter(path) as shown:
             done = import_collection(
                 investigation,
@@ -128,6 +123,18 @@ def import_(
             typer.echo(f"  {plain(detail)}", err=True)
     if problems:
         raise typer.Exit(SOMETHING_REFUSED)
+
+
+def _and_matchd(lists: ListLookup, socket: Path | None) -> ListLookup:
+    """`lists`, and those of the matchd at `socket`; one that cannot be reached is told before anything is taken in."""
+    if socket is None:
+        return lists
+    from havenline.matching.lists import Together
+    from havenline_guard.client import MatchClient
+
+    client = MatchClient(socket)
+    client.health()
+    return Together([lists, client])
 
 
 @app.command("status")

@@ -23,6 +23,8 @@ from havenline_guard import wire
 from havenline_guard.wire import Kind, Malformed, Table
 
 _CREDENTIALS = struct.Struct("3i")
+_ALWAYS = frozenset({0})
+"""Users whose server is believed wherever it is: root."""
 _LARGEST_ANSWER = 1 << 31
 _AT_ONCE = 16_384
 """Fingerprints that `lookup` sends in one message, or as many as have so many PDQ values."""
@@ -58,9 +60,9 @@ class MatchClient:
 
     def __init__(self, path: str | Path, *, timeout: float = 60.0) -> None:
         """`timeout`: seconds to wait for each answer."""
+        self._socket: socket.socket | None = None
         self._path, self._timeout = os.fspath(path), timeout
         self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
         self._process = 0
         self._table: Table | None = None
         self._tag = 0
@@ -70,6 +72,9 @@ class MatchClient:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        self._close()
 
     def close(self) -> None:
         """Let the connection go; the next question makes another."""
@@ -158,7 +163,10 @@ class MatchClient:
             raise MatchdUnreachable(f"{self._path}: a path of a socket has at most {wire.LONGEST_PATH} bytes")
         made = socket.socket(socket.AF_UNIX)
         try:
-            made.settimeout(self._timeout)
+            # The kernel keeps the time: with Python's own each call would ask it twice.
+            patience = struct.pack("@ll", int(self._timeout), int(self._timeout % 1 * 1e6))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                made.setsockopt(socket.SOL_SOCKET, option, patience)
             made.connect(self._path)
             self._socket, self._process = made, os.getpid()
             self._check_server(made)
@@ -180,11 +188,14 @@ class MatchClient:
 
     def _check_server(self, made: socket.socket) -> None:
         _, user, _ = _CREDENTIALS.unpack(made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        owner = os.stat(os.path.dirname(os.path.abspath(self._path))).st_uid  # noqa: PTH100, PTH116, PTH120
-        if user not in (0, os.geteuid(), owner):
+        if user not in _ALWAYS | {os.geteuid(), self._owner(self._path)}:
             raise MatchdUnreachable(
                 f"{self._path}: is served by the system user {user}, who does not own the folder it lies in; not asked"
             )
+
+    @staticmethod
+    def _owner(path: str) -> int:
+        return Path(path).absolute().parent.stat().st_uid
 
     def _answered(self, kind: Kind, body: bytes, expected: Kind) -> bytes:
         """The body of the answer. Raises ConnectionError when the connection is gone, and lets go of it."""
@@ -195,7 +206,7 @@ class MatchClient:
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._socket.sendall(wire.HEAD.pack(len(body), kind, 0, 0, self._tag) + body)
             answer, told, tag = self._received(self._socket)
-        except TimeoutError:
+        except BlockingIOError:
             self._close()
             raise MatchdUnreachable(f"{self._path}: no answer within {self._timeout:g} s") from None
         except BaseException:

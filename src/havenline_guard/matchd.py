@@ -101,7 +101,7 @@ class _Sockets:
         self._settings, self._changes = settings, changes
         self._path = os.path.abspath(settings.path)  # noqa: PTH100 - links in it are left as they are
         self._lock = -1
-        self.lookup: socket.socket
+        self.lookup: socket.socket | None = None
         self.change: socket.socket | None = None
 
     def __enter__(self) -> _Sockets:
@@ -113,13 +113,28 @@ class _Sockets:
             self.lookup = self._bound(self._path, self._settings.group)
             if self._changes:
                 self.change = self._bound(self._path + wire.CHANGING, None)
+        except MatchdError:
+            self._given_up()
+            raise
         except BlockingIOError:
+            self._given_up()
             raise MatchdError(f"{self._path}: another matchd serves this socket already") from None
         except OSError as error:
+            self._given_up()
             raise MatchdError(f"{self._path}: cannot be made: {error.strerror}") from None
         return self
 
+    def _given_up(self) -> None:
+        """Let go of what was had; what others have is left alone."""
+        if self._lock >= 0:
+            os.close(self._lock)
+        if self.lookup is not None:
+            self.lookup.close()
+            Path(self._path).unlink(missing_ok=True)
+
     def __exit__(self, *_: object) -> None:
+        for each in self.each():
+            each.close()
         # The lock stays a file: to take it away would let two serve.
         for path in (self._path, self._path + wire.CHANGING):
             with suppress(OSError):
@@ -127,7 +142,7 @@ class _Sockets:
         os.close(self._lock)
 
     def each(self) -> list[socket.socket]:
-        return [self.lookup] if self.change is None else [self.lookup, self.change]
+        return [each for each in (self.lookup, self.change) if each is not None]
 
     def close(self) -> None:
         """In a process that takes no connections."""
@@ -152,6 +167,9 @@ class _Sockets:
         before = os.umask(0o177)
         try:
             made.bind(path)
+        except OSError:
+            made.close()
+            raise
         finally:
             os.umask(before)
         if group is not None:
@@ -297,7 +315,7 @@ class _Parent:
                 self._listen()
 
     def _listening(self) -> bool:
-        return self._sockets.lookup in self._selector.get_map()
+        return any(each in self._selector.get_map() for each in self._sockets.each())
 
     def _listen(self) -> None:
         for each in self._sockets.each():
