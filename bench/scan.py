@@ -28,12 +28,14 @@ import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
 
+from havenline.entries import Entries
 from havenline.fingerprints.digests import digest
 from havenline.fingerprints.pdq import hash_512_first, hash_picture
-from havenline.formats.hash_list import read_list, write_list
+from havenline.list_files import write_snapshot
+from havenline.matching import Snapshot
 from havenline.media.decode import Picture, decode_picture
 from havenline.scan import fingerprint_source
-from havenline.vocabulary import NEAR_DISTANCE, QUALITY_FLOOR, ListEntry
+from havenline.vocabulary import NEAR_DISTANCE, QUALITY_FLOOR, HashKind, ListEntry
 from havenline_cli.told import all_cores
 
 SIZES = ((640, 480), (640, 480), (640, 480), (1280, 960), (1280, 960), (2560, 1920))
@@ -66,17 +68,17 @@ def make_list(pictures: Path, scratch: Path) -> Path:
     for each in sorted(pictures.iterdir())[:LISTED]:
         (chosen / each.name).hardlink_to(each)
     subprocess.run(
-        [*HAVENLINE, "list", "make", chosen, "-o", scratch / "chosen.parquet"],
+        [*HAVENLINE, "list", "make", chosen, "-o", scratch / "chosen.snapshot"],
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    known = read_list(str(scratch / "chosen.parquet")).entries
+    known = Snapshot.open(scratch / "chosen.snapshot").entries()
     chance = np.random.default_rng(8)
     strangers = [
         ListEntry(f"s{number:06d}", pdq=chance.bytes(32).hex(), pdq_quality=100) for number in range(STRANGERS)
     ]
-    path = scratch / "list.parquet"
-    write_list(path, [*known, *strangers], name="bench", number=1, made_by="bench")
+    path = scratch / "list.snapshot"
+    write_snapshot(path, Entries.joined([known, Entries.of(strangers)]), name="bench", number=1, made_by="bench")
     return path
 
 
@@ -167,11 +169,10 @@ def main() -> None:
         draw(pictures, chosen.files)
         megabytes = sum(each.stat().st_size for each in pictures.iterdir()) / 1e6
         edition = make_list(pictures, scratch)
-        entries = read_list(str(edition)).entries
-        codes = np.frombuffer(bytes.fromhex("".join(entry.pdq or "" for entry in entries)), dtype=np.uint8)
+        codes = Snapshot.open(edition).entries().hashes[HashKind.PDQ].values
         runs: dict[str, list[float]] = {}
         for _ in range(chosen.rounds):
-            seconds, expected = by_hand(pictures, codes.reshape(-1, 32))
+            seconds, expected = by_hand(pictures, codes)
             runs.setdefault("loop: Pillow + pdqhash + faiss flat, 1 process", []).append(seconds)
             for workers in sorted({1, cores}):
                 seconds, found = by_havenline(pictures, edition, scratch, workers=workers)
@@ -182,7 +183,7 @@ def main() -> None:
         with redirect_stdout(steady_rows):
             print_steady(pictures, cores=cores, rounds=chosen.rounds)
     print(f"machine: {platform.machine()}, {cores} cores, Python {platform.python_version()}, {_processor()}")
-    print(f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(entries):,}; {len(found)} matched")
+    print(f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(codes):,}; {len(found)} matched")
     medians = {name: statistics.median(each) for name, each in runs.items()}
     peer = next(iter(medians.values()))
     for name, seconds in medians.items():

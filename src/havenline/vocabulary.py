@@ -5,6 +5,7 @@ Values check themselves when made and have no other behaviour. Nothing here read
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,9 +14,13 @@ from typing import NamedTuple
 _HEX = {"md5": 32, "sha1": 40, "sha256": 64, "pdq": 64}
 _HEX_DIGITS = re.compile(r"[0-9a-f]*\Z")
 
+LONGEST_TEXT = 200
+"""Characters of a list's name, an entry's id, a label."""
 PDQ_BITS = 256
 NEAR_DISTANCE = 31
 """Two PDQ hashes at most this many bits apart are near (Meta's recommendation for PDQ)."""
+LARGEST_RADIUS = 64
+"""The farthest that entries are searched for."""
 QUALITY_FLOOR = 50
 """A PDQ hash below this quality is never compared by distance: flat pictures collide."""
 PDQ_FULL = "pdq-full/1"
@@ -138,16 +143,21 @@ class Fingerprint:
         return tuple(PictureHash(name, pdq, quality or 0) for name, pdq, quality in made if pdq is not None)
 
     @property
-    def askable(self) -> tuple[str, ...]:
-        """The distinct PDQ values, of all pipelines and frames, that are good enough to be compared by distance."""
-        still = (each.pdq for each in self.hashes if each.quality >= QUALITY_FLOOR)
-        moving = (each.pdq for each in self.frames if each.quality >= QUALITY_FLOOR)
-        return tuple(dict.fromkeys((*still, *moving)))
+    def pdq_values(self) -> dict[str, int]:
+        """The distinct PDQ values, of all pipelines and frames, with the best quality of each."""
+        found: dict[str, int] = {}
+        made = [
+            *((each.pdq, each.quality) for each in self.hashes),
+            *((each.pdq, each.quality) for each in self.frames),
+        ]
+        for pdq, quality in made:
+            found[pdq] = max(quality, found.get(pdq, 0))
+        return found
 
     @property
     def comparable(self) -> bool:
         """Whether a perceptual hash is good enough to be compared by distance."""
-        return bool(self.askable)
+        return any(quality >= QUALITY_FLOOR for quality in self.pdq_values.values())
 
 
 class Lane(StrEnum):
@@ -197,7 +207,10 @@ class HashKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """One entry of a hash list: the values known for one file, and what its publisher says of it."""
+    """One entry of a hash list: the values known for one file, and what its publisher says of it.
+
+    `opaque` are values that are carried and never compared or computed, as (kind, text).
+    """
 
     entry: str
     md5: str | None = None
@@ -206,10 +219,11 @@ class ListEntry:
     pdq: str | None = None
     pdq_quality: int | None = None
     label: str | None = None
+    opaque: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         values = {kind: getattr(self, kind) for kind in _HEX}
-        if not any(values.values()):
+        if not any(values.values()) and not self.opaque:
             raise ValueError("an entry needs at least one hash")
         for kind, value in values.items():
             if value is not None:
@@ -226,13 +240,48 @@ class EditionRef:
 
 
 @dataclass(frozen=True, slots=True)
+class ListTerms:
+    """On which terms a hash list takes part in matching.
+
+    A PDQ value is near within `radius` bits, 0..64, and is compared where both sides have a quality of at least
+    `quality_floor`, 0..100. A list that is not `enabled`, or whose `expires_at` (with its time zone) has passed,
+    gives no match. An `allow` list gives none either: a file whose SHA-256 it holds was found to be near listed
+    entries by mistake, so the file's perceptual matches are marked as allowed; exact ones are not touched.
+    """
+
+    radius: int = NEAR_DISTANCE
+    quality_floor: int = QUALITY_FLOOR
+    allow: bool = False
+    enabled: bool = True
+    expires_at: dt.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.radius <= LARGEST_RADIUS:
+            raise ValueError(f"a radius lies in 0..{LARGEST_RADIUS}, not {self.radius}")
+        if not 0 <= self.quality_floor <= 100:
+            raise ValueError(f"a quality floor lies in 0..100, not {self.quality_floor}")
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise ValueError("the day on which a list expires needs its time zone")
+
+    def active(self, at: dt.datetime) -> bool:
+        """Whether the list takes part at that time, for matches or as an allow-list."""
+        return self.enabled and (self.expires_at is None or at < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
-    """A fingerprint lies on or near an entry of an edition. A lead, never a verdict."""
+    """A fingerprint lies on or near an entry of an edition. A lead, never a verdict.
+
+    `allowed`: an allow-list holds the SHA-256 of the file, so this perceptual match is known to be mistaken.
+    `more`: how many further entries of the edition match, which are not told one by one.
+    """
 
     edition: EditionRef
     entry: str
     kind: HashKind
     distance: int
+    allowed: bool = False
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,3 +306,10 @@ def check_hex(kind: str, value: str) -> str:
     if len(value) != _HEX[kind] or not _HEX_DIGITS.match(value):
         raise ValueError(f"not a {kind} value: {_HEX[kind]} lower-case hex digits are expected")
     return value
+
+
+def check_text(what: str, text: str) -> str:
+    """Return `text` when it is one line of 1 to 200 printable characters without outer blanks, else ValueError."""
+    if not text or len(text) > LONGEST_TEXT or not text.isprintable() or text != text.strip():
+        raise ValueError(f"the {what} is not one line of 1 to {LONGEST_TEXT} printable characters")
+    return text

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from . import desk as opening
-from .told import get_ready
+from .told import get_ready, now
 
 PORT = 8640
 console = Console(stderr=True, highlight=False)
@@ -56,7 +56,7 @@ def up(port: PortOption = PORT, serve: ServeOption = True, home: opening.HomeOpt
         from havenline_desk.models import InstallationKind, Person, Policy
 
         if not Policy.objects.exists():
-            declare_policy(InstallationKind.DESK, at=opening.now())
+            declare_policy(InstallationKind.DESK, at=now())
         _say(f"data folder {wired.home.path}; content storage is off, only digests and metadata are kept")
         if not Person.objects.exists():
             _say("nobody is enrolled yet. In another terminal: havenline person add lead --role investigation_lead")

@@ -14,9 +14,9 @@ from pathlib import Path
 from django.db import transaction
 
 from havenline import testing
-from havenline.formats.edition import canonical_digest
+from havenline.entries import Entries
 from havenline.formats.manifest import read_manifest
-from havenline.matching.lists import Edition
+from havenline.matching import Edition, Lists
 from havenline.vocabulary import EditionRef, ListEntry
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
@@ -141,7 +141,7 @@ def _take_in(
             source=folder / "collection",
             collection="drawn pictures",
             manifest=read_manifest(folder / "manifest.csv"),
-            editions=(_demo_list(folder, truth),),
+            lists=_demo_list(folder, truth),
             imported_by=Person.objects.get(name="lead"),
             approved_by=Person.objects.get(name="senior"),
             workers=workers,
@@ -150,7 +150,7 @@ def _take_in(
         )
 
 
-def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
+def _demo_list(folder: Path, truth: testing.Truth) -> Lists:
     """A list of every twelfth original, as a partner might have shared it."""
     from havenline.fingerprints import fingerprint_file
 
@@ -166,7 +166,8 @@ def _demo_list(folder: Path, truth: testing.Truth) -> Edition:
                 pdq_quality=fingerprint.pdq_quality,
             )
         )
-    return Edition(EditionRef("demo-partner", 1, canonical_digest(entries)), tuple(entries))
+    columns = Entries.of(entries)
+    return Lists.build([Edition(EditionRef("demo-partner", 1, columns.digest()), columns)])
 
 
 def _assess(investigation: Investigation, truth: testing.Truth, *, at: dt.datetime) -> None:

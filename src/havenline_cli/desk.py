@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,10 +94,6 @@ def investigation_named(reference: str | None) -> Investigation:
     if not rows:
         raise CommandError("there is no investigation yet; open one with `havenline investigation create`")
     raise CommandError("there are several investigations; name one of them")
-
-
-def now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
 
 
 def one_of(word: str, words: Sequence[str], option: str) -> str:

@@ -226,19 +226,14 @@ def compile_kernels(folder: Path) -> float:
     from PIL import Image
 
     from havenline.fingerprints import fingerprint_bytes
-    from havenline.matching import HammingIndex
+    from havenline.matching import kernels
 
     noise = np.random.default_rng(1)
     for height, width in ((16, 16), (480, 640), (900, 1200)):
         picture = io.BytesIO()
         Image.fromarray(noise.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(picture, "PNG")
         fingerprint_bytes(picture.getvalue())
-    # The small set is scanned, the large one has tables.
-    for count in (1_500, 10_000):
-        index = HammingIndex.build(noise.integers(0, 256, (count, 32), dtype=np.uint8))
-        for radius in (31, 64):
-            index.search(noise.integers(0, 256, (1_500, 32), dtype=np.uint8), radius=radius)
-        index.pairs()
+    kernels.prepare()
     return time.monotonic() - began
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from . import desk as opening
+from .told import now
 
 person = typer.Typer(help="Enrol staff, give roles, record certificates.", no_args_is_help=True)
 framework = typer.Typer(help="See the shipped frameworks and record their local approval.", no_args_is_help=True)
@@ -29,7 +30,7 @@ def add(
         if unknown:
             raise opening.CommandError(f"{unknown[0]} is not a role; the roles are {', '.join(Role.values)}")
         password = secrets.token_urlsafe(15)
-        enrol_person(name, password=password, roles=tuple(Role(word) for word in role), at=opening.now())
+        enrol_person(name, password=password, roles=tuple(Role(word) for word in role), at=now())
     typer.echo(f"{name} is enrolled. Password, shown this once: {password}")
 
 
@@ -45,7 +46,7 @@ def certify(
         from havenline_desk.actions.enrol_person import certify_person
 
         end = until.replace(tzinfo=dt.UTC) + dt.timedelta(days=1)
-        certify_person(opening.person_named(name), until=end, issued_by=opening.person_named(by), at=opening.now())
+        certify_person(opening.person_named(name), until=end, issued_by=opening.person_named(by), at=now())
     typer.echo(f"{name} is certified until {until:%Y-%m-%d}.")
 
 
@@ -56,7 +57,7 @@ def list_people(home: opening.HomeOption = None) -> None:
         from havenline_desk import gates
         from havenline_desk.models import Person
 
-        at = opening.now()
+        at = now()
         for each in Person.objects.order_by("name"):
             roles = ", ".join(sorted(role.label for role in gates.roles_of(each, at=at))) or "no role in force"
             certificate = "certified" if gates.certified(each, at=at) else "no certificate in date"
@@ -85,5 +86,5 @@ def approve(
     with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.approve_framework import approve_framework
 
-        approve_framework(name, version, approved_by=opening.person_named(by), counsel=counsel, at=opening.now())
+        approve_framework(name, version, approved_by=opening.person_named(by), counsel=counsel, at=now())
     typer.echo(f"{name} {version} is approved for use here.")

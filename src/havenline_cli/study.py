@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from . import desk as opening
+from .told import now
 
 if TYPE_CHECKING:
     from havenline.figures import Funnel
@@ -24,6 +25,6 @@ def october_2023() -> Funnel:
             from havenline_desk.actions.record_study import record_study
             from havenline_desk.queries.figures import funnel_of
 
-            return funnel_of(record_study(plan(), at=opening.now()))
+            return funnel_of(record_study(plan(), at=now()))
     finally:
         shutil.rmtree(folder)

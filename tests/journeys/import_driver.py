@@ -12,6 +12,7 @@ import django
 def main(source: Path, reference: str) -> None:
     django.setup()
     from havenline.formats.manifest import read_manifest
+    from havenline.matching import Lists
     from havenline_desk.actions.create_investigation import create_investigation
     from havenline_desk.actions.declare_policy import declare_policy
     from havenline_desk.actions.enrol_person import enrol_person
@@ -55,7 +56,7 @@ def main(source: Path, reference: str) -> None:
         source=source / "collection",
         collection="drawn",
         manifest=read_manifest(source / "manifest.csv"),
-        editions=(),
+        lists=Lists([]),
         imported_by=Person.objects.get(name="lead"),
         approved_by=Person.objects.get(name="senior"),
         workers=2,

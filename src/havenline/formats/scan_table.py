@@ -145,6 +145,8 @@ def _match(match: Match) -> Row:
         "entry": match.entry,
         "kind": match.kind.value,
         "distance": match.distance,
+        "allowed": match.allowed,
+        "more": match.more,
     }
 
 
@@ -188,9 +190,10 @@ class _CsvSink:
 
     def write(self, row: Row) -> None:
         matches = row["matches"]
-        best = [matches[0][name] for name in ("list", "edition", "entry", "kind", "distance")] if matches else [""] * 5
+        leads = [match for match in matches if not match["allowed"]]
+        best = [leads[0][name] for name in ("list", "edition", "entry", "kind", "distance")] if leads else [""] * 5
         frames = _json(row["frames"]) if row["frames"] else ""
-        cells = [row[name] for name in _FILE_COLUMNS] + [frames, len(matches), *best, _json(matches)]
+        cells = [row[name] for name in _FILE_COLUMNS] + [frames, len(leads), *best, _json(matches)]
         self._writer.writerow([_cell(cell) for cell in cells])
 
     def close(self) -> None:
@@ -232,6 +235,8 @@ def parquet_schema() -> Any:
             ("entry", pa.string()),
             ("kind", pa.string()),
             ("distance", pa.int16()),
+            ("allowed", pa.bool_()),
+            ("more", pa.int64()),
         ]
     )
     frames = pa.struct([("second", pa.float64()), ("pdq", pa.string()), ("quality", pa.int16())])

@@ -49,15 +49,45 @@ def arrange(codes: Array, first: int, last: int, arranged: Array) -> None:
             w1 = (w1 & ~m1) | (m1 & (((w1 & ~(low << right)) << left) | ((w1 >> right) & low)))
             w2 = (w2 & ~m2) | (m2 & (((w2 & ~(low << right)) << left) | ((w2 >> right) & low)))
             w3 = (w3 & ~m3) | (m3 & (((w3 & ~(low << right)) << left) | ((w3 >> right) & low)))
-        x = (w0 ^ (w2 << np.uint64(8))) & _EIGHT_APART
-        w0, w2 = w0 ^ x, w2 ^ (x >> np.uint64(8))
-        x = (w1 ^ (w3 << np.uint64(8))) & _EIGHT_APART
-        w1, w3 = w1 ^ x, w3 ^ (x >> np.uint64(8))
-        x = (w0 ^ (w1 << np.uint64(4))) & _FOUR_APART
-        w0, w1 = w0 ^ x, w1 ^ (x >> np.uint64(4))
-        x = (w2 ^ (w3 << np.uint64(4))) & _FOUR_APART
-        w2, w3 = w2 ^ x, w3 ^ (x >> np.uint64(4))
+        w0, w1, w2, w3 = _across(w0, w1, w2, w3)
         arranged[i, 0], arranged[i, 1], arranged[i, 2], arranged[i, 3] = _near(w0), _near(w1), _near(w2), _near(w3)
+
+
+@numba.njit(cache=True, nogil=True)
+def restore(codes: Array, chosen: Array, first: int, last: int, restored: Array) -> None:
+    """restored[i] = codes[chosen[i]], arranged, with its bits as they were given, for first <= i < last.
+
+    `codes` uint64 (4 d,), laid flat; `chosen` int64 (m,), each 0 <= chosen[i] < d; `restored` uint64 (m, 4).
+    The steps of `arrange` backwards: transposing is its own inverse, a row turned left is turned right.
+    """
+    for i in range(first, last):
+        at = 4 * chosen[i]
+        w0, w1, w2, w3 = _near(codes[at]), _near(codes[at + 1]), _near(codes[at + 2]), _near(codes[at + 3])
+        w0, w1, w2, w3 = _across(w0, w1, w2, w3)
+        for place in range(4):
+            by = np.uint64(1 << place)
+            rest = np.uint64(16 - (1 << place))
+            low = _TURN_LOW[place]
+            m0, m1, m2, m3 = _TURN_HIGH[place]
+            w0 = (w0 & ~m0) | (m0 & (((w0 & ~low) >> by) | ((w0 & low) << rest)))
+            w1 = (w1 & ~m1) | (m1 & (((w1 & ~low) >> by) | ((w1 & low) << rest)))
+            w2 = (w2 & ~m2) | (m2 & (((w2 & ~low) >> by) | ((w2 & low) << rest)))
+            w3 = (w3 & ~m3) | (m3 & (((w3 & ~low) >> by) | ((w3 & low) << rest)))
+        restored[i, 0], restored[i, 1], restored[i, 2], restored[i, 3] = w0, w1, w2, w3
+
+
+@numba.njit(cache=True, nogil=True)
+def _across(w0: Any, w1: Any, w2: Any, w3: Any) -> Any:
+    """The first two steps of transposing: rows eight and four apart stand in two words."""
+    x = (w0 ^ (w2 << np.uint64(8))) & _EIGHT_APART
+    w0, w2 = w0 ^ x, w2 ^ (x >> np.uint64(8))
+    x = (w1 ^ (w3 << np.uint64(8))) & _EIGHT_APART
+    w1, w3 = w1 ^ x, w3 ^ (x >> np.uint64(8))
+    x = (w0 ^ (w1 << np.uint64(4))) & _FOUR_APART
+    w0, w1 = w0 ^ x, w1 ^ (x >> np.uint64(4))
+    x = (w2 ^ (w3 << np.uint64(4))) & _FOUR_APART
+    w2, w3 = w2 ^ x, w3 ^ (x >> np.uint64(4))
+    return w0, w1, w2, w3
 
 
 @numba.njit(cache=True, nogil=True)

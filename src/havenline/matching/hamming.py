@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from havenline.matching import search_twin
-from havenline.matching.index_file import DAMAGED, Flaw, IndexFileRefused, read_index, write_index
-from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, Plan, plan
+from havenline.matching.index_file import DAMAGED, read_index, write_index
+from havenline.matching.mapped_file import Flaw, MappedFileRefused
+from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, plan
 from havenline.matching.search_twin import Found, joined
-from havenline.matching.tables import KEYS, Tables, arrange, build_tables
+from havenline.matching.tables import KEYS, Tables, arrange, build_tables, loaded, restore
 from havenline.vocabulary import NEAR_DISTANCE
 
 LARGEST_RADIUS = 64
@@ -35,6 +36,11 @@ _LOOKED_UP_PER_TASK = 1 << 16
 _KEYS_PER_TASK = 1 << 14
 _FIRST_ROOM = 1 << 12
 
+_ONE_QUERY = (1, CODE_BYTES)
+_ONE_CODE = struct.Struct("<4q")
+_ONE_ROOM = 64
+
+_One = Callable[..., int]
 _Scan = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int16]], int]
 
 
@@ -45,12 +51,12 @@ class HammingIndex:
     each posting (`pigeonhole.py`); a scan over every pair where that is faster.
     """
 
-    __slots__ = ("_flat", "_tables")
+    __slots__ = ("_places", "_tables")
 
     def __init__(self, tables: Tables) -> None:
         """Use `build` or `open`."""
         self._tables = tables
-        self._flat = tables.flat
+        self._places: dict[int, tuple[_One, NDArray[np.uint64]]] = {}
 
     @classmethod
     def build(cls, codes: NDArray[np.uint8], *, threads: int = 1) -> HammingIndex:
@@ -67,10 +73,10 @@ class HammingIndex:
     def open(cls, path: str | Path, *, verify: bool = False) -> HammingIndex:
         """Map the index file at `path`, shared with every process that maps it; it must not be changed meanwhile.
 
-        Raises `IndexFileRefused` with the reason for a file that is not a whole index file, and OSError when it
+        Raises `MappedFileRefused` with the reason for a file that is not a whole index file, and OSError when it
         cannot be read. The head and the size are always checked; the sections when `verify` is true or the file
         is small. Not checked otherwise: bits that turned in a section after it was written. A search that meets
-        an impossible value raises `IndexFileRefused` too.
+        an impossible value raises `MappedFileRefused` too.
         """
         return cls(read_index(Path(path), verify=verify))
 
@@ -86,6 +92,11 @@ class HammingIndex:
         return self._tables.entry_count
 
     @property
+    def tables(self) -> Tables:
+        """What the index consists of, for those who keep it with other arrays."""
+        return self._tables
+
+    @property
     def code_count(self) -> int:
         """How many distinct codes."""
         return len(self._tables.codes)
@@ -97,9 +108,10 @@ class HammingIndex:
         three one-dimensional arrays of one length, in any order. Raises ValueError for another shape or
         type, or a radius outside 0..64.
         """
-        rows, codes, distances = self.search_codes(queries, radius=radius, threads=threads)
+        found = self.search_codes(queries, radius=radius, threads=threads)
         if not self._tables.repeats:
-            return rows, codes, distances
+            return found
+        rows, codes, distances = found
         places, entries = self._tables.entries(codes)
         return rows[places], entries, distances[places]
 
@@ -108,13 +120,16 @@ class HammingIndex:
 
         Returns (query_positions, code_positions, distances); `entries_of` gives the entries of a code.
         """
-        _check_radius(radius)
+        if radius not in self._places:
+            _check_radius(radius)
+            if self._by_tables(radius):
+                self._placed(radius)
+        if radius in self._places:
+            return self._look_up(queries, radius, threads)
         _check_threads(threads)
         words = _as_words(queries)
-        if self._by_tables(radius):
-            return self._look_up(words, radius, threads)
         arranged = arrange(words)
-        if len(words) * self.code_count <= _SMALL:
+        if len(words) * self.code_count <= _SMALL and not loaded("search_kernel"):
             return search_twin.scan(arranged, self._tables.codes, radius)
         return joined(_together(self._search_tasks(arranged, radius), threads))
 
@@ -123,6 +138,32 @@ class HammingIndex:
         if not 0 <= code < self.code_count:
             raise IndexError(f"codes lie in 0..{self.code_count - 1}, not {code}")
         return np.sort(self._tables.entries(np.array([code]))[1])
+
+    def entries_of_all(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The entries of each of `codes`, which are not checked: (places in `codes`, entry positions), in any order."""
+        return self._tables.entries(codes)
+
+    def count_of_all(self, codes: NDArray[np.int64], *, most: int) -> int:
+        """How many entries `entries_of_all` would give, counted no further than some number above `most`."""
+        return self._tables.count(codes, most=most)
+
+    def codes_of(self, entries: NDArray[np.integer] | range, *, threads: int = 1) -> NDArray[np.uint8]:
+        """The codes of the entries at these positions as `build` was given them: uint8 of shape (m, 32).
+
+        `range(len(index))` gives all; in stretches where that many would not fit into memory. Where entries repeat a
+        code, each call sorts the repeats once, so ask for many entries at a time. Raises IndexError for a position
+        outside 0..len - 1, ValueError when `entries` are not one-dimensional integers.
+        """
+        _check_threads(threads)
+        chosen = np.arange(entries.start, entries.stop, entries.step) if isinstance(entries, range) else entries
+        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise ValueError(f"entries are integers in one dimension, not {chosen.dtype} {chosen.shape}")
+        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < len(self)):
+            raise IndexError(f"entries lie in 0..{len(self) - 1}")
+        codes = self._tables.codes_of(np.require(chosen, np.int64, ["C", "A", "W"]))
+        if len(codes) and not (codes.min() >= 0 and codes.max() < self.code_count):
+            raise MappedFileRefused(Flaw.SECTION, DAMAGED)
+        return restore(self._tables.codes, codes, threads=threads).view(np.uint8)
 
     def pairs(self, *, radius: int = NEAR_DISTANCE, threads: int = 1) -> Found:
         """Every pair of entries i < j within `radius` bits of each other, as (i, j, distances), in any order.
@@ -164,7 +205,25 @@ class HammingIndex:
             load += probes * squares
         return load <= self.code_count**2 // _CROWD
 
-    def _look_up(self, queries: NDArray[np.uint64], radius: int, threads: int) -> Found:
+    def _placed(self, radius: int) -> NDArray[np.uint64]:
+        """As `Tables.place`; made once for each radius."""
+        if radius not in self._places:
+            from havenline.matching.table_kernel import search_one
+
+            place = self._tables.place(plan(radius), radius, self.code_count // _CROWD)
+            self._places[radius] = search_one, place
+        return self._places[radius][1]
+
+    def _look_up(self, asked: NDArray[np.uint8], radius: int, threads: int) -> Found:
+        _check_threads(threads)
+        if asked.shape == _ONE_QUERY and asked.dtype == np.uint8:
+            # An upload asks for one: what surrounds the search would otherwise take longer than it does.
+            search_one, place = self._places[radius]
+            codes, distances = np.empty(_ONE_ROOM, np.int64), np.empty(_ONE_ROOM, np.int16)
+            count = search_one(place, *_ONE_CODE.unpack(asked.tobytes()), codes, distances)
+            if count >= 0:
+                return np.zeros(count, np.int64), codes[:count], distances[:count]
+        queries = _as_words(asked)
         step = max(1, min(_LOOKED_UP_PER_TASK, -(-len(queries) // threads)))
         if len(queries) <= step:
             return self._looked_up(queries, radius)
@@ -181,11 +240,9 @@ class HammingIndex:
     def _looked_up(self, queries: NDArray[np.uint64], radius: int) -> Found:
         from havenline.matching.table_kernel import search_tables
 
-        rows, codes, distances, crowded, damaged = search_tables(
-            queries, *self._flat, plan(radius).arrays, radius, self.code_count // _CROWD
-        )
+        rows, codes, distances, crowded, damaged = search_tables(self._placed(radius), queries)
         if damaged:
-            raise IndexFileRefused(Flaw.SECTION, DAMAGED)
+            raise MappedFileRefused(Flaw.SECTION, DAMAGED)
         if len(crowded):
             words = arrange(queries[crowded])
             more = joined([task() for task in self._search_tasks(words, radius)])
@@ -193,10 +250,10 @@ class HammingIndex:
         return rows, codes, distances
 
     def _join_tasks(self, radius: int) -> Iterator[Callable[[], Found]]:
-        chosen = plan(radius)
-        for table in np.flatnonzero(chosen.probes).tolist():
+        place = self._placed(radius)
+        for table in np.flatnonzero(plan(radius).probes).tolist():
             for first in range(0, KEYS, _KEYS_PER_TASK):
-                yield _join_task(self._flat, chosen, radius, table, first)
+                yield _join_task(place, table, first)
 
     def _search_tasks(self, queries: NDArray[np.uint64], radius: int) -> Iterator[Callable[[], Found]]:
         codes = self._tables.codes
@@ -243,18 +300,14 @@ def _pair_task(codes: NDArray[np.uint64], first: int, last: int, radius: int) ->
     return run
 
 
-def _join_task(
-    flat: tuple[Any, Any, Any, Any], chosen: Plan, radius: int, table: int, first: int
-) -> Callable[[], Found]:
+def _join_task(place: NDArray[np.uint64], table: int, first: int) -> Callable[[], Found]:
     def run() -> Found:
-        from havenline.matching import table_kernel
+        from havenline.matching.join_kernel import join_tables
 
         found: Found
-        found, damaged = table_kernel.join_tables(
-            *flat, chosen.arrays, radius, table, first, min(first + _KEYS_PER_TASK, KEYS)
-        )
+        found, damaged = join_tables(place, table, first, min(first + _KEYS_PER_TASK, KEYS))
         if damaged:
-            raise IndexFileRefused(Flaw.SECTION, DAMAGED)
+            raise MappedFileRefused(Flaw.SECTION, DAMAGED)
         return found
 
     return run

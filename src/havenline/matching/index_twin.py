@@ -20,6 +20,13 @@ def arranged(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(packed).view(np.uint64)
 
 
+def restored(arranged: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The inverse of `arranged`."""
+    bits = np.unpackbits(arranged.view(np.uint8).reshape(-1, 32), axis=1, bitorder="little")
+    packed = np.packbits(bits.take(np.argsort(_DIAGONALS), axis=1), axis=1, bitorder="little")
+    return np.ascontiguousarray(packed).view(np.uint64)
+
+
 _DIAGONALS = np.array(
     [CHUNK_BITS * row + (chunk - row) % CHUNK_BITS for chunk in range(CHUNKS) for row in range(CHUNK_BITS)]
 )

@@ -71,10 +71,14 @@ class _Nearest:
     representative: NDArray[np.int64]
     distance: NDArray[np.int16]
 
-    def offer(self, files: NDArray[np.int64], representative: int, distances: NDArray[np.int16]) -> None:
-        """Let `files` join `representative` where it is strictly nearer: ties stay with the earlier one."""
-        nearer = distances < self.distance[files]
-        self.representative[files[nearer]] = representative
+    def offer(self, files: NDArray[np.int64], representatives: NDArray[np.int64], distances: NDArray[np.int16]) -> None:
+        """Let each of `files` join the one beside it where that is strictly nearer: ties stay with the earlier one."""
+        order = np.lexsort((representatives, distances, files))
+        files, representatives, distances = files[order], representatives[order], distances[order]
+        best = np.ones(len(files), np.bool_)
+        best[1:] = files[1:] != files[:-1]
+        nearer = best & (distances < self.distance[files])
+        self.representative[files[nearer]] = representatives[nearer]
         self.distance[files[nearer]] = distances[nearer]
 
 
@@ -122,29 +126,32 @@ def _nearest_representatives(ordered: Sequence[StackFile], *, already: int) -> _
     nearest = _Nearest(
         np.full(len(ordered), -1, dtype=np.int64), np.full(len(ordered), NEAR_DISTANCE + 1, dtype=np.int16)
     )
-    # Rows of `codes` that belong to a representative, in order.
-    representatives = list(range(int(np.searchsorted(comparable, already))))
-    for start in range(len(representatives), len(codes), _AT_ONCE):
+    index = HammingIndex.build(codes)
+    first = int(np.searchsorted(comparable, already))
+
+    def attract(rows: NDArray[np.int64]) -> None:
+        """Offer the representatives at `rows` to all files behind them that are not representatives themselves."""
+        which, found, distances = index.search(codes[rows])
+        behind = (found > rows[which]) & (found >= first)
+        nearest.offer(comparable[found[behind]], comparable[rows[which[behind]]], distances[behind])
+
+    for start in range(0, first, _AT_ONCE):
+        attract(np.arange(start, min(start + _AT_ONCE, first)))
+    for start in range(first, len(codes), _AT_ONCE):
         stop = min(start + _AT_ONCE, len(codes))
-        before = np.array(representatives, dtype=np.int64)
-        rows, found, distances = HammingIndex.build(codes[before]).search(codes[start:stop])
-        for row, which, distance in _sorted(rows, found, distances):
-            nearest.offer(comparable[[start + row]], int(comparable[before[which]]), np.array([distance]))
-        left, right, distances = HammingIndex.build(codes[start:stop]).pairs()
-        by_left = np.argsort(left, kind="stable")
-        left, right, distances = left[by_left], right[by_left], distances[by_left]
-        bounds = np.searchsorted(left, np.arange(stop - start + 1))
-        for row in range(stop - start):
-            place = int(comparable[start + row])
-            if nearest.representative[place] < 0:
-                representatives.append(start + row)
-                later = slice(bounds[row], bounds[row + 1])
-                nearest.offer(comparable[start + right[later]], place, distances[later])
+        attract(_representatives(codes[start:stop], nearest.representative[comparable[start:stop]] >= 0) + start)
     return nearest
 
 
-def _sorted(
-    rows: NDArray[np.int64], found: NDArray[np.int64], distances: NDArray[np.int16]
-) -> list[tuple[int, int, int]]:
-    """Findings with earlier representatives first, so that ties stay with them."""
-    return sorted(zip(rows.tolist(), found.tolist(), distances.tolist(), strict=True))
+def _representatives(codes: NDArray[np.uint8], joined: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Which of `codes` become representatives, in order: those that have not `joined`, nor are near an earlier one."""
+    left, right, _ = HammingIndex.build(codes).pairs()
+    by_left = np.argsort(left, kind="stable")
+    right = right[by_left]
+    bounds = np.searchsorted(left[by_left], np.arange(len(codes) + 1))
+    taken, chosen = joined.copy(), []
+    for row in range(len(codes)):
+        if not taken[row]:
+            chosen.append(row)
+            taken[right[bounds[row] : bounds[row + 1]]] = True
+    return np.array(chosen, np.int64)

@@ -7,6 +7,7 @@ stand in this file because a change to another one would not make numba compile 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -20,18 +21,23 @@ from havenline.matching.build_kernel import arrange
 Array = np.ndarray[Any, Any]
 
 LANES = 32
-_KEYS = 65537
-_KEYS_AHEAD = 2
-_RUNS_AHEAD = 1
+"""Partners read at once: a cache line."""
+KEYS = 65537
+ROUND = 1 << 15
+"""Candidates gathered before they are verified."""
+AHEAD = 16
+"""Candidates whose codes are on their way to the cache while one is verified."""
+_KEYS_AHEAD = 3
+_RUNS_AHEAD = 2
 """How many units before its turn the directory lines and the runs of one are fetched."""
 _RING = 4
-_ROUND = 1 << 15
-"""Candidates gathered before they are verified."""
 _SORTED_FROM = 64
 """So many queries are put in the order of their keys."""
-_AHEAD = 16
-"""Candidates whose codes are on their way to the cache while one is verified."""
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
+_laid: Callable[..., Any] = numba.carray  # type: ignore[attr-defined]  # an array at an address
 _CHUNKS = ir.VectorType(ir.IntType(16), LANES)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
@@ -42,7 +48,7 @@ def _as_intrinsic(recipe: Any) -> Any:
 
 
 @_as_intrinsic
-def _popcount(_context: Any, word: Any) -> Any:
+def popcount(_context: Any, word: Any) -> Any:
     """LLVM's `ctpop` on one uint64: a single instruction where the processor has it."""
 
     def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -56,7 +62,7 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
 
 
 @_as_intrinsic
-def _close(_context: Any, partners: Any, at: Any, partner: Any, most: Any) -> Any:
+def close_partners(_context: Any, partners: Any, at: Any, partner: Any, most: Any) -> Any:
     """A uint32 whose bit k says that partners[at + k], of a flat uint16 array, is within `most` bits of `partner`."""
     signature = types.uint32(partners, types.intp, types.uint16, types.uint16)
 
@@ -80,7 +86,31 @@ def _close(_context: Any, partners: Any, at: Any, partner: Any, most: Any) -> An
 
 
 @_as_intrinsic
-def _fetch(_context: Any, array: Any, at: Any) -> Any:
+def _run(_context: Any, directory: Any, at: Any) -> Any:
+    """directory[at] | directory[at + 1] << 32, of a flat uint32 array: where a run starts and ends, in one load."""
+    signature = types.uint64(directory, types.intp)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = _address(context, builder, signature.args[0], *arguments)
+        both = builder.load(builder.bitcast(start, ir.IntType(64).as_pointer()))
+        both.align = 4
+        return both
+
+    return signature, emit
+
+
+@_as_intrinsic
+def _pointer(_context: Any, address: Any) -> Any:
+    """The address in a uint64, as `numba.carray` takes it."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], _BYTE_POINTER)
+
+    return types.voidptr(types.uint64), emit
+
+
+@_as_intrinsic
+def fetch(_context: Any, array: Any, at: Any) -> Any:
     """Ask for the cache line of array[at], of a flat array; any address will do."""
     signature = types.void(array, types.intp)
 
@@ -97,29 +127,77 @@ def _fetch(_context: Any, array: Any, at: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def search_tables(
-    asked: Array, codes: Array, directory: Array, partners: Array, postings: Array, plan: Any, radius: int, crowd: int,
-) -> Any:  # fmt: skip
+def placed(place: Array) -> Any:
+    """The arrays that `place` tells of: those of `Tables`, laid flat, then the five of `pigeonhole.Plan`.
+
+    `place` uint64 (13,), as `tables.placed` makes it. A call that is given nine arrays spends more time on looking
+    at them than a search takes.
+    """
+    n, flips = np.int64(place[0]), np.int64(place[12])
+    return (
+        _laid(_pointer(place[3]), 4 * n, np.uint64),
+        _laid(_pointer(place[4]), 16 * KEYS, np.uint32),
+        _laid(_pointer(place[5]), 16 * n + LANES, np.uint16),
+        _laid(_pointer(place[6]), 16 * n, np.uint32),
+        _laid(_pointer(place[7]), 8, np.int64),
+        _laid(_pointer(place[8]), 16, np.int64),
+        _laid(_pointer(place[9]), 16, np.int64),
+        _laid(_pointer(place[10]), flips, np.uint16),
+        _laid(_pointer(place[11]), flips, np.int64),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def search_one(place: Array, w0: int, w1: int, w2: int, w3: int, found_code: Array, found_distance: Array) -> Any:
+    """Look one query up, its four words as int64: write codes and distances, return how many there are.
+
+    -1: `search_tables` must be asked, since the query is crowded, the arrays are damaged, or there are more findings
+    than `found_code` int64 and `found_distance` int16 have room for.
+    """
+    asked = np.empty((1, 4), np.uint64)
+    asked[0, 0], asked[0, 1], asked[0, 2], asked[0, 3] = np.uint64(w0), np.uint64(w1), np.uint64(w2), np.uint64(w3)
+    rows, found, loads, sound = _searched(place, asked)
+    if not sound or loads[0] > np.int64(place[2]) or found > found_code.shape[0]:
+        return -1
+    for at in range(found):
+        found_code[at], found_distance[at] = rows[at, 1], rows[at, 2]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def search_tables(place: Array, asked: Array) -> Any:
     """Look the queries `asked` (m, 4) up in the tables: (queries, codes, distances, crowded, damaged).
 
-    `asked` has its bits as they come, m < 2**28. `codes` uint64 (4 n,), `directory` uint32 (16 * 65537,), `partners`
-    and `postings`: the arrays of `Tables`, laid flat. `plan`: the five arrays of `pigeonhole.Plan`. A query whose
-    runs hold more than `crowd` postings in all stands in `crowded` and has no findings: scan for it. `damaged`:
-    the arrays contradict each other, so the findings may be incomplete.
+    `place`: as in `placed`. `asked` has its bits as they come, m < 2**28. A query whose runs hold more postings in
+    all than a crowd stands in `crowded` and has no findings: scan for it. `damaged`: the arrays contradict each
+    other, so the findings may be incomplete.
+    """
+    rows, found, loads, sound = _searched(place, asked)
+    crowd = np.int64(place[2])
+    crowded = _crowded(loads, crowd)
+    if crowded.shape[0]:
+        found = _uncrowded(rows, found, loads, crowd)
+    first, second, third = columns(rows, found)
+    return first, second, third, crowded, not sound
+
+
+@numba.njit(cache=True, nogil=True)
+def _searched(place: Array, asked: Array) -> Any:
+    """Rows of findings, how many there are, how many postings each query met, whether the arrays are sound.
 
     Every look-up of a query in one table is a unit. Units go table by table and by key, so that neighbours share
-    cache lines; the directory lines of a unit are fetched two units ahead, its runs one unit ahead.
+    cache lines; the directory lines of a unit are fetched three units ahead, its runs two.
     """
-    bounds, reaches, probes, flips, weights = plan
-    n = codes.shape[0] // 4
+    codes, directory, partners, postings, bounds, reaches, probes, flips, weights = placed(place)
+    n, radius, crowd = np.int64(place[0]), np.int64(place[1]), np.int64(place[2])
     queries = np.empty(asked.shape, np.uint64)
     arrange(asked, 0, asked.shape[0], queries)
     chunks = queries.view(np.uint16)
     units = _units(chunks, probes)
-    starts, ends = np.empty((_RING, flips.shape[0]), np.int64), np.empty((_RING, flips.shape[0]), np.int64)
+    runs = np.empty((_RING, flips.shape[0]), np.uint64)
     totals = np.zeros(_RING, np.int64)
     loads = np.zeros(queries.shape[0], np.int64)
-    candidates = np.empty(min(2 * _ROUND, 1024 + 256 * queries.shape[0]), np.uint64)
+    candidates = np.empty(min(2 * ROUND, 1024 + 256 * queries.shape[0]), np.uint64)
     gathered = np.int64(0)
     rows = np.empty((256, 3), np.int64)
     found = np.int64(0)
@@ -130,7 +208,7 @@ def search_tables(
         at = step - _KEYS_AHEAD + _RUNS_AHEAD
         if 0 <= at < units.shape[0]:
             unit, slot = units[at], at & (_RING - 1)
-            total = _fetch_runs(unit, chunks, directory, partners, probes, flips, n, starts[slot], ends[slot])
+            total = _fetch_runs(unit, chunks, directory, partners, probes, flips, n, runs[slot])
             sound &= total >= 0
             query = np.int64(unit >> np.uint64(4))
             loads[query] += max(total, 0)
@@ -138,22 +216,17 @@ def search_tables(
         at = step - _KEYS_AHEAD
         slot = at & (_RING - 1)
         if at >= 0 and totals[slot] > 0:
-            unit = units[at]
             if gathered + totals[slot] > candidates.shape[0]:
                 candidates = _grown(candidates, gathered, totals[slot])
             gathered = _gather(
-                unit, chunks, partners, probes, weights, bounds, n, starts[slot], ends[slot], candidates, gathered
+                units[at], chunks, partners, probes, weights, bounds, n, runs[slot], candidates, gathered
             )
-        if gathered > _ROUND or (gathered > 0 and at == units.shape[0] - 1):
-            rows = _roomy(rows, found, gathered)
+        if gathered > ROUND or (gathered > 0 and at == units.shape[0] - 1):
+            rows = roomy(rows, found, gathered)
             found, whole = _verify(candidates, gathered, queries, codes, postings, bounds, reaches, radius, rows, found)
             sound &= whole
             gathered = np.int64(0)
-    crowded = _crowded(loads, crowd)
-    if crowded.shape[0]:
-        found = _uncrowded(rows, found, loads, crowd)
-    first, second, third = _columns(rows, found)
-    return first, second, third, crowded, not sound
+    return rows, found, loads, sound
 
 
 @numba.njit(cache=True, nogil=True)
@@ -219,59 +292,74 @@ def _fetch_keys(unit: Any, chunks: Array, directory: Array, probes: Array, flips
     table = np.int64(unit & np.uint64(15))
     key = chunks[np.int64(unit >> np.uint64(4)), table]
     for probe in range(probes[table]):
-        _fetch(directory, table * _KEYS + np.int64(key ^ flips[probe]))
+        at = table * KEYS + np.int64(key ^ flips[probe])
+        fetch(directory, at + 1)
+        if at & 15 == 15:
+            fetch(directory, at)
 
 
 @numba.njit(cache=True, nogil=True)
 def _fetch_runs(
-    unit: Any, chunks: Array, directory: Array, partners: Array, probes: Array, flips: Array, n: Any,
-    starts: Array, ends: Array,
+    unit: Any, chunks: Array, directory: Array, partners: Array, probes: Array, flips: Array, n: Any, runs: Array,
 ) -> Any:  # fmt: skip
     """Set where the runs of a unit start and end, fetch them, return their length in all; -1 when damaged."""
     table = np.int64(unit & np.uint64(15))
     key = chunks[np.int64(unit >> np.uint64(4)), table]
     total: Any = np.int64(0)
+    damaged = False
     for probe in range(probes[table]):
-        at = table * _KEYS + np.int64(key ^ flips[probe])
-        start, end = np.int64(directory[at]), np.int64(directory[at + 1])
-        if start > end or end > n:
-            return -1
-        starts[probe], ends[probe] = start, end
+        run = _run(directory, table * KEYS + np.int64(key ^ flips[probe]))
+        start, end = np.int64(run & _LOW), np.int64(run >> _HALF)
+        damaged |= (start > end) | (end > n)
+        runs[probe] = run
         total += end - start
-        # The last load reaches into one line more than the run does, and would wait for it.
-        for posting in range(start, end + LANES - 1 if start < end else start, LANES):
-            _fetch(partners, table * n + posting)
-    return total
+        # Most runs lie in one or two lines: without a loop there is nothing to guess wrong.
+        fetch(partners, table * n + start)
+        fetch(partners, table * n + end - 1)
+        if end - start > LANES and not damaged:
+            for posting in range(start + LANES, end - 1, LANES):
+                fetch(partners, table * n + posting)
+    return np.int64(-1) if damaged else total
 
 
 @numba.njit(cache=True, nogil=True)
 def _gather(
-    unit: Any, chunks: Array, partners: Array, probes: Array, weights: Array, bounds: Array, n: Any,
-    starts: Array, ends: Array, candidates: Array, gathered: Any,
+    unit: Any, chunks: Array, partners: Array, probes: Array, weights: Array, bounds: Array, n: Any, runs: Array,
+    candidates: Array, gathered: Any,
 ) -> Any:  # fmt: skip
-    """Append the postings of a unit's runs whose partner is close enough: unit << 32 | place in the table."""
+    """Append the postings of a unit's runs whose partner is close enough: unit << 32 | place in the table.
+
+    By blocks of two whole cache lines (where the array is aligned), so that no line is read that holds nothing of
+    the run; where its second line would be one, the first is read twice.
+    """
     table = np.int64(unit & np.uint64(15))
     partner = chunks[np.int64(unit >> np.uint64(4)), table ^ 1]
-    bound = bounds[table >> 1]
+    bound, base = bounds[table >> 1], table * n
     for probe in range(probes[table]):
         most = np.uint16(bound - weights[probe])
-        end = ends[probe]
-        for posting in range(starts[probe], end, LANES):
-            close = np.uint64(_close(partners, table * n + posting, partner, most))
-            if end - posting < LANES:
-                close &= (np.uint64(1) << np.uint64(end - posting)) - np.uint64(1)
+        start, end = base + np.int64(runs[probe] & _LOW), base + np.int64(runs[probe] >> _HALF)
+        block = start & -LANES
+        inside = _ALL << np.uint64(start - block)
+        while block < end:
+            second = min(block + LANES, max(block, (end - 1) & -LANES))
+            close = np.uint64(close_partners(partners, block, partner, most))
+            close |= np.uint64(close_partners(partners, second, partner, most)) << _HALF
+            beyond = np.uint64(max(0, block + 2 * LANES - end))
+            close &= inside << beyond >> beyond
             while close != np.uint64(0):
-                lane = _popcount((close - np.uint64(1)) & ~close)
+                lane = popcount((close - np.uint64(1)) & ~close)
                 close &= close - np.uint64(1)
-                candidates[gathered] = unit << np.uint64(32) | (np.uint64(posting) + lane)
+                candidates[gathered] = unit << _HALF | (np.uint64(block - base) + lane)
                 gathered += 1
+            inside = _ALL
+            block += 2 * LANES
     return gathered
 
 
 @numba.njit(cache=True, nogil=True)
 def _verify(
     candidates: Array, gathered: Any, queries: Array, codes: Array, postings: Array, bounds: Array, reaches: Array,
-    radius: int, rows: Array, found: Any,
+    radius: Any, rows: Array, found: Any,
 ) -> Any:  # fmt: skip
     """Append the candidates within `radius` that no earlier table leads to; False when a posting is impossible.
 
@@ -281,39 +369,39 @@ def _verify(
     place = np.uint64(0xFFFFFFFF)
     limit = np.uint64(radius)
     sound = True
-    for at in range(-2 * _AHEAD, gathered):
-        if at + 2 * _AHEAD < gathered:
-            ahead = candidates[at + 2 * _AHEAD]
-            _fetch(postings, np.int64(ahead >> np.uint64(32) & np.uint64(15)) * n + np.int64(ahead & place))
-        if 0 <= at + _AHEAD < gathered:
-            ahead = candidates[at + _AHEAD]
+    for at in range(-2 * AHEAD, gathered):
+        if at + 2 * AHEAD < gathered:
+            ahead = candidates[at + 2 * AHEAD]
+            fetch(postings, np.int64(ahead >> np.uint64(32) & np.uint64(15)) * n + np.int64(ahead & place))
+        if 0 <= at + AHEAD < gathered:
+            ahead = candidates[at + AHEAD]
             code = postings[np.int64(ahead >> np.uint64(32) & np.uint64(15)) * n + np.int64(ahead & place)]
             if code >= n:
                 sound = False
                 code = np.uint32(0)
-            candidates[at + _AHEAD] = (ahead & ~place) | np.uint64(code)
-            _fetch(codes, 4 * np.int64(code))
+            candidates[at + AHEAD] = (ahead & ~place) | np.uint64(code)
+            fetch(codes, 4 * np.int64(code))
         if at < 0:
             continue
         code = np.int64(candidates[at] & place)
         query = np.int64(candidates[at] >> np.uint64(36))
         x0, x1 = queries[query, 0] ^ codes[4 * code], queries[query, 1] ^ codes[4 * code + 1]
-        distance = _popcount(x0) + _popcount(x1)
+        distance = popcount(x0) + popcount(x1)
         if distance > limit:
             continue
         x2, x3 = queries[query, 2] ^ codes[4 * code + 2], queries[query, 3] ^ codes[4 * code + 3]
-        distance += _popcount(x2) + _popcount(x3)
+        distance += popcount(x2) + popcount(x3)
         if distance > limit:
             continue
         table = np.int64(candidates[at] >> np.uint64(32) & np.uint64(15))
-        if not _met_before(table, x0, x1, x2, x3, bounds, reaches):
+        if not met_before(table, x0, x1, x2, x3, bounds, reaches):
             rows[found, 0], rows[found, 1], rows[found, 2] = query, code, np.int64(distance)
             found += 1
     return found, sound
 
 
 @numba.njit(cache=True, nogil=True)
-def _met_before(table: Any, x0: Any, x1: Any, x2: Any, x3: Any, bounds: Array, reaches: Array) -> Any:
+def met_before(table: Any, x0: Any, x1: Any, x2: Any, x3: Any, bounds: Array, reaches: Array) -> Any:
     """Whether two codes that differ in x0..x3 are led to each other by a table before `table`, which does so."""
     for pair in range((table >> 1) + 1):
         if pair < 2:
@@ -327,130 +415,11 @@ def _met_before(table: Any, x0: Any, x1: Any, x2: Any, x3: Any, bounds: Array, r
         if pair & 1:
             word >>= np.uint64(32)
         if pair < table >> 1:
-            if np.int64(_popcount(word & np.uint64(0xFFFFFFFF))) <= bounds[pair]:
+            if np.int64(popcount(word & np.uint64(0xFFFFFFFF))) <= bounds[pair]:
                 return True
-        elif table & 1 and np.int64(_popcount(word & np.uint64(0xFFFF))) <= reaches[table - 1]:
+        elif table & 1 and np.int64(popcount(word & np.uint64(0xFFFF))) <= reaches[table - 1]:
             return True
     return False
-
-
-@numba.njit(cache=True, nogil=True)
-def join_tables(
-    codes: Array, directory: Array, partners: Array, postings: Array, plan: Any, radius: int, table: Any,
-    first: int, last: int,
-) -> Any:  # fmt: skip
-    """The pairs of distinct codes that `table` leads to by first <= key < last: ((left, right, distances), damaged).
-
-    The smaller position stands first. A pair is found from the smaller of its two keys, or, where both have one
-    key, from the earlier posting; and only in the first table that leads to it. Arrays as in `search_tables`.
-    """
-    bounds, reaches, probes, flips, weights = plan
-    n = codes.shape[0] // 4
-    candidates = np.empty(2 * _ROUND, np.uint64)
-    gathered = np.int64(0)
-    rows = np.empty((256, 3), np.int64)
-    found = np.int64(0)
-    sound = True
-    for key in range(first, last):
-        start, end = np.int64(directory[table * _KEYS + key]), np.int64(directory[table * _KEYS + key + 1])
-        if start > end or end > n:
-            sound = False
-            continue
-        if key + 2 < last:
-            _fetch_neighbours(key + 2, table, directory, partners, probes, flips, n)
-        for probe in range(probes[table] if start < end else 0):
-            other = key ^ np.int64(flips[probe])
-            if other < key:
-                continue
-            run, stop = np.int64(directory[table * _KEYS + other]), np.int64(directory[table * _KEYS + other + 1])
-            if run > stop or stop > n:
-                sound = False
-                continue
-            most = np.uint16(bounds[table >> 1] - weights[probe])
-            for left in range(start, end):
-                candidates = _grown(candidates, gathered, stop - run)
-                gathered = _gather_pairs(
-                    partners, table * n, left, left + 1 if probe == 0 else run, stop, most, candidates, gathered
-                )
-                if gathered > _ROUND:
-                    rows = _roomy(rows, found, gathered)
-                    found, whole = _verify_pairs(
-                        candidates, gathered, table, codes, postings, bounds, reaches, radius, rows, found
-                    )
-                    sound &= whole
-                    gathered = np.int64(0)
-    rows = _roomy(rows, found, gathered)
-    found, whole = _verify_pairs(candidates, gathered, table, codes, postings, bounds, reaches, radius, rows, found)
-    return _columns(rows, found), not (sound and whole)
-
-
-@numba.njit(cache=True, nogil=True)
-def _fetch_neighbours(
-    key: Any, table: Any, directory: Array, partners: Array, probes: Array, flips: Array, n: Any
-) -> None:
-    """Fetch the first lines of the runs that `key` is compared with."""
-    for probe in range(probes[table]):
-        other = key ^ np.int64(flips[probe])
-        if other >= key:
-            run = table * n + np.int64(directory[table * _KEYS + other])
-            _fetch(partners, run)
-            _fetch(partners, run + LANES)
-
-
-@numba.njit(cache=True, nogil=True)
-def _gather_pairs(
-    partners: Array, base: Any, left: Any, run: Any, stop: Any, most: Any, candidates: Array, gathered: Any
-) -> Any:
-    """Append left << 32 | right for the places right of a run whose partners are close enough to that of `left`."""
-    partner = partners[base + left]
-    for posting in range(run, stop, LANES):
-        close = np.uint64(_close(partners, base + posting, partner, most))
-        if stop - posting < LANES:
-            close &= (np.uint64(1) << np.uint64(stop - posting)) - np.uint64(1)
-        while close != np.uint64(0):
-            lane = _popcount((close - np.uint64(1)) & ~close)
-            close &= close - np.uint64(1)
-            candidates[gathered] = np.uint64(left) << np.uint64(32) | (np.uint64(posting) + lane)
-            gathered += 1
-    return gathered
-
-
-@numba.njit(cache=True, nogil=True)
-def _verify_pairs(
-    candidates: Array, gathered: Any, table: Any, codes: Array, postings: Array, bounds: Array, reaches: Array,
-    radius: int, rows: Array, found: Any,
-) -> Any:  # fmt: skip
-    """As `_verify`, for pairs of places in one table."""
-    n = codes.shape[0] // 4
-    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
-    limit = np.uint64(radius)
-    base = np.int64(table) * n
-    sound = True
-    for at in range(-2 * _AHEAD, gathered):
-        if at + 2 * _AHEAD < gathered:
-            _fetch(postings, base + np.int64(candidates[at + 2 * _AHEAD] & low))
-        if 0 <= at + _AHEAD < gathered:
-            pair = candidates[at + _AHEAD]
-            left, right = postings[base + np.int64(pair >> half)], postings[base + np.int64(pair & low)]
-            if left >= n or right >= n:
-                sound = False
-                left = right = np.uint32(0)
-            candidates[at + _AHEAD] = np.uint64(left) << half | np.uint64(right)
-            _fetch(codes, 4 * np.int64(left))
-            _fetch(codes, 4 * np.int64(right))
-        if at < 0:
-            continue
-        one, two = np.int64(candidates[at] >> half), np.int64(candidates[at] & low)
-        x0, x1 = codes[4 * one] ^ codes[4 * two], codes[4 * one + 1] ^ codes[4 * two + 1]
-        distance = _popcount(x0) + _popcount(x1)
-        if distance > limit:
-            continue
-        x2, x3 = codes[4 * one + 2] ^ codes[4 * two + 2], codes[4 * one + 3] ^ codes[4 * two + 3]
-        distance += _popcount(x2) + _popcount(x3)
-        if distance <= limit and not _met_before(table, x0, x1, x2, x3, bounds, reaches):
-            rows[found, 0], rows[found, 1], rows[found, 2] = min(one, two), max(one, two), np.int64(distance)
-            found += 1
-    return found, sound
 
 
 @numba.njit(cache=True, nogil=True)
@@ -465,7 +434,7 @@ def _grown(candidates: Array, used: Any, more: Any) -> Array:
 
 
 @numba.njit(cache=True, nogil=True)
-def _roomy(rows: Array, used: Any, more: Any) -> Array:
+def roomy(rows: Array, used: Any, more: Any) -> Array:
     """As `_grown`, for the rows of findings."""
     if used + more <= rows.shape[0]:
         return rows
@@ -476,7 +445,7 @@ def _roomy(rows: Array, used: Any, more: Any) -> Array:
 
 
 @numba.njit(cache=True, nogil=True)
-def _columns(rows: Array, count: Any) -> Any:
+def columns(rows: Array, count: Any) -> Any:
     """The findings as they are handed out: int64, int64 and int16."""
     first, second, third = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int16)
     for at in range(count):

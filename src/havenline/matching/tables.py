@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from havenline.matching import index_twin
-from havenline.matching.pigeonhole import CHUNKS
+from havenline.matching.pigeonhole import CHUNKS, Plan
 
 KEYS = 65536
 LANES = 32
 """Partners read at once: so many stand unused behind the last."""
 _PART = 2048
 """Codes to a part when equal ones are sought: a part's slots stay in the second cache."""
+_LINE = 64
+_DENSE = 16
+"""From one code asked for among so many on, the entries of all codes are sought."""
 _FEW = 1 << 13
 """Up to this many codes NumPy is done before the compiled loops would be loaded."""
 
@@ -47,10 +51,15 @@ class Tables:
         for name in self.__slots__:
             getattr(self, name).setflags(write=False)
 
-    @property
-    def flat(self) -> tuple[Any, Any, Any, Any]:
-        """Codes, directory, partners and postings, each in one dimension, as the kernels take them."""
-        return self.codes.reshape(-1), self.directory.reshape(-1), self.partners, self.postings
+    def place(self, plan: Plan, radius: int, crowd: int) -> NDArray[np.uint64]:
+        """Where the compiled look-ups find all that they need: uint64 (13,), good as long as these arrays are held.
+
+        The number of codes, the radius, how many postings are a crowd; the addresses of `codes`, `directory`,
+        `partners` and `postings`, and of the five arrays of `plan`; how many flips that has.
+        """
+        arrays = (self.codes, self.directory, self.partners, self.postings, *plan.arrays)
+        addresses = [array.ctypes.data for array in arrays]
+        return np.array([len(self.codes), radius, crowd, *addresses, len(plan.flips)], np.uint64)
 
     @property
     def entry_count(self) -> int:
@@ -72,12 +81,40 @@ class Tables:
         places = np.arange(len(codes))
         if not self.repeats:
             return places, codes
-        sought = codes.astype(np.uint32)
-        first = codes + np.searchsorted(self.repeat_ranks, sought, side="right")
+        # Ascending values are sought much faster: for many codes it pays to seek all of them, in order.
+        dense = len(codes) * _DENSE >= len(self.codes)
+        sought = np.arange(len(self.codes), dtype=np.uint32) if dense else codes.astype(np.uint32)
+        before = np.searchsorted(self.repeat_ranks, sought, side="right")
         starts = np.searchsorted(self.repeat_codes, sought, side="left")
         more = np.searchsorted(self.repeat_codes, sought, side="right") - starts
+        if dense:
+            before, starts, more = before[codes], starts[codes], more[codes]
         again = self.repeat_entries[_stretches(starts, more)].astype(np.int64)
-        return np.concatenate([places, np.repeat(places, more)]), np.concatenate([first, again])
+        return np.concatenate([places, np.repeat(places, more)]), np.concatenate([codes + before, again])
+
+    def count(self, codes: NDArray[np.int64], *, most: int) -> int:
+        """How many `entries` gives for `codes`, or some number above `most`."""
+        if not self.repeats or len(codes) > most:
+            return len(codes)
+        sought = codes.astype(np.uint32)
+        ends = np.searchsorted(self.repeat_codes, sought, side="right")
+        return len(codes) + int((ends - np.searchsorted(self.repeat_codes, sought)).sum())
+
+    def codes_of(self, entries: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The position of the code of each entry: the inverse of `entries`."""
+        if not self.repeats:
+            return entries
+        repeated = self._repeated()
+        before = np.searchsorted(repeated, entries)
+        again = np.flatnonzero(repeated[np.minimum(before, self.repeats - 1)] == entries)
+        of = entries - before
+        by_entry = np.argsort(self.repeat_entries)
+        of[again] = self.repeat_codes[by_entry[before[again]]]
+        return of
+
+    def _repeated(self) -> NDArray[np.int64]:
+        """The entries that repeat an earlier code, ascending."""
+        return self.repeat_ranks + np.arange(self.repeats)
 
     def repeated_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The pairs i < j of entries that have one code."""
@@ -111,17 +148,46 @@ def build_tables(words: NDArray[np.uint64], *, tabled: bool, threads: int) -> Ta
 
 def arrange(words: NDArray[np.uint64], *, threads: int = 1) -> NDArray[np.uint64]:
     """`words` (n, 4) with their bits by diagonals."""
-    if len(words) <= _FEW:
+    if len(words) <= _FEW and not loaded("build_kernel"):
         return index_twin.arranged(words)
     from havenline.matching import build_kernel
 
-    made = np.empty(words.shape, np.uint64)
+    made = aligned(words.shape, np.uint64)
 
     def part(first: int, last: int) -> None:
         build_kernel.arrange(words, first, last, made)
 
     together(part, _cuts(len(words), threads), threads)
     return made
+
+
+def restore(codes: NDArray[np.uint64], chosen: NDArray[np.int64], *, threads: int = 1) -> NDArray[np.uint64]:
+    """Those of the arranged `codes` (d, 4) at the positions `chosen`, with their bits as they were given."""
+    if len(chosen) <= _FEW:
+        return index_twin.restored(codes[chosen])
+    from havenline.matching import build_kernel
+
+    made = np.empty((len(chosen), 4), np.uint64)
+
+    def part(first: int, last: int) -> None:
+        build_kernel.restore(codes.reshape(-1), chosen, first, last, made)
+
+    together(part, _cuts(len(chosen), threads), threads)
+    return made
+
+
+def aligned(shape: tuple[int, ...], kind: type[Any]) -> NDArray[Any]:
+    """An empty array that starts with a cache line, as the sections of a mapped file do."""
+    wanted = int(np.prod(shape)) * np.dtype(kind).itemsize
+    room = np.empty(wanted + _LINE, np.uint8)
+    first = -room.ctypes.data % _LINE
+    made: NDArray[Any] = room[first : first + wanted].view(kind).reshape(shape)
+    return made
+
+
+def loaded(kernel: str) -> bool:
+    """Whether that module of compiled loops is there already, so that nothing would wait for it."""
+    return f"havenline.matching.{kernel}" in sys.modules
 
 
 def together(task: Callable[[int, int], None], cuts: Sequence[int], threads: int) -> None:
@@ -183,8 +249,10 @@ def _once(
     origins = earliest[repeats].astype(np.int64)
     of = origins - np.searchsorted(repeats, origins)
     by_code = np.argsort(of, kind="stable")
+    distinct = aligned((len(codes) - len(repeats), 4), np.uint64)
+    np.compress(first, codes, axis=0, out=distinct)
     return (
-        np.ascontiguousarray(codes[first]),
+        distinct,
         (repeats - np.arange(len(repeats))).astype(np.uint32),
         of[by_code].astype(np.uint32),
         repeats[by_code].astype(np.uint32),
@@ -196,10 +264,10 @@ def _filled(
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint16], NDArray[np.uint32]]:
     from havenline.matching import build_kernel
 
-    directory = np.empty((CHUNKS, KEYS + 1), np.uint32)
-    partners = np.empty(CHUNKS * len(codes) + LANES, np.uint16)
+    directory = aligned((CHUNKS, KEYS + 1), np.uint32)
+    partners = aligned((CHUNKS * len(codes) + LANES,), np.uint16)
     partners[CHUNKS * len(codes) :] = 0
-    postings = np.empty(CHUNKS * len(codes), np.uint32)
+    postings = aligned((CHUNKS * len(codes),), np.uint32)
     chunks = codes.view(np.uint16)
 
     def fill(first: int, last: int) -> None:

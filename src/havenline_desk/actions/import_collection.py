@@ -1,14 +1,14 @@
 """Take a lawfully held collection into an investigation: from local files only, stoppable and resumable at any point.
 
 Steps: 1 check the authority; 2 open the import; 3 take in each posting, a batch a transaction; 4 take in what the
-manifest names without a file; 5 look files up in the editions; 6 select by the sampling rule; 7 form stacks;
+manifest names without a file; 5 look files up in the hash lists; 6 select by the sampling rule; 7 form stacks;
 8 finish. Every step can be repeated: importing the same collection again changes nothing.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,7 @@ from pathlib import Path
 from django.db import connection, transaction
 
 from havenline.formats.manifest import Manifest
-from havenline.matching.lists import Edition
+from havenline.matching.lists import ListLookup
 from havenline.scan import Scanned, fingerprint_source
 from havenline.vocabulary import PDQ_FULL, HavenlineError
 
@@ -53,7 +53,7 @@ def import_collection(
     source: Path,
     collection: str,
     manifest: Manifest | None,
-    editions: Sequence[Edition],
+    lists: ListLookup,
     imported_by: Person,
     approved_by: Person,
     workers: int,
@@ -85,7 +85,7 @@ def import_collection(
             for posting in batch:
                 progress(posting)
         record_named_without_file(taken_in_by, manifest, at=at)
-        matched = record_matches(investigation, editions, at=at)
+        matched = record_matches(investigation, lists, at=at)
         selected = _select(investigation, manifest, at=at)
         stacks = form_stacks(investigation, at=at)
         Import.objects.filter(pk=taken_in_by.pk, finished_at=None).update(finished_at=at)

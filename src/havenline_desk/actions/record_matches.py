@@ -1,13 +1,12 @@
-"""Look the files of an investigation up in editions of hash lists and record the leads."""
+"""Look the files of an investigation up in hash lists and record the leads."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 from django.db import transaction
 
-from havenline.matching.lists import Edition, ListIndex
+from havenline.matching.lists import ListLookup
 from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, FrameHash, Refusal, Refused
 
 from .. import models
@@ -15,18 +14,25 @@ from ..models import File, Investigation, Match
 
 
 @transaction.atomic
-def record_matches(investigation: Investigation, editions: Sequence[Edition], *, at: dt.datetime) -> int:
-    """Match every file of the investigation against `editions`; returns how many files have at least one match."""
-    if not editions:
-        return 0
-    rows = {edition.ref: _edition(edition, at=at) for edition in editions}
+def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.datetime) -> int:
+    """Look every file of the investigation up in `lists`; returns how many files have at least one match.
+
+    A match that an allow-list marks as mistaken is no lead, and is not recorded.
+    """
     files = list(
         File.objects.filter(items__investigation=investigation)
         .distinct()
         .prefetch_related("perceptual_hashes", "frame_hashes")
         .order_by("pk")
     )
-    found = ListIndex.build(editions).lookup([_fingerprint(file) for file in files])
+    found = [
+        [match for match in matches if not match.allowed]
+        for matches in lists.lookup([_fingerprint(file) for file in files], at=at)
+    ]
+    counts = {head.ref: head.count for head in lists.heads}
+    rows = {ref: _edition(ref, entries=count, at=at) for ref, count in counts.items()}
+    for ref in {match.edition for matches in found for match in matches} - counts.keys():
+        rows[ref] = _edition(ref, entries=0, at=at)
     Match.objects.bulk_create(
         (
             Match(
@@ -45,13 +51,12 @@ def record_matches(investigation: Investigation, editions: Sequence[Edition], *,
     return sum(bool(matches) for matches in found)
 
 
-def _edition(edition: Edition, *, at: dt.datetime) -> models.Edition:
-    ref: EditionRef = edition.ref
+def _edition(ref: EditionRef, *, entries: int, at: dt.datetime) -> models.Edition:
     row, _ = models.Edition.objects.get_or_create(
         list_name=ref.list_name,
         number=ref.number,
         digest=ref.digest,
-        defaults={"entries": len(edition.entries), "first_read_at": at},
+        defaults={"entries": entries, "first_read_at": at},
     )
     return row
 

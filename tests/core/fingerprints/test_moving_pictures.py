@@ -36,7 +36,7 @@ def test_a_film_is_hashed_once_a_second() -> None:
         assert bits(frame.pdq, expected) <= 10
         assert abs(frame.quality - quality) <= 2
     assert found.comparable
-    assert found.askable == tuple(dict.fromkeys(frame.pdq for frame in found.frames))
+    assert list(found.pdq_values) == list(dict.fromkeys(frame.pdq for frame in found.frames))
 
 
 def test_how_films_are_sampled_is_a_choice() -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import stat
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from havenline.matching import HammingIndex, hamming, index_file, tables
-from havenline.matching.index_file import Flaw, IndexFileRefused
+from havenline.matching import HammingIndex, hamming, mapped_file, tables
+from havenline.matching.mapped_file import Flaw, MappedFileRefused
+from havenline.matching.search_twin import Found
 
 SIZES = {"none": 0, "one": 1, "few": 50, "repeats": 51, "tabled": 9000}
 
@@ -80,19 +85,19 @@ def test_a_save_that_fails_leaves_the_earlier_file(tmp_path: Path, monkeypatch: 
 
 
 def refusal(path: Path, *, verify: bool = False) -> Flaw:
-    with pytest.raises(IndexFileRefused) as caught:
+    with pytest.raises(MappedFileRefused) as caught:
         HammingIndex.open(path, verify=verify)
     assert "\n" not in str(caught.value)
     return caught.value.flaw
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89HVLNI", b"PK\x03\x04" + bytes(9000), b"\0" * 8192])
+@pytest.mark.parametrize("content", [b"", b"\x89HVLNM", b"PK\x03\x04" + bytes(9000), b"\0" * 8192])
 def test_a_foreign_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "index").write_bytes(content)
     assert refusal(tmp_path / "index") is Flaw.FOREIGN
 
 
-@pytest.mark.parametrize("keep", [8, 100, 4095, 4096, 4097, 12288, -4096, -1])
+@pytest.mark.parametrize("keep", [8, 40, 100, 4095, 8192, 12288, -4096, -1])
 def test_a_torn_file_is_refused(keep: int, tmp_path: Path) -> None:
     path = tmp_path / "index"
     made("repeats").save(path)
@@ -108,33 +113,48 @@ def test_a_file_with_something_behind_it_is_refused(tmp_path: Path) -> None:
     assert refusal(path) is Flaw.SIZE
 
 
+def sections(path: Path) -> tuple[int, dict[str, tuple[int, int]]]:
+    """Where the head ends, and where each section starts and ends."""
+    with path.open("rb") as file:
+        start = file.read(56)
+        length = struct.unpack_from("<I", start, 12)[0]
+        head = json.loads(file.read(length))
+    placed = head["sections"]
+    ends = [each["offset"] for each in placed[1:]] + [path.stat().st_size]
+    return 56 + length, {each["name"]: (each["offset"], end) for each, end in zip(placed, ends, strict=True)}
+
+
 def test_any_turned_bit_of_a_small_file_is_found_at_once(tmp_path: Path) -> None:
     path = tmp_path / "index"
     made("repeats").save(path)
     whole = path.read_bytes()
+    end, _ = sections(path)
     for place in [*range(8, 600, 7), *range(600, len(whole), 61), len(whole) - 1]:
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)
-        assert refusal(path) is (Flaw.HEAD if place < 4096 else Flaw.SECTION)
+        if place < 12:
+            assert refusal(path) is Flaw.VERSION
+        else:
+            assert refusal(path) in (
+                (Flaw.HEAD, Flaw.SIZE) if place < 16 else (Flaw.HEAD if place < end else Flaw.SECTION,)
+            )
 
 
 def test_a_turned_bit_in_any_section_of_a_large_file_is_found_by_verifying(tmp_path: Path) -> None:
     path = tmp_path / "index"
     made("tabled").save(path)
     whole = path.read_bytes()
-    assert len(whole) > index_file._SMALL_FILE
-    placed = index_file._checked_head(whole[:4096], len(whole))
-    for offset, length, _ in placed.values():
-        for place in {offset, offset + length // 2, offset + max(0, length - 1)}:
-            if length:
-                with path.open("r+b") as file:
-                    file.seek(place)
-                    file.write(bytes([whole[place] ^ 0x10]))
-                assert refusal(path, verify=True) is Flaw.SECTION
-                with path.open("r+b") as file:
-                    file.seek(place)
-                    file.write(whole[place : place + 1])
+    assert len(whole) > mapped_file._SMALL_FILE
+    for offset, end in sections(path)[1].values():
+        for place in {offset, (offset + end) // 2, end - 1} if end > offset else ():
+            with path.open("r+b") as file:
+                file.seek(place)
+                file.write(bytes([whole[place] ^ 0x10]))
+            assert refusal(path, verify=True) is Flaw.SECTION
+            with path.open("r+b") as file:
+                file.seek(place)
+                file.write(whole[place : place + 1])
     assert len(HammingIndex.open(path, verify=True)) == 9000
 
 
@@ -144,14 +164,16 @@ def test_an_unverified_search_that_meets_the_impossible_says_so(section: str, pl
     index = made("tabled")
     index.save(path)
     with path.open("r+b") as file:
-        offset = index_file._layout(9000, index.code_count, tabled=True)[section][0]
-        file.seek(offset)
+        file.seek(sections(path)[1][section][0])
         length = 4 * (16 * 65537 if section == "directory" else 16 * index.code_count)
         file.write(b"\xff" * length)
     opened = HammingIndex.open(path)
-    with pytest.raises(IndexFileRefused, match="damaged"):
+    with pytest.raises(MappedFileRefused, match="damaged"):
         opened.search(np.zeros((place, 32), np.uint8) if section == "directory" else _stored(index, place))
-    with pytest.raises(IndexFileRefused, match="damaged"):
+    for _ in range(2):
+        with pytest.raises(MappedFileRefused, match="damaged"):
+            opened.search(np.zeros((1, 32), np.uint8) if section == "directory" else _stored(index, 1))
+    with pytest.raises(MappedFileRefused, match="damaged"):
         opened.pairs()
 
 
@@ -161,50 +183,140 @@ def _stored(index: HammingIndex, count: int) -> np.ndarray[tuple[int, int], np.d
     return np.random.default_rng(1).integers(0, 256, (9000, 32), dtype=np.uint8)[:count]
 
 
-def resealed(head: bytearray) -> bytes:
-    """`head` with the digest that fits it: what a program with another idea of the form would write."""
-    head[-32:] = hashlib.sha256(head[:-32]).digest()
-    return bytes(head)
+def rewritten(whole: bytes, change: Callable[[dict[str, Any]], None], *, form: int = 2, size: int = 0) -> bytes:
+    """The file with another head, and the digest that fits it: as a program with another idea of the form writes."""
+    length = struct.unpack_from("<I", whole, 12)[0]
+    head = json.loads(whole[56 : 56 + length])
+    change(head)
+    text = json.dumps(head).encode().ljust(length)
+    assert len(text) == length
+    start = struct.pack("<8sIIQ", whole[:8], form, length, len(whole) + size)
+    return start + hashlib.sha256(start + text).digest() + text + whole[56 + length :]
 
 
-def test_another_form_and_a_head_that_contradicts_itself_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_stands_in_the_tables_a_search_refuses_or_finds_what_is_true(seed: int, tmp_path: Path) -> None:
+    path, draw = tmp_path / "index", np.random.default_rng(seed)
+    index = made("tabled")
+    index.save(path)
+    layout = sections(path)[1]
+    with path.open("r+b") as file:
+        for _ in range(1 << seed):
+            offset, end = layout[("directory", "postings")[int(draw.integers(2))]]
+            file.seek(offset + 4 * int(draw.integers((end - offset) // 4)))
+            file.write(draw.integers(0, 1 << int(draw.integers(1, 33)), 1, dtype=np.uint32).tobytes())
+    opened, queries = HammingIndex.open(path), _stored(index, 9)
+    asks: list[Callable[[HammingIndex], Found]] = [
+        lambda searched: searched.search(queries),
+        lambda searched: searched.search(queries[:1]),
+        lambda searched: searched.search(queries, radius=47),
+        lambda searched: searched.pairs(),
+    ]
+    for ask in asks:
+        truth = set(zip(*(part.tolist() for part in ask(index)), strict=True))
+        try:
+            found = set(zip(*(part.tolist() for part in ask(opened)), strict=True))
+        except MappedFileRefused:
+            continue
+        assert found <= truth
+
+
+def shortened(head: dict[str, Any]) -> None:
+    head["sections"][0]["shape"] = [49, 4]
+
+
+def grown(head: dict[str, Any]) -> None:
+    head["sections"][0]["shape"] = [1 << 40, 4]
+
+
+def moved(head: dict[str, Any]) -> None:
+    head["sections"][2]["offset"] += 4096
+
+
+def negative(head: dict[str, Any]) -> None:
+    head["sections"][0]["shape"] = [-50, 4]
+
+
+def unknown_type(head: dict[str, Any]) -> None:
+    head["sections"][0]["type"] = "f8"
+
+
+def other_type(head: dict[str, Any]) -> None:
+    head["sections"][4]["type"] = "u8"
+
+
+def other_name(head: dict[str, Any]) -> None:
+    head["sections"][0]["name"] = "kodes"
+
+
+def twice(head: dict[str, Any]) -> None:
+    head["sections"][1]["name"] = head["sections"][2]["name"]
+
+
+def fewer(head: dict[str, Any]) -> None:
+    head["says"]["entries"] = 49
+
+
+def more(head: dict[str, Any]) -> None:
+    head["says"]["entries"] = 1 << 40
+
+
+def words(head: dict[str, Any]) -> None:
+    head["says"] = "50"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [shortened, grown, moved, negative, unknown_type, other_type, other_name, twice, fewer, more, words],
+)
+def test_a_head_that_contradicts_itself_is_refused(change: Callable[[dict[str, Any]], None], tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    made("few").save(path)
+    path.write_bytes(rewritten(path.read_bytes(), change))
+    assert refusal(path) is Flaw.HEAD
+
+
+def test_another_form_another_kind_and_another_size_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "index"
     made("few").save(path)
     whole = path.read_bytes()
-    for place, value, flaw in [
-        (8, struct.pack("<I", 2), Flaw.VERSION),
-        (12, struct.pack("<I", 9), Flaw.HEAD),
-        (16, struct.pack("<Q", 49), Flaw.HEAD),
-        (16, struct.pack("<Q", 1 << 40), Flaw.HEAD),
-        (24, struct.pack("<Q", 1 << 40), Flaw.HEAD),
-        (40, b"\xffodes", Flaw.HEAD),
-        (56, struct.pack("<Q", 8192), Flaw.HEAD),
-        (64, struct.pack("<Q", 32), Flaw.HEAD),
+    for changed, flaw in [
+        (rewritten(whole, lambda head: None, form=3), Flaw.VERSION),
+        (rewritten(whole, lambda head: head.update(kind="snapshot")), Flaw.FOREIGN),
+        (rewritten(whole, lambda head: None, size=4096), Flaw.SIZE),
     ]:
-        head = bytearray(whole[:4096])
-        head[place : place + len(value)] = value
-        path.write_bytes(resealed(head) + whole[4096:])
+        path.write_bytes(changed)
         assert refusal(path) is flaw
+    path.write_bytes(rewritten(whole, lambda head: None))
+    assert len(HammingIndex.open(path)) == 50
 
 
 def test_opening_reads_the_head_and_not_the_sections(tmp_path: Path) -> None:
     """A file of a few pages on the disk whose head speaks of ten million codes is opened at once."""
     path = tmp_path / "index"
-    index = made("tabled")
-    head = bytearray(index_file._head(index._tables, {name: np.empty(0, np.uint8) for name in index_file._KINDS}))
-    placed = index_file._layout(10**7, 10**7, tabled=True)
-    index_file._HEAD.pack_into(head, 0, index_file.MAGIC, 1, len(placed), 10**7, 10**7, index_file._end(placed))
-    for row, (name, (offset, length)) in enumerate(placed.items()):
-        index_file._SECTION.pack_into(head, 40 + 64 * row, name.encode(), offset, length, bytes(32))
+    made("tabled").save(path)
+    with path.open("rb") as file:
+        length = struct.unpack_from("<I", file.read(56), 12)[0]
+        head = json.loads(file.read(length))
+    shapes = {"codes": [10**7, 4], "partners": [16 * 10**7 + 32], "postings": [16 * 10**7]}
+    widths = {"codes": 8, "partners": 2}
+    head["says"]["entries"], offset = 10**7, 56 + length
+    for each in head["sections"]:
+        name = each["name"]
+        each["shape"] = [0] if name.startswith("repeat") else shapes.get(name, each["shape"])
+        each["offset"] = offset
+        offset += -(-math.prod(each["shape"]) * widths.get(name, 4) // 4096) * 4096
+    text = json.dumps(head).encode().ljust(length)
+    start = struct.pack("<8sIIQ", mapped_file.MAGIC, 2, length, offset)
     with path.open("wb") as file:
-        file.write(resealed(head))
-        file.truncate(index_file._end(placed))
+        file.write(start + hashlib.sha256(start + text).digest() + text)
+        file.truncate(offset)
     code = (
         "import sys, time; from havenline.matching import HammingIndex; began = time.perf_counter();"
         "index = HammingIndex.open(sys.argv[1]); assert len(index) == 10**7; assert time.perf_counter() - began < 0.1"
     )
     subprocess.run([sys.executable, "-c", code, path], check=True)
-    assert index_file._end(placed) / 10**7 < 132
+    assert offset / 10**7 < 132
 
 
 def test_small_sets_have_no_tables_in_their_file() -> None:

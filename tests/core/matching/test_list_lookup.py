@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+import random
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
-from havenline.matching import Edition, ListIndex
+from havenline.entries import Entries, Values
+from havenline.matching import Edition, HammingIndex, Lists, lists
+from havenline.matching.lists import Asked, Source
+from havenline.matching.snapshot import Snapshot
 from havenline.vocabulary import (
     EditionRef,
     Fingerprint,
     FrameHash,
     HashKind,
     ListEntry,
+    ListTerms,
     Match,
     Refusal,
     Refused,
 )
 
 MD5, SHA1, SHA256, PDQ = HashKind.MD5, HashKind.SHA1, HashKind.SHA256, HashKind.PDQ
+NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 CONTENT = b"a drawn circle"
 EMPTY_CODE = "0" * 64
 
@@ -41,12 +50,12 @@ def fingerprint(content: bytes = CONTENT, *, pdq: str | None = EMPTY_CODE, quali
     )
 
 
-def edition(*entries: ListEntry, name: str = "shapes", number: int = 1) -> Edition:
-    return Edition(EditionRef(name, number, "0" * 64), entries)
+def edition(*entries: ListEntry, name: str = "shapes", number: int = 1, terms: ListTerms | None = None) -> Edition:
+    return Edition(EditionRef(name, number, "0" * 64), Entries.of(entries), terms or ListTerms())
 
 
 def found(*entries: ListEntry, of: Fingerprint) -> list[tuple[str, HashKind, int]]:
-    (matches,) = ListIndex.build([edition(*entries)]).lookup([of])
+    (matches,) = Lists.build([edition(*entries)]).lookup([of], at=NOON)
     return [(match.entry, match.kind, match.distance) for match in matches]
 
 
@@ -130,22 +139,216 @@ def test_each_match_names_its_edition_and_equal_entries_of_several_editions_are_
         edition(entry, name="a", number=2),
         edition(entry, name="a", number=1),
     ]
-    (matches,) = ListIndex.build(editions).lookup([fingerprint()])
+    (matches,) = Lists.build(editions).lookup([fingerprint()], at=NOON)
     assert matches == tuple(
         Match(EditionRef(name, number, "0" * 64), "e1", PDQ, 0) for name, number in [("a", 1), ("a", 2), ("b", 1)]
     )
 
 
 def test_answers_come_in_the_order_of_the_questions() -> None:
-    index = ListIndex.build([edition(ListEntry("e1", pdq=bits(5)))])
+    index = Lists.build([edition(ListEntry("e1", pdq=bits(5)))])
     asked = [fingerprint(pdq=bits(200)), fingerprint(pdq=None), fingerprint(), fingerprint(quality=0)]
-    assert [len(matches) for matches in index.lookup(asked)] == [0, 0, 1, 0]
+    assert [len(matches) for matches in index.lookup(asked, at=NOON)] == [0, 0, 1, 0]
 
 
 def test_empty_lists_and_empty_questions_are_answered() -> None:
-    assert ListIndex.build([]).lookup([fingerprint()]) == [()]
-    assert ListIndex.build([edition()]).lookup([]) == []
-    assert len(ListIndex.build([edition(ListEntry("e1", md5=ALL["md5"]))])) == 1
+    assert Lists([]).lookup([fingerprint()], at=NOON) == [()]
+    assert Lists.build([]).lookup([fingerprint()], at=NOON) == [()]
+    assert Lists.build([edition()]).lookup([], at=NOON) == []
+    assert Lists.build([edition()]).lookup([fingerprint()], at=NOON) == [()]
+    assert len(Lists.build([edition(ListEntry("e1", md5=ALL["md5"]))])) == 1
+
+
+def answers(*editions: Edition, of: Fingerprint, at: dt.datetime = NOON) -> list[tuple[str, str, bool]]:
+    (matches,) = Lists.build(editions).lookup([of], at=at)
+    return [(match.edition.list_name, match.entry, match.allowed) for match in matches]
+
+
+@pytest.mark.parametrize(("radius", "expected"), [(0, ["b"]), (9, ["b"]), (10, ["b", "a"]), (64, ["b", "a"])])
+def test_each_list_has_a_radius_of_its_own(radius: int, expected: list[str]) -> None:
+    editions = [
+        edition(ListEntry("e1", pdq=bits(10)), name="a", terms=ListTerms(radius=radius)),
+        edition(ListEntry("e1", pdq=bits(5)), name="b", terms=ListTerms(radius=31)),
+    ]
+    assert [name for name, *_ in answers(*editions, of=fingerprint())] == expected
+
+
+@pytest.mark.parametrize(
+    ("floor", "of", "entry", "expected"),
+    [
+        (80, 79, 100, False),
+        (80, 100, 79, False),
+        (80, 80, 80, True),
+        (80, 80, None, True),
+        (0, 0, 0, True),
+        (20, 49, 20, True),
+    ],
+)
+def test_each_list_has_a_quality_floor_of_its_own(floor: int, of: int, entry: int | None, expected: bool) -> None:
+    editions = [
+        edition(ListEntry("e1", pdq=EMPTY_CODE, pdq_quality=entry), terms=ListTerms(quality_floor=floor)),
+        edition(ListEntry("e1", pdq=EMPTY_CODE, pdq_quality=100), name="strict", terms=ListTerms(quality_floor=100)),
+    ]
+    assert bool([1 for name, *_ in answers(*editions, of=fingerprint(quality=of)) if name == "shapes"]) is expected
+
+
+def test_a_list_that_is_off_or_has_expired_gives_no_match() -> None:
+    entry = ListEntry("e1", sha256=ALL["sha256"], pdq=EMPTY_CODE)
+    off = edition(entry, name="off", terms=ListTerms(enabled=False))
+    brief = edition(entry, name="brief", terms=ListTerms(expires_at=NOON + dt.timedelta(days=1)))
+    assert answers(off, of=fingerprint()) == []
+    assert answers(off, brief, of=fingerprint()) == [("brief", "e1", False)]
+    assert answers(off, brief, of=fingerprint(), at=NOON + dt.timedelta(days=1)) == []
+
+
+def test_an_allow_list_marks_perceptual_matches_as_mistaken_and_touches_no_exact_one() -> None:
+    allow = edition(ListEntry("lawful", sha256=ALL["sha256"]), name="allow", terms=ListTerms(allow=True))
+    near = edition(ListEntry("near", pdq=bits(3)), name="near")
+    same = edition(ListEntry("same", md5=ALL["md5"]), name="same")
+    assert answers(allow, near, same, of=fingerprint()) == [("same", "same", False), ("near", "near", True)]
+    assert answers(allow, near, of=fingerprint(b"another drawn circle")) == [("near", "near", False)]
+
+
+@pytest.mark.parametrize("entry", [{"md5": ALL["md5"]}, {"sha1": ALL["sha1"]}, {"pdq": EMPTY_CODE}])
+def test_an_allow_list_allows_by_sha256_alone(entry: dict[str, str]) -> None:
+    allow = edition(ListEntry("lawful", **entry), name="allow", terms=ListTerms(allow=True))
+    near = edition(ListEntry("near", pdq=bits(3)), name="near")
+    assert answers(allow, near, of=fingerprint()) == [("near", "near", False)]
+
+
+def test_an_allow_list_that_has_expired_allows_nothing() -> None:
+    terms = ListTerms(allow=True, expires_at=NOON)
+    allow = edition(ListEntry("lawful", sha256=ALL["sha256"]), name="allow", terms=terms)
+    assert answers(allow, edition(ListEntry("near", pdq=bits(3)), name="near"), of=fingerprint()) == [
+        ("near", "near", False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ({"radius": 65}, "radius"),
+        ({"radius": -1}, "radius"),
+        ({"quality_floor": 101}, "floor"),
+        ({"expires_at": NOON.replace(tzinfo=None)}, "zone"),
+    ],
+)
+def test_terms_that_make_no_sense_are_refused(terms: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ListTerms(**terms)
+
+
+def test_entries_that_are_gone_are_never_told() -> None:
+    made = Snapshot.build([edition(*(ListEntry(f"e{row}", pdq=bits(3), md5=ALL["md5"]) for row in range(5)))])
+    lists_ = Lists([Source(made, np.array([0, 2, 4]))])
+    (matches,) = lists_.lookup([fingerprint()], at=NOON)
+    assert [(match.entry, match.kind) for match in matches] == [("e1", MD5), ("e3", MD5)]
+    assert len(lists_) == 2
+
+
+@pytest.mark.parametrize("kinds", [("pdq",), ("md5",), ("md5", "pdq")])
+def test_of_very_many_entries_with_one_hash_some_are_told_and_the_others_counted(kinds: tuple[str, ...]) -> None:
+    crowd = edition(*(ListEntry(f"e{row:06}", **{kind: ALL[kind] for kind in kinds}) for row in range(5000)))
+    off = edition(
+        *(ListEntry(f"o{row:06}", pdq=EMPTY_CODE) for row in range(3000)), name="off", terms=ListTerms(enabled=False)
+    )
+    few = edition(ListEntry("only", pdq=EMPTY_CODE), name="few")
+    (matches, again) = Lists.build([off, crowd, few]).lookup([fingerprint(), fingerprint()], at=NOON)
+    assert matches == again
+    of_crowd = [match for match in matches if match.edition.list_name == "shapes"]
+    assert len(of_crowd) == lists.MOST
+    assert sum(match.more for match in of_crowd) == 5000 - lists.MOST
+    assert [match.entry for match in matches if match.edition.list_name == "few"] == ["only"]
+
+
+def test_one_fingerprint_may_have_several_perceptual_values() -> None:
+    """Both pipelines of PDQ: the nearer of the two is told, once."""
+    asked = Asked.of([fingerprint(), fingerprint(pdq=bits(200))])
+    more = Values.of(PDQ, [(1, bits(4))])
+    both = Values(
+        np.concatenate([asked.hashes[PDQ].rows, more.rows]), np.concatenate([asked.hashes[PDQ].values, more.values])
+    )
+    asked = Asked(2, {**asked.hashes, PDQ: both}, np.array([100, 100, 60], np.uint8))
+    found = Lists.build([edition(ListEntry("e1", pdq=bits(5)))]).look_up(asked, at=NOON).matches(2)
+    assert [[(each.entry, each.distance) for each in one] for one in found] == [[("e1", 5)], [("e1", 1)]]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_lookups_say_what_a_plain_comparison_says(seed: int) -> None:
+    """Two snapshots of random editions on random terms against a loop over every entry."""
+    chance = random.Random(seed)
+    codes = [chance.getrandbits(256) for _ in range(40)]
+    digests = {
+        kind: [f"{chance.getrandbits(4 * width):0{width}x}" for _ in range(30)] for kind, width in WIDTHS.items()
+    }
+
+    def value(near: bool) -> str:
+        turned = sum(1 << bit for bit in chance.sample(range(256), chance.choice([0, 5, 20, 40]))) if near else 0
+        return f"{chance.choice(codes) ^ turned:064x}"
+
+    def entry(row: int) -> ListEntry:
+        kinds = chance.sample(list(WIDTHS), chance.randint(0, 2))
+        chosen: dict[str, Any] = {kind: chance.choice(digests[kind]) for kind in kinds}
+        if not kinds or chance.random() < 0.7:
+            chosen |= {"pdq": value(True), "pdq_quality": chance.choice([None, 10, 50, 90])}
+        return ListEntry(f"e{row}", **chosen)
+
+    editions = [
+        edition(
+            *(entry(row) for row in range(chance.randint(0, 60))),
+            name=f"list {number}",
+            terms=ListTerms(
+                radius=chance.choice([0, 10, 31, 45]),
+                quality_floor=chance.choice([0, 50, 80]),
+                allow=number == 3,
+                enabled=number != 4,
+            ),
+        )
+        for number in range(6)
+    ]
+    asked = [
+        Fingerprint(
+            **{kind: chance.choice(digests[kind]) for kind in WIDTHS},
+            size=1,
+            pdq=value(True),
+            pdq_quality=chance.choice([10, 60, 100]),
+            pipeline="pdq-full/1",
+        )
+        for _ in range(80)
+    ]
+    sources = [Source(Snapshot.build(editions[:3])), Source(Snapshot.build(editions[3:]))]
+    for each, matches in zip(asked, Lists(sources).lookup(asked, at=NOON), strict=True):
+        assert matches == plainly(editions, each)
+
+
+WIDTHS = {"md5": 32, "sha1": 40, "sha256": 64}
+
+
+def plainly(editions: list[Edition], of: Fingerprint) -> tuple[Match, ...]:
+    allowed = any(
+        each.terms.allow and each.terms.enabled and any(entry.sha256 == of.sha256 for entry in each.entries)
+        for each in editions
+    )
+    found = []
+    for each in editions:
+        for entry in each.entries if each.terms.enabled and not each.terms.allow else ():
+            kind = next(
+                (kind for kind in (SHA256, SHA1, MD5) if getattr(entry, kind.value) == getattr(of, kind.value)), None
+            )
+            if kind is not None:
+                found.append(Match(each.ref, entry.entry, kind, 0))
+            elif entry.pdq is not None and of.pdq is not None:
+                distance = (int(entry.pdq, 16) ^ int(of.pdq, 16)).bit_count()
+                floor = each.terms.quality_floor
+                good = (of.pdq_quality or 0) >= floor and (entry.pdq_quality is None or entry.pdq_quality >= floor)
+                if good and distance <= each.terms.radius:
+                    found.append(Match(each.ref, entry.entry, PDQ, distance, allowed))
+    return tuple(sorted(found, key=lists._order))
+
+
+def test_a_search_finds_each_code_once_however_many_entries_have_it() -> None:
+    index = HammingIndex.build(np.zeros((100_000, 32), np.uint8))
+    assert [len(column) for column in index.search_codes(np.zeros((1, 32), np.uint8))] == [1, 1, 1]
 
 
 def test_a_list_made_by_any_pipeline_is_matched_and_the_smallest_distance_counts() -> None:
