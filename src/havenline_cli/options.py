@@ -17,6 +17,15 @@ Workers = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, max=512, help="Worker processes.", show_default="all cores"),
 ]
+Matchd = Annotated[
+    Path | None,
+    typer.Option(
+        "--matchd",
+        metavar="SOCKET",
+        help="Look up in the lists that `havenline matchd` serves there.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print the summary as JSON.")]
 Force = Annotated[bool, typer.Option("--force", metavar="", help="Replace an existing file.")]
 ListName = Annotated[

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from havenline_cli import exits
-from havenline_cli.options import AsJson, SourcePath, Workers
+from havenline_cli.options import AsJson, Matchd, SourcePath, Workers
 from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, now, plain
 
 if TYPE_CHECKING:
     from havenline.list_files import ListsTogether, OpenedLists
-    from havenline.vocabulary import Finding, Match
+    from havenline.matching.lists import ListLookup
+    from havenline.matching.snapshot import EditionHead
+    from havenline.vocabulary import EditionRef, Finding, Match
 
 HELP = (
     "Fingerprint every file and match it against hash lists.\n\n"
@@ -33,7 +35,7 @@ _MATCHES_IN_JSON = 10_000
 def scan(
     path: SourcePath,
     list_: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--list",
             "-l",
@@ -41,7 +43,8 @@ def scan(
             help="A snapshot, a folder of live lists, a file with columns named pdq, sha256, sha1 or md5 (CSV, TSV, "
             "JSON Lines, Parquet), or raw lines of hex as pdq:FILE, sha256:FILE, … May be given several times.",
         ),
-    ],
+    ] = None,
+    matchd: Matchd = None,
     output: Annotated[
         str,
         typer.Option(
@@ -57,13 +60,15 @@ def scan(
     """Run the command; `HELP` is what it tells."""
     from havenline.formats.scan_table import check_ending
 
+    if not list_ and matchd is None:
+        raise typer.BadParameter("give a hash list (--list) or the socket of one who holds some (--matchd)")
     table = None if output == "-" else Path(output)
     if table is not None:
         check_ending(table)
     get_ready()
-    opened, lists = open_all(list_)
-    summary = _Summary(path, opened, table)
-    _run(path, lists, summary, workers=workers or all_cores())
+    opened, lists = open_all(list_ or [])
+    summary = _Summary(path, [edition for each in opened for edition in _editions_of(each)], table)
+    _run(path, lists, opened, matchd, summary, workers=workers or all_cores())
     if as_json:
         typer.echo(json.dumps(summary.as_json(), ensure_ascii=False, indent=2))
     else:
@@ -89,15 +94,33 @@ def open_all(arguments: list[str]) -> tuple[list[OpenedLists], ListsTogether]:
     return opened, ListsTogether(opened)
 
 
-def _run(path: Path, lists: ListsTogether, summary: _Summary, *, workers: int) -> None:
+def _run(
+    path: Path,
+    lists: ListsTogether,
+    opened: list[OpenedLists],
+    matchd: Path | None,
+    summary: _Summary,
+    *,
+    workers: int,
+) -> None:
     from havenline.formats.scan_table import scan_table
+    from havenline.matching.lists import Together
     from havenline.scan import findings, fingerprint_source
     from havenline_cli.progress import meter
 
     with ExitStack() as stack:
         scanned = stack.enter_context(closing(fingerprint_source(path, workers=workers)))
-        lookup = partial(lists.lookup, at=now())
-        refs = [head.ref for head in lists.heads]
+        asking: ListLookup = lists
+        if matchd is not None:
+            from havenline_guard.client import MatchClient
+
+            client = stack.enter_context(MatchClient(matchd))
+            asking = Together([lists, client]) if opened else client
+            served = client.heads
+            _check_names(opened, served)
+            summary.lists += [_Edition(head.ref, head.count, 0) for head in served]
+        lookup = partial(asking.lookup, at=now())
+        refs = [each.ref for each in summary.lists]
         table = stack.enter_context(scan_table(summary.table, lists=refs)) if summary.table else None
         shown = stack.enter_context(meter(path))
         for finding, size in findings(scanned, lookup=lookup):
@@ -108,12 +131,39 @@ def _run(path: Path, lists: ListsTogether, summary: _Summary, *, workers: int) -
         summary.seconds, summary.size = shown.pace.seconds, shown.pace.size
 
 
+def _editions_of(opened: OpenedLists) -> list[_Edition]:
+    refused = 0 if opened.read is None else len(opened.read.problems)
+    return [_Edition(head.ref, head.count, refused) for head in opened.heads]
+
+
+def _check_names(opened: list[OpenedLists], served: tuple[EditionHead, ...]) -> None:
+    from havenline.formats.hash_list import ListError
+
+    names = {(head.ref.list_name, head.ref.number) for head in served}
+    for each in opened:
+        for head in each.heads:
+            if (head.ref.list_name, head.ref.number) in names:
+                raise ListError(
+                    f"{each.argument} and a list that matchd holds are both named {head.ref.list_name!r} number "
+                    f"{head.ref.number}: a match could not say which it came from, so leave one of them out"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class _Edition:
+    """One edition that is looked up in."""
+
+    ref: EditionRef
+    entries: int
+    lines_refused: int
+
+
 @dataclass
 class _Summary:
     """What a scan found, counted."""
 
     source: Path
-    lists: list[OpenedLists]
+    lists: list[_Edition]
     table: Path | None
     files: int = 0
     hashed: int = 0
@@ -177,14 +227,13 @@ class _Summary:
             "source": str(self.source),
             "lists": [
                 {
-                    "name": head.ref.list_name,
-                    "number": head.ref.number,
-                    "digest": head.ref.digest,
-                    "entries": head.count,
-                    "lines_refused": 0 if each.read is None else len(each.read.problems),
+                    "name": each.ref.list_name,
+                    "number": each.ref.number,
+                    "digest": each.ref.digest,
+                    "entries": each.entries,
+                    "lines_refused": each.lines_refused,
                 }
                 for each in self.lists
-                for head in each.heads
             ],
             "files": self.files,
             "bytes": self.size,
