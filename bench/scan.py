@@ -3,11 +3,15 @@
 Both go over the same drawn JPEGs and the same list, in the same run, in interleaved rounds; medians are
 printed. The command is timed as a whole, from its start to its table. The loop is timed without its imports,
 takes PDQ alone, no MD5, SHA-1 or SHA-256, and writes nothing. Both must find the same files.
+
+A second table is about the scan itself: what its workers do at steady state, after the first files, against
+reading, digesting and hashing the same files by both pipelines in one process with nothing around it.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import platform
 import statistics
@@ -15,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import faiss
@@ -24,14 +29,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from havenline.entries import Entries
+from havenline.fingerprints.digests import digest
+from havenline.fingerprints.pdq import hash_512_first, hash_picture
 from havenline.list_files import write_snapshot
 from havenline.matching import Snapshot
+from havenline.media.decode import Picture, decode_picture
+from havenline.scan import fingerprint_source
 from havenline.vocabulary import NEAR_DISTANCE, QUALITY_FLOOR, HashKind, ListEntry
 from havenline_cli.told import all_cores
 
 SIZES = ((640, 480), (640, 480), (640, 480), (1280, 960), (1280, 960), (2560, 1920))
 LISTED = 20
 STRANGERS = 20_000
+WARM_UP = 100
 HAVENLINE = [sys.executable, "-c", "from havenline_cli.main import main; main()"]
 
 
@@ -105,6 +115,46 @@ def by_hand(pictures: Path, codes: NDArray[np.uint8]) -> tuple[float, set[str]]:
     return time.perf_counter() - begun, found
 
 
+def bare(pictures: Path) -> float:
+    """Files a second of one process that reads, digests, decodes and hashes by both pipelines, and no more."""
+    paths = sorted(pictures.iterdir())[WARM_UP:]
+    begun = time.perf_counter()
+    for path in paths:
+        content = path.read_bytes()
+        digest(content)
+        picture = decode_picture(content)
+        assert isinstance(picture, Picture)
+        hash_picture(picture.rgb)
+        hash_512_first(picture.rgb)
+    return len(paths) / (time.perf_counter() - begun)
+
+
+def steady(pictures: Path, *, workers: int) -> float:
+    """Files a second of a scan's workers from the first answers on."""
+    begun, count = 0.0, 0
+    for count, _ in enumerate(fingerprint_source(pictures, workers=workers), start=1):
+        if count == WARM_UP:
+            begun = time.perf_counter()
+    return (count - WARM_UP) / (time.perf_counter() - begun)
+
+
+def print_steady(pictures: Path, *, cores: int, rounds: int) -> None:
+    """Interleaved rounds, medians of ratios."""
+    bare(pictures)
+    rates: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        rates.setdefault("bare: read, digests, both pipelines, 1 process", []).append(bare(pictures))
+        for workers in sorted({1, cores}):
+            rates.setdefault(f"scan at steady state, {workers} workers", []).append(steady(pictures, workers=workers))
+    first, *rest = rates.values()
+    for name, each in rates.items():
+        ratio = statistics.median(one / base for one, base in zip(each, first, strict=True))
+        print(f"{name:<52} {statistics.median(each):8.1f} files/s {ratio:6.2f}x")
+    if len(rest) > 1:
+        ratio = statistics.median(many / one for one, many in zip(*rest, strict=True))
+        print(f"{cores} workers against 1: {ratio:.2f}x")
+
+
 def main() -> None:
     """Draw, run, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -129,12 +179,16 @@ def main() -> None:
                 runs.setdefault(f"havenline scan --workers {workers}, whole command", []).append(seconds)
                 if found != expected or not found:
                     sys.exit(f"the answers differ: {len(found)} matched files against {len(expected)}")
+        steady_rows = io.StringIO()
+        with redirect_stdout(steady_rows):
+            print_steady(pictures, cores=cores, rounds=chosen.rounds)
     print(f"machine: {platform.machine()}, {cores} cores, Python {platform.python_version()}, {_processor()}")
     print(f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(codes):,}; {len(found)} matched")
     medians = {name: statistics.median(each) for name, each in runs.items()}
     peer = next(iter(medians.values()))
     for name, seconds in medians.items():
         print(f"{name:<52} {seconds:7.2f} s {chosen.files / seconds:8.1f} files/s {peer / seconds:6.2f}x")
+    print(steady_rows.getvalue(), end="")
 
 
 def _processor() -> str:

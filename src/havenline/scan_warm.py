@@ -6,6 +6,7 @@ time.
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from io import BytesIO
 
@@ -25,3 +26,5 @@ def _warm() -> None:
 
 import_module("havenline.media.containers")
 _warm()
+# Or every worker would copy the pages of all these objects as soon as its collector looks at them.
+gc.freeze()

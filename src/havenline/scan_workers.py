@@ -28,7 +28,7 @@ Task = TypeVar("Task")
 Work = Callable[[Any], tuple[bytes, bytes]]
 """What a worker does with a task: two byte strings come back. Must be picklable."""
 
-_PRELOADED = ["__main__", "havenline.scan_warm"]
+_PRELOADED = ["__main__", "havenline.scan_warm", "havenline.scan"]
 _QUEUED = 2
 """Tasks that wait at a worker, so that it never idles while its answer travels."""
 FILES_A_WORKER = 64

@@ -12,7 +12,6 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from havenline.fingerprints.digests import Digesting, DigestingStream, Digests, digest
-from havenline.fingerprints.effort import FULL_EFFORT, Effort, FilmMode, Lane
 from havenline.fingerprints.pdq import DIHEDRAL, dihedral, hash_512_first, hash_picture
 from havenline.fingerprints.pdq_screening import screen_jpeg
 from havenline.media import kinds
@@ -21,7 +20,18 @@ from havenline.media.decode import DEFAULT_LIMITS, Limits, Picture, decode_pictu
 from havenline.media.films import DEFAULT_FILM_LIMITS, Film, read_film
 from havenline.media.orientation import FLIPPED_AND_TRANSPOSED, flip, jpeg_mark, upright
 from havenline.media.postings import Posting, PostingUnreadableError
-from havenline.vocabulary import PDQ_FULL, Fingerprint, FrameHash, HavenlineError, Refusal, Refused
+from havenline.vocabulary import (
+    FULL_EFFORT,
+    PDQ_FULL,
+    Effort,
+    FilmMode,
+    Fingerprint,
+    FrameHash,
+    HavenlineError,
+    Lane,
+    Refusal,
+    Refused,
+)
 
 _TRANSPOSED = DIHEDRAL.index("flip plus")
 

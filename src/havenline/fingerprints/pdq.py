@@ -10,17 +10,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from havenline.fingerprints.pdq_fast_kernel import fast_hash, nearest
 from havenline.fingerprints.pdq_kernel import pdq_bits, pdq_waves
-from havenline.fingerprints.pdq_twin import SMALLEST
-
-PDQ_512 = "pdq-512/1"
-"""Shrunk to 512 x 512 by nearest neighbour where a side is longer, then PDQ: Meta's C++ tools."""
+from havenline.fingerprints.pdq_twin import SMALLEST, dct_matrix
 
 REDUCED_SIDE = 512
 DIHEDRAL = ("as stored", "rotate 90", "rotate 180", "rotate 270", "flip x", "flip y", "flip plus", "flip minus")
 """The order of the eight hashes of `dihedral`, by the names of Meta's library."""
 
 Pixels = NDArray[np.uint8]
+_DCT = dct_matrix()
 
 
 def hash_picture(pixels: Pixels) -> tuple[str, int]:
@@ -33,12 +32,28 @@ def hash_picture(pixels: Pixels) -> tuple[str, int]:
     shape or type. Not checked: whether the quality is good enough to compare; `Fingerprint.comparable` says
     so.
     """
-    bits, quality = pdq_bits(_three_channels(pixels))
-    return _hex(bits), quality
+    return _hash(_checked(pixels))
+
+
+def screening_hash(grey: Pixels, *, height: int, width: int, block: int) -> tuple[str, int]:
+    """An approximate PDQ hash and quality of a height x width picture from its grey picture shrunk by `block`.
+
+    `grey` is (ceil(height / block), ceil(width / block)) uint8, each value the mean of a block of pixels. The
+    full-size weights are summed over the blocks, so that the geometry is that of the full-size picture. Never
+    asks the bit-exact kernel: the pixels themselves are approximate. Raises ValueError for another shape or
+    type.
+    """
+    some = _checked(grey)
+    if some.shape != (-(-height // block), -(-width // block), 1):
+        raise ValueError("the grey picture must be the whole one, shrunk by the block")
+    if min(height, width) < SMALLEST:
+        return "0" * 64, 0
+    packed, quality, _ = fast_hash(some, height, width, block, _DCT)
+    return packed.tobytes().hex(), quality
 
 
 def hash_512_first(pixels: Pixels) -> tuple[str, int]:
-    """The PDQ hash of the picture as Meta's C++ tools see it (`PDQ_512`), and its quality 0..100.
+    """The PDQ hash of the picture as Meta's C++ tools see it (`vocabulary.PDQ_512`), and its quality 0..100.
 
     `pixels` as in `hash_picture`, always of full size. Where a side is longer than 512 pixels, both become
     512 by nearest neighbour: column x of the small picture is column floor(x * width / 512) of the large one,
@@ -46,13 +61,8 @@ def hash_512_first(pixels: Pixels) -> tuple[str, int]:
     `hash_picture`. Raises ValueError for another shape or type. Not checked: that the decoder agrees with the
     one Meta's tools were built with.
     """
-    rgb = _three_channels(pixels)
-    height, width = rgb.shape[:2]
-    if max(height, width) <= REDUCED_SIDE:
-        return hash_picture(rgb)
-    steps = np.arange(REDUCED_SIDE)
-    rows, columns = steps * height // REDUCED_SIDE, steps * width // REDUCED_SIDE
-    return hash_picture(np.ascontiguousarray(rgb[rows[:, None], columns[None, :]]))
+    some = _checked(pixels)
+    return _hash(nearest(some, REDUCED_SIDE) if max(some.shape[:2]) > REDUCED_SIDE else some)
 
 
 def dihedral(pixels: Pixels) -> tuple[tuple[str, ...], int]:
@@ -63,7 +73,7 @@ def dihedral(pixels: Pixels) -> tuple[tuple[str, ...], int]:
     seven are not those of a picture that was turned and then hashed to the last bit: sampling is not quite
     symmetrical. Raises ValueError for another shape or type.
     """
-    rgb = _three_channels(pixels)
+    rgb = _checked(pixels)
     if min(rgb.shape[:2]) < SMALLEST:
         return ("0" * 64,) * len(DIHEDRAL), 0
     waves, quality = pdq_waves(rgb)
@@ -74,6 +84,14 @@ def dihedral(pixels: Pixels) -> tuple[tuple[str, ...], int]:
     return tuple(_hex(_bits(each)) for each in turned), quality
 
 
+def load_kernels() -> None:
+    """Load every compiled loop of this module, or compile it the first time: for workers, before they are locked in.
+
+    A picture of ties is hashed by both kernels, so none is left to be loaded at the first difficult picture.
+    """
+    hash_512_first(np.zeros((REDUCED_SIDE + 1, REDUCED_SIDE, 3), np.uint8))
+
+
 def pdq(rgb: Pixels) -> tuple[str, int]:
     """`hash_picture`, for colour alone."""
     if rgb.ndim != 3:
@@ -81,10 +99,23 @@ def pdq(rgb: Pixels) -> tuple[str, int]:
     return hash_picture(rgb)
 
 
-def _three_channels(pixels: Pixels) -> Pixels:
+def _checked(pixels: Pixels) -> Pixels:
+    """As (h, w, 3) or (h, w, 1), in the one form that the kernels are compiled for; copied only if it must be."""
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         raise ValueError("PDQ works on a (height, width, 3) or (height, width) array of unsigned bytes")
-    return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
+    deep = pixels if pixels.ndim == 3 else pixels[:, :, None]
+    return np.asarray(np.require(deep, np.uint8, ["C", "W"]))
+
+
+def _hash(some: Pixels) -> tuple[str, int]:
+    height, width, _ = some.shape
+    if min(height, width) < SMALLEST:
+        return "0" * 64, 0
+    packed, quality, sure = fast_hash(some, height, width, 1, _DCT)
+    if sure:
+        return packed.tobytes().hex(), quality
+    bits, quality = pdq_bits(some)
+    return _hex(bits), quality
 
 
 def _bits(waves: NDArray[np.float32]) -> NDArray[np.bool_]:

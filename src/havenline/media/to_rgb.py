@@ -80,13 +80,15 @@ def _deep(band: Image.Image, low: float, scale: float, unsigned: bool) -> Pixels
     """Grey of 16 bits by its upper byte, as Pillow does for 16-bit RGB; of 32 bits or float by `_range`."""
     if band.mode.startswith("I;16"):
         return (np.asarray(band) >> 8).astype(np.uint8)
-    grey: Pixels = np.rint((_numbers(band, unsigned) - np.float32(low)) * np.float32(scale)).astype(np.uint8)
+    grey: Pixels = np.rint((_numbers(band, unsigned) - low) * scale).clip(0, 255).astype(np.uint8)
     return grey
 
 
-def _numbers(band: Image.Image, unsigned: bool) -> NDArray[np.float32]:
+def _numbers(band: Image.Image, unsigned: bool) -> NDArray[np.float64]:
+    """The values; in doubles, for the difference of two floats may be no float."""
     values = np.asarray(band)
-    return np.nan_to_num((values.view(np.uint32) if unsigned else values).astype(np.float32), nan=0.0)
+    wide: NDArray[np.float64] = (values.view(np.uint32) if unsigned else values).astype(np.float64)
+    return np.nan_to_num(wide, copy=False, nan=0.0)
 
 
 def _tag(image: Image.Image, number: int, default: object) -> object:

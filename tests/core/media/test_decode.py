@@ -176,8 +176,13 @@ def test_values_beyond_any_known_range_are_stretched() -> None:
 
 def test_a_float_picture_without_numbers_is_no_crash() -> None:
     values = np.full((8, 8), np.nan, dtype=np.float32)
-    values[0, 0] = np.inf
+    values[0, :3] = np.inf, -np.inf, 3e38
     assert decoded(saved(Image.fromarray(values), "TIFF")).rgb.shape == (8, 8, 3)
+
+
+def test_a_jpeg_of_more_than_eight_bits_is_refused_by_name() -> None:
+    content = imagecodecs.jpeg8_encode(np.asarray(RGB).astype(np.uint16) * 16, bitspersample=12)
+    assert refusal(content).reason is Refusal.UNSUPPORTED_KIND
 
 
 def test_white_is_zero_is_turned_round_at_every_depth() -> None:
