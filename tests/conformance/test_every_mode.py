@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import shutil
 import struct
@@ -16,10 +17,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from havenline.entries import Entries
 from havenline.fingerprints import fingerprint_bytes
-from havenline.matching import Edition, ListIndex
+from havenline.matching import Edition, Lists
 from havenline.vocabulary import EditionRef, Fingerprint, HashKind, ListEntry
 
+NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 pillow_heif.register_heif_opener()
 
 
@@ -191,12 +194,12 @@ def plain() -> Fingerprint:
 
 
 @cache
-def listed() -> ListIndex:
+def listed() -> Lists:
     """A list made from the PNG by its PDQ value alone, among hashes of nothing."""
     chance = np.random.default_rng(9)
     entries = [ListEntry(f"s{number}", pdq=chance.bytes(32).hex()) for number in range(2000)]
     entries.append(ListEntry("the picture", pdq=plain().pdq, pdq_quality=plain().pdq_quality))
-    return ListIndex.build([Edition(EditionRef("drawn", 1, "0" * 64), tuple(entries))])
+    return Lists.build([Edition(EditionRef("drawn", 1, "0" * 64), Entries.of(entries))])
 
 
 def check(content: bytes) -> Fingerprint:
@@ -205,7 +208,7 @@ def check(content: bytes) -> Fingerprint:
     assert plain().pdq is not None
     assert (int(made.pdq, 16) ^ int(plain().pdq or "", 16)).bit_count() <= 10
     assert made.pdq_quality == 100
-    (matches,) = listed().lookup([made])
+    (matches,) = listed().lookup([made], at=NOON)
     assert [(match.entry, match.kind) for match in matches] == [("the picture", HashKind.PDQ)]
     return made
 
@@ -245,6 +248,6 @@ def test_a_picture_is_found_whether_its_orientation_mark_was_applied_or_not(form
 
 def test_a_list_made_by_the_other_pipeline_is_matched() -> None:
     entry = ListEntry("by the other", pdq=plain().pdq_512)
-    index = ListIndex.build([Edition(EditionRef("drawn", 1, "0" * 64), (entry,))])
-    (matches,) = index.lookup([plain()])
+    index = Lists.build([Edition(EditionRef("drawn", 1, "0" * 64), Entries.of([entry]))])
+    (matches,) = index.lookup([plain()], at=NOON)
     assert [(match.entry, match.distance) for match in matches] == [("by the other", 0)]
