@@ -22,7 +22,6 @@ from havenline.fingerprints import fingerprint_bytes
 from havenline.matching import Edition, Lists
 from havenline.vocabulary import EditionRef, Fingerprint, HashKind, ListEntry
 
-NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 pillow_heif.register_heif_opener()
 
 
@@ -34,6 +33,7 @@ def clouds(height: int = 450, width: int = 600, seed: int = 3) -> Image.Image:
     return Image.fromarray(np.clip(soft / soft.std() * 50 + 128, 0, 255).astype(np.uint8).transpose(1, 2, 0).copy())
 
 
+NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 RGB = clouds()
 GREY = RGB.convert("L")
 COLOURS, LEVELS = np.asarray(RGB), np.asarray(GREY)
@@ -199,7 +199,11 @@ def listed() -> Lists:
     chance = np.random.default_rng(9)
     entries = [ListEntry(f"s{number}", pdq=chance.bytes(32).hex()) for number in range(2000)]
     entries.append(ListEntry("the picture", pdq=plain().pdq, pdq_quality=plain().pdq_quality))
-    return Lists.build([Edition(EditionRef("drawn", 1, "0" * 64), Entries.of(entries))])
+    return Lists.build([edition(*entries)])
+
+
+def edition(*entries: ListEntry) -> Edition:
+    return Edition(EditionRef("drawn", 1, "0" * 64), Entries.of(entries))
 
 
 def check(content: bytes) -> Fingerprint:
@@ -248,6 +252,6 @@ def test_a_picture_is_found_whether_its_orientation_mark_was_applied_or_not(form
 
 def test_a_list_made_by_the_other_pipeline_is_matched() -> None:
     entry = ListEntry("by the other", pdq=plain().pdq_512)
-    index = Lists.build([Edition(EditionRef("drawn", 1, "0" * 64), Entries.of([entry]))])
+    index = Lists.build([edition(entry)])
     (matches,) = index.lookup([plain()], at=NOON)
     assert [(match.entry, match.distance) for match in matches] == [("by the other", 0)]

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 Pixels = NDArray[np.uint8]
 
 _BAND_PIXELS = 1 << 20
+_GREATEST = float(np.finfo(np.float32).max)
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SAMPLE_FORMAT, _UNSIGNED = 339, (1,)
 
@@ -88,7 +89,7 @@ def _numbers(band: Image.Image, unsigned: bool) -> NDArray[np.float64]:
     """The values; in doubles, for the difference of two floats may be no float."""
     values = np.asarray(band)
     wide: NDArray[np.float64] = (values.view(np.uint32) if unsigned else values).astype(np.float64)
-    return np.nan_to_num(wide, copy=False, nan=0.0)
+    return np.nan_to_num(wide, copy=False, nan=0.0, posinf=_GREATEST, neginf=-_GREATEST)
 
 
 def _tag(image: Image.Image, number: int, default: object) -> object:
