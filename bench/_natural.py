@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from havenline.fingerprints.pdq import pdq
+from havenline.fingerprints.pdq import hash_picture
 from havenline.testing.drawing import choose_subject, draw_subject
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "data" / "pdq"
@@ -44,7 +44,7 @@ def natural_codes(count: int, *, drawn: int = 120, seed: int = 60) -> tuple[Code
         height, width = picture.shape[:2]
         side = int(draw.integers(SMALLEST, min(height, width, LARGEST) + 1))
         top, left = draw.integers(0, [height - side + 1, width - side + 1]).tolist()
-        value, quality = pdq(np.ascontiguousarray(picture[top : top + side, left : left + side]))
+        value, quality = hash_picture(np.ascontiguousarray(picture[top : top + side, left : left + side]))
         if quality >= GOOD:
             made.append(value)
     codes = np.frombuffer(bytes.fromhex("".join(made)), np.uint8).reshape(-1, 32)

@@ -35,7 +35,7 @@ SECONDS_PER_FILE = 300
 _LOOKED_UP_AT_ONCE = 64
 
 Lookup = Callable[[Sequence[Fingerprint]], list[tuple[Match, ...]]]
-"""As `matching.ListIndex.lookup`."""
+"""As `matching.Lists.lookup, at one time`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from havenline_cli.options import (
     mapping_from,
     terms_from,
 )
-from havenline_cli.told import list_warnings, now, plain, say_if_compiling, tell, terms_as_json, terms_words
+from havenline_cli.told import all_cores, list_warnings, now, plain, say_if_compiling, tell, terms_as_json, terms_words
 
 if TYPE_CHECKING:
     from havenline.formats.hash_list import HashList
@@ -71,7 +71,7 @@ def publish(
     told = []
     for edition in editions:
         with _told(folder):
-            changed = live.publish(edition)
+            changed = live.publish(edition, threads=all_cores())
             after = sum(head.count for head in live.current().heads if head.ref == edition.ref)
         told.append(
             {
@@ -194,7 +194,7 @@ def fold(folder: Folder, as_json: AsJson = False) -> None:
     live = _opened(folder)
     say_if_compiling()
     with _told(folder):
-        folded = live.fold()
+        folded = live.fold(threads=all_cores())
         entries = len(live.current())
     summary = {"folder": str(folder), "folded": folded, "generation": live.generation, "entries": entries}
     words = "folded" if folded else "nothing to fold"

@@ -344,3 +344,14 @@ def test_help_tells_the_exit_codes(havenline: Any, command: list[str]) -> None:
     ran = havenline("list", *command, "--help")
     assert ran.code == 0
     assert "130 interrupted" in " ".join(ran.out.split())
+
+
+def test_how_far_a_large_file_is_read_is_told(havenline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("havenline_cli.progress._WORTH_A_BAR", 0)
+    monkeypatch.setattr("havenline_cli.progress._SECONDS_BETWEEN_LINES", 0)
+    written("p.csv", f"md5\n{MD5}\n")
+    ran = havenline("list", "import", "p.csv", "-o", "x")
+    assert (ran.code, ran.err) == (0, "havenline: p.csv: 0 of 0 MB read\n")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    ran = havenline("list", "import", "p.csv", "-o", "x", "--force")
+    assert (ran.code, "0 of 0 MB read" in ran.err) == (0, False)

@@ -92,13 +92,6 @@ def load_kernels() -> None:
     hash_512_first(np.zeros((REDUCED_SIDE + 1, REDUCED_SIDE, 3), np.uint8))
 
 
-def pdq(rgb: Pixels) -> tuple[str, int]:
-    """`hash_picture`, for colour alone."""
-    if rgb.ndim != 3:
-        raise ValueError("PDQ works on a (height, width, 3) array of unsigned bytes")
-    return hash_picture(rgb)
-
-
 def _checked(pixels: Pixels) -> Pixels:
     """As (h, w, 3) or (h, w, 1), in the one form that the kernels are compiled for; copied only if it must be."""
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
