@@ -262,12 +262,12 @@ def check_log(
             digest = sha256(record)
             if int(number) != seq:
                 wrong = f"the number {int(number)} stands where {seq} belongs"
-                first = seq - 1 if int(number) == seq - 1 > good else seq
+                first = _earliest(seq, good, journal) if int(number) == seq - 1 else seq
             elif digest.hexdigest().encode() != stated:
                 wrong = "its hash is not that of its bytes"
             elif previous != last_hash:
                 wrong = "the chain is broken between it and the one before"
-                first = seq if seq - 1 == good else seq - 1
+                first = _earliest(seq, good, journal)
             else:
                 wrong = ""
         if wrong:
@@ -286,12 +286,19 @@ def check_log(
     return report
 
 
+def _earliest(seq: int, good: int, journal: Journal | None) -> int:
+    """Where two entries do not fit: the later one, if a checkpoint or the journal vouches for the earlier."""
+    return seq if seq - 1 == good or (journal is not None and journal.last >= seq - 1) else seq - 1
+
+
 def _check_end(report: Report, declared: int, following: int, doubt: int, journal: Journal | None) -> None:
     held = report.entries
     if doubt:
         report.wrong(doubt, "the journal names another hash for it")
     if following > held:
-        report.wrong(held + 1, f"it is missing: a checkpoint was signed over {following} entries")
+        vouched = doubt or (journal is not None and journal.last >= held)
+        first = held + 1 if vouched else report.covered + 1
+        report.wrong(first, f"a checkpoint was signed over {following} entries, the export holds {held}", held + 1)
     elif declared != held:
         report.wrong(min(declared, held) + 1, f"the export announces {declared} entries and holds {held}")
     if journal is not None and journal.last > held:
