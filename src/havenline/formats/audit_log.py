@@ -202,12 +202,6 @@ def signed(checkpoint: Checkpoint, signer: CheckpointSigner) -> bytes:
     return checkpoint.body() + b"\n" + line.encode()
 
 
-def split_notes(text: bytes) -> list[bytes]:
-    """The notes of a file of checkpoints: each followed by an empty line. What is behind the last one is left out."""
-    blocks = text.split(b"\n\n")[:-1]
-    return [body + b"\n\n" + signatures + b"\n" for body, signatures in zip(blocks[::2], blocks[1::2], strict=False)]
-
-
 def checkpoint_of(note: bytes) -> Checkpoint:
     """The checkpoint in a note; its signatures are not looked at."""
     body, divider, _ = note.partition(b"\n\n")

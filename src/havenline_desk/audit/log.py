@@ -26,14 +26,18 @@ from havenline.vocabulary import HavenlineError
 from havenline.whole_file import write_whole
 
 from ..models import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
+from .key_file import KeyFileSigner
+from .outside import AuditUnavailable, Sink
 from .record import record_bytes
-from .signer import KeyFileSigner
-from .sink import AuditUnavailable, Sink
 
 MOST_UNSEALED = 256
 LONGEST_UNSEALED = dt.timedelta(seconds=60)
 _LOCK = (0x4855, 1)
 _LEAVES = 4096
+_NOT_SIGNED = (
+    "the audit log in the database is not the one that was signed: it was changed, cut, or restored from an older copy. "
+    "Keep the database and the folder of checkpoints as they are, and run `havenline verify` on an export"
+)
 
 
 class AuditDamaged(HavenlineError):
@@ -184,6 +188,8 @@ def _seals_after_commit() -> bool:
 def _due() -> bool:
     """Whether a checkpoint must follow: after so many entries, so much time, or an act that may not wait."""
     sealed = AuditCheckpoint.objects.order_by("-size").values_list("size", flat=True).first() or 0
+    if sealed and not AuditEntry.objects.filter(seq=sealed).exists():
+        return True  # the log is shorter than what was signed; `seal` says so
     waiting = list(AuditEntry.objects.filter(seq__gt=sealed).order_by("seq").values_list("act", "at")[:MOST_UNSEALED])
     if not waiting:
         return False
@@ -207,20 +213,20 @@ def _seal_what_is_due() -> None:
 def _grown(before: Checkpoint | None) -> Frontier:
     """The tree over all committed entries, grown from the newest checkpoint that the database still knows.
 
-    Passing by the last checkpoint outside it must give the root that was signed there.
+    Passing by the last checkpoint outside it must give the root that was signed there. Entries under a tree that is
+    known already are not read again: what was changed among them is for the verifier to find.
     """
     if before is None:
         return _extended(Frontier(), to=None)
+    if not AuditEntry.objects.filter(seq=before.size).exists():
+        raise AuditDamaged(_NOT_SIGNED)
     kept = AuditCheckpoint.objects.filter(size__lte=before.size).order_by("-size").first()
     starts = [Frontier(kept.size, tuple(map(bytes.fromhex, kept.peaks.split())))] if kept is not None else []
-    for start in [*starts, Frontier()]:  # the kept tree only saves work; what it says is never believed
+    for start in [*starts, Frontier()]:  # where the kept tree leads elsewhere, read everything
         tree = _extended(start, to=before.size)
         if (tree.size, tree.root) == (before.size, before.root):
             return _extended(tree, to=None)
-    raise AuditDamaged(
-        "the audit log in the database is not the one that was signed: it was changed, cut, or restored from an older "
-        "copy. Keep the database and the folder of checkpoints as they are, and run `havenline verify` on an export"
-    )
+    raise AuditDamaged(_NOT_SIGNED)
 
 
 def _extended(tree: Frontier, *, to: int | None) -> Frontier:

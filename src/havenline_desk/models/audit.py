@@ -43,6 +43,7 @@ class AuditAct(models.TextChoices):
     OUTCOME_SETTLED = "outcome_settled", "settled a file"
     OUTCOME_COPIED = "outcome_copied", "took over the outcome of a byte-identical file"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
+    LOG_EXPORTED = "log_exported", "took the audit log out"
 
 
 URGENT_ACTS = frozenset(
@@ -53,6 +54,7 @@ URGENT_ACTS = frozenset(
         AuditAct.ROLE_GRANTED,
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
+        AuditAct.LOG_EXPORTED,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""

@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "havenline_desk.sites.headers.never_stored",
+    "havenline_desk.sites.headers.refused_without_log",
 ]
 ROOT_URLCONF = "havenline_desk.sites.urls"
 WSGI_APPLICATION = "havenline_desk.sites.wsgi.application"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from havenline.formats.audit_log import Checkpoint, checkpoint_of, split_notes
+from havenline.formats.audit_log import Checkpoint, checkpoint_of
 from havenline.vocabulary import HavenlineError
 
 _TAIL = 4096
@@ -57,15 +57,21 @@ class Sink:
 
     def last_checkpoint(self) -> Checkpoint | None:
         """The newest checkpoint that stands here whole; None before the first."""
+        last = self.last_note()
+        return last[0] if last is not None else None
+
+    def last_note(self) -> tuple[Checkpoint, bytes] | None:
+        """The newest checkpoint with its signed note. Raises AuditUnavailable when the file is damaged at its end."""
         with self._told():
             if not self.checkpoints.exists():
                 return None
-            text = self.checkpoints.read_bytes()[-2 * _TAIL :]
-            # The piece may begin inside a note: what follows its first empty line but one is whole or of odd halves.
-            for start in (0, text.find(b"\n\n") + 2):
-                notes = split_notes(text[start:])
+            blocks = self.checkpoints.read_bytes()[-2 * _TAIL :].split(b"\n\n")[:-1]
+            if len(blocks) < 2:
+                return None
+            for end in (len(blocks), len(blocks) - 1):  # a torn note may have left its first half
+                note = b"\n\n".join(blocks[max(0, end - 2) : end]) + b"\n"
                 with contextlib.suppress(HavenlineError):
-                    return checkpoint_of(notes[-1]) if notes else None
+                    return checkpoint_of(note), note
             raise AuditUnavailable(f"{self.checkpoints} is damaged: its last note is no checkpoint. Keep it, and ask")
 
     @contextlib.contextmanager
