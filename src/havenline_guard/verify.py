@@ -28,6 +28,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 HOLDS, ALTERED, WRONG_USAGE, NOT_COVERED = 0, 1, 2, 3
 ED25519 = 0x01
 LONGEST_LINE = 2048
+GAP = 65_536
+"""So many numbers may be missing in a row from a journal before it is no journal of this log."""
 
 _ID = rb'(null|"[0-9a-f]{32}")'
 _AT = rb"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
@@ -160,21 +162,28 @@ class Journal:
         self.last, self._first, self._more = 0, bytearray(), dict[int, set[bytes]]()
         for number, line in enumerate(lines, start=1):
             found = JOURNAL.fullmatch(line)
-            seq = int(found[1]) if found else 0
-            if found is None or seq > self.last + 1:
-                report.wrong(self.last + 1, f"line {number} of the journal is damaged, or lines are missing before it")
+            if found is None:
+                report.wrong(self.last + 1, f"line {number} of the journal is damaged")
+                return
+            seq, digest = int(found[1]), bytes.fromhex(found[2].decode())
+            if seq > self.last + GAP:
+                report.wrong(self.last + 1, f"line {number} of the journal names {seq} after {self.last}")
                 return
             if seq <= self.last:
-                self._more.setdefault(seq, set()).add(bytes.fromhex(found[2].decode()))
+                self._more.setdefault(seq, set()).add(digest)
             else:
-                self._first += bytes.fromhex(found[2].decode())
+                self._first += bytes(32 * (seq - self.last - 1)) + digest
                 self.last = seq
+
+    def names(self, seq: int) -> bool:
+        """Whether a hash stands there for this number; a loss of power may have taken the newest lines at its time."""
+        return seq <= self.last and (any(self._first[32 * seq - 32 : 32 * seq]) or seq in self._more)
 
     def disagrees(self, seq: int, digest: bytes) -> bool:
         """Whether the journal names other hashes for this number, and not this one."""
         if seq > self.last or self._first[32 * seq - 32 : 32 * seq] == digest:
             return False
-        return digest not in self._more.get(seq, ())
+        return self.names(seq) and digest not in self._more.get(seq, ())
 
 
 def read_notes(text: bytes, keys: Sequence[Key], report: Report) -> list[Checkpoint]:
@@ -288,7 +297,7 @@ def check_log(
 
 def _earliest(seq: int, good: int, journal: Journal | None) -> int:
     """Where two entries do not fit: the later one, if a checkpoint or the journal vouches for the earlier."""
-    return seq if seq - 1 == good or (journal is not None and journal.last >= seq - 1) else seq - 1
+    return seq if seq - 1 == good or (journal is not None and journal.names(seq - 1)) else seq - 1
 
 
 def _check_end(report: Report, declared: int, following: int, doubt: int, journal: Journal | None) -> None:
@@ -296,7 +305,7 @@ def _check_end(report: Report, declared: int, following: int, doubt: int, journa
     if doubt:
         report.wrong(doubt, "the journal names another hash for it")
     if following > held:
-        vouched = doubt or (journal is not None and journal.last >= held)
+        vouched = doubt or (journal is not None and journal.names(held))
         first = held + 1 if vouched else report.covered + 1
         report.wrong(first, f"a checkpoint was signed over {following} entries, the export holds {held}", held + 1)
     elif declared != held:

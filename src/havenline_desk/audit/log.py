@@ -13,6 +13,7 @@ import hmac
 import logging
 import secrets
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -32,10 +33,9 @@ from .record import record_bytes
 
 MOST_UNSEALED = 256
 LONGEST_UNSEALED = dt.timedelta(seconds=60)
-_LOCK = (0x4855, 1)
 _LEAVES = 4096
 _NOT_SIGNED = (
-    "the audit log in the database is not the one that was signed: it was changed, cut, or restored from an older copy. "
+    "the audit log in the database is not the one that was signed: changed, cut, or restored from an older copy. "
     "Keep the database and the folder of checkpoints as they are, and run `havenline verify` on an export"
 )
 
@@ -63,14 +63,12 @@ def append(
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("an entry of the audit log belongs into its act's transaction")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _LOCK)
+    head = _head()
     first_here = not _seals_after_commit()
-    if first_here and _due():
+    if first_here and head.due:
         seal()
-    last = AuditEntry.objects.order_by("-seq").only("seq", "entry_hash").first()
     entry = LogEntry(
-        seq=last.seq + 1 if last else 1,
+        seq=head.seq + 1,
         at=at.astimezone(dt.UTC),
         act=act.value,
         actor=_id(actor),
@@ -80,7 +78,7 @@ def append(
         grant=_id(grant),
         record=record_digest(record) if record is not None else None,
         salt=secrets.token_hex(16),
-        prev_hash=last.entry_hash if last else BEFORE_THE_FIRST,
+        prev_hash=head.entry_hash,
     )
     row = AuditEntry.objects.create(
         seq=entry.seq,
@@ -185,21 +183,28 @@ def _seals_after_commit() -> bool:
     return any(each[1] is _seal_what_is_due for each in connection.run_on_commit)
 
 
-def _due() -> bool:
-    """Whether a checkpoint must follow: after so many entries, so much time, or an act that may not wait."""
-    sealed = AuditCheckpoint.objects.order_by("-size").values_list("size", flat=True).first() or 0
-    if sealed and not AuditEntry.objects.filter(seq=sealed).exists():
-        return True  # the log is shorter than what was signed; `seal` says so
-    waiting = list(AuditEntry.objects.filter(seq__gt=sealed).order_by("seq").values_list("act", "at")[:MOST_UNSEALED])
-    if not waiting:
-        return False
-    late = max(at for _, at in waiting) - min(at for _, at in waiting) >= LONGEST_UNSEALED
-    return len(waiting) >= MOST_UNSEALED or late or any(act in URGENT_ACTS for act, _ in waiting)
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The last entry, and whether a checkpoint is due: after so many, so much time, or an act that may not wait."""
+
+    seq: int
+    entry_hash: str
+    due: bool
+
+
+def _head() -> _Head:
+    """Take the log's lock until the transaction ends, and look where the log stands."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM audit_head(%s)", [[act.value for act in URGENT_ACTS]])
+        seq, entry_hash, sealed, waiting, spread, urgent = cursor.fetchone()
+    late = spread is not None and spread >= LONGEST_UNSEALED
+    cut = sealed > (seq or 0)  # the log is shorter than what was signed; `seal` says so
+    return _Head(seq or 0, entry_hash or BEFORE_THE_FIRST, cut or urgent or late or waiting >= MOST_UNSEALED)
 
 
 def _seal_what_is_due() -> None:
     """After the commit: the acts stand, and are logged."""
-    if not _due():
+    if not _head().due:
         return
     try:
         seal()

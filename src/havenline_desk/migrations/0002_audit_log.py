@@ -8,6 +8,20 @@ from django.db import migrations, models
 # A guard rail against mistakes of our own, not the proof: whoever owns the tables can take it away. The proof is what
 # was signed and kept outside. Not forbidden is emptying the table, which the desk's role has no right to and tests do.
 GUARD = """
+-- One round trip for what every entry needs: the log's lock, and then the last entry and what waits for a checkpoint.
+-- Each statement in it sees what is committed by then.
+CREATE FUNCTION audit_head(urgent_acts text[])
+    RETURNS TABLE (seq bigint, entry_hash text, sealed bigint, waiting bigint, spread interval, urgent boolean)
+    LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(18517, 1);
+    SELECT coalesce(max(size), 0) INTO sealed FROM desk_auditcheckpoint;
+    SELECT last.seq, last.entry_hash INTO seq, entry_hash FROM desk_auditentry last ORDER BY last.seq DESC LIMIT 1;
+    SELECT count(*), max(at) - min(at), coalesce(bool_or(act = ANY (urgent_acts)), false)
+        INTO waiting, spread, urgent
+        FROM (SELECT at, act FROM desk_auditentry e WHERE e.seq > sealed ORDER BY e.seq LIMIT 256) AS unsealed;
+    RETURN NEXT;
+END $$;
 CREATE FUNCTION audit_entry_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'an entry of the audit log is neither changed nor deleted';
@@ -28,6 +42,7 @@ CREATE TRIGGER audit_entry_follows BEFORE INSERT ON desk_auditentry
     FOR EACH ROW EXECUTE FUNCTION audit_entry_follows();
 """
 UNGUARD = """
+DROP FUNCTION audit_head(text[]);
 DROP FUNCTION audit_entry_is_final() CASCADE;
 DROP FUNCTION audit_entry_follows() CASCADE;
 """
