@@ -25,6 +25,8 @@ def export(
     The export is logged and signed first. Where that fails it is written all the same, and this is said: a log that
     was altered must come out to be examined.
     """
+    if out.exists():
+        raise opening.CommandError(f"{plain(out)} exists already; nothing was written")
     with opening.desk(opening.existing_home(home)):
         from havenline.whole_file import write_whole
         from havenline_desk import audit
@@ -36,11 +38,8 @@ def export(
             entries = export_log(by=opening.person_named(by), at=now())
         except (audit.AuditDamaged, audit.AuditUnavailable) as error:
             typer.echo(f"havenline: not signed before it was written: {plain(error)}", err=True)
-        try:
-            with write_whole(out, replace=False) as file:
-                file.writelines(export_lines(entries=entries))
-        except FileExistsError:
-            raise opening.CommandError(f"{plain(out)} exists already; nothing was written") from None
+        with write_whole(out, replace=False) as file:
+            file.writelines(export_lines(entries=entries))
         typer.echo(f"{plain(out)} is written. To check it, with what was kept outside the database:")
         sink = audit.sink()
         typer.echo(

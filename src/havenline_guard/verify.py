@@ -47,6 +47,10 @@ SIGNATURE = re.compile(rb"\xe2\x80\x94 ([!#-*,-\[\]-~]{1,128}) ([A-Za-z0-9+/]+={
 JOURNAL = re.compile(rb"([1-9][0-9]{0,15}) ([0-9a-f]{64})\n")
 
 
+def _sha(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()
+
+
 class Unusable(Exception):
     """A file or a key cannot be used at all; says which."""
 
@@ -97,7 +101,7 @@ class Bad:
 
 @dataclass
 class Report:
-    """What was found. `covered` entries are proved by a signed checkpoint; `ends` maps last reads for reconciling."""
+    """What was found. `covered` entries are proved by signed checkpoints; views and unwrappings are by their grant."""
 
     origin: str = ""
     entries: int = 0
@@ -231,7 +235,11 @@ def read_note(body: bytes, signatures: bytes, keys: Sequence[Key]) -> Checkpoint
 
 
 def check_log(
-    stream: BinaryIO, checkpoints: Sequence[Checkpoint], report: Report, journal: Journal | None = None
+    stream: BinaryIO,
+    checkpoints: Sequence[Checkpoint],
+    report: Report,
+    journal: Journal | None = None,
+    older: bool = False,
 ) -> Report:
     """Form, sequence, chain, and the root of every checkpoint, in one pass; the first bad entry ends the pass."""
     head = HEADER.fullmatch(stream.readline(LONGEST_LINE))
@@ -243,12 +251,11 @@ def check_log(
         if each.origin != head[2]:
             report.wrong(0, f"a checkpoint is of the log {each.origin.decode()}, the export of {report.origin}")
             return report
-    roots = {each.size: each.root for each in checkpoints}
+    roots = {each.size: each.root for each in checkpoints if not older or each.size <= int(head[1])}
     sizes = iter([*sorted(roots), -1])
     following, good, doubt = next(sizes), 0, 0
-    tree = Tree()
-    last_hash = b"0" * 64
-    # The loop runs a million times; what it needs often is held in local names.
+    tree, last_hash = Tree(), b"0" * 64
+    # long: the loop runs a million times, so it is one piece and holds what it needs in local names
     match, sha256, append = LINE.fullmatch, hashlib.sha256, tree.append
     while True:
         while tree.size == following:
@@ -380,10 +387,6 @@ def _root_by(path: Sequence[bytes | None], index: int, size: int, node: bytes) -
     return node if last == 0 else None
 
 
-def _sha(text: bytes) -> bytes:
-    return hashlib.sha256(text).digest()
-
-
 def _base64(text: bytes) -> bytes | None:
     """The bytes, or None where the text is not base64 in its one canonical form."""
     try:
@@ -401,6 +404,7 @@ def verify(
     journal: Path | None = None,
     keyd: Path | None = None,
     keyd_checkpoints: Path | None = None,
+    older: bool = False,
 ) -> Report:
     """Check one export with all that is given beside it. Raises OSError for a file that cannot be read."""
     report = Report()
@@ -410,12 +414,12 @@ def verify(
         with journal.open("rb") as lines:
             names = Journal(_lines(lines), report)
     with export.open("rb") as stream:
-        check_log(stream, notes, report, names)
+        check_log(stream, notes, report, names, older)
     if keyd is not None and not report.bad:
         other = Report()
         theirs = read_notes(keyd_checkpoints.read_bytes(), keys, other) if keyd_checkpoints else []
         with keyd.open("rb") as stream:
-            check_log(stream, theirs, other)
+            check_log(stream, theirs, other, older=older)
         for each in other.bad:
             report.wrong(0, f"the log of the key process: {each}")
         if other.covered < other.entries:
@@ -437,8 +441,8 @@ def tell(report: Report, *, reconciled: bool) -> Iterator[str]:
     yield f"log {report.origin}: {report.entries:,} entries read, {report.checkpoints:,} signed checkpoints"
     yield from (f"note: {note}" for note in report.notes)
     yield from (f"ALTERED: {bad}" for bad in report.bad[:20])
-    if report.bad and (first := report.first_bad) is not None:
-        yield f"first bad: {first}"
+    if report.bad:
+        yield f"first bad: {report.first_bad}"
     elif report.covered < report.entries:
         yield f"NOT COVERED: entries {report.covered + 1} to {report.entries} are under no signed checkpoint"
     else:
@@ -462,7 +466,8 @@ def main(arguments: Sequence[str] | None = None, *, name: str = "verify.py") -> 
     parser.add_argument("--key", type=_key, action="append", default=[], help="public key, or a file; may be repeated")
     parser.add_argument("--journal", type=Path, help="hashes written outside the database before each act")
     parser.add_argument("--keyd", type=Path, help="the export of the key process's own log, to reconcile with")
-    parser.add_argument("--keyd-checkpoints", type=Path, help="signed checkpoints of the key process's own log")
+    parser.add_argument("--keyd-checkpoints", type=Path, help="signed checkpoints of that log")
+    parser.add_argument("--older", action="store_true", help="the export is older than the files beside it")
     parser.add_argument("--proof", action="store_true", help="check the proof of one entry")
     given = parser.parse_args(arguments)
     if not given.key:
@@ -482,6 +487,7 @@ def main(arguments: Sequence[str] | None = None, *, name: str = "verify.py") -> 
             journal=given.journal,
             keyd=given.keyd,
             keyd_checkpoints=given.keyd_checkpoints,
+            older=given.older,
         )
     except OSError as error:
         sys.stderr.write(f"{name}: {error.filename}: {error.strerror}\n")

@@ -90,17 +90,21 @@ def submit_assessment(
     assignment.done_at = at
     assignment.save(update_fields=("done_at",))
     StackRevision.objects.select_for_update().get(pk=revision.pk)  # before the log's lock, which is taken last
+    _log(assessment, at=at)
+    settle_stack(revision, at=at)
+    return assessment
+
+
+def _log(assessment: Assessment, *, at: dt.datetime) -> None:
     audit.append(
         AuditAct.ASSESSMENT_SUBMITTED,
         at=at,
-        actor=person,
+        actor=assessment.person,
         about=assessment,
-        investigation=investigation,
-        purpose=f"{assignment.step}_assessment",
+        investigation=assessment.revision.stack.investigation,
+        purpose=f"{assessment.step}_assessment",
         record=assessment,
     )
-    settle_stack(revision, at=at)
-    return assessment
 
 
 def _deepest_views(assignment: Assignment, person: Person) -> dict[int, int]:

@@ -34,8 +34,8 @@ def refused_without_log(
     def middleware(request: HttpRequest) -> HttpResponseBase:
         return get_response(request)
 
-    def process_exception(request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+    def refused(request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         return unavailable(request) if isinstance(exception, AuditUnavailable | AuditDamaged) else None
 
-    middleware.process_exception = process_exception  # type: ignore[attr-defined]
+    middleware.process_exception = refused  # type: ignore[attr-defined]
     return middleware
