@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from . import desk as opening
 from .told import get_ready, now
 
 PORT = 8640
+SEAL_EVERY = 60
+"""Seconds; docs/formats/audit-log.md, 5."""
 console = Console(stderr=True, highlight=False)
 
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; the next free one is taken.")]
@@ -77,8 +80,31 @@ def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
         for name, password in names.items():
             typer.echo(f"  {name:20} {password}")
         typer.echo("Press Ctrl+C to close it.")
-        child.wait()
+        while not _ended(child):
+            _seal()
         raise opening.CommandError("the web server ended by itself; its reason stands above")
+
+
+def _ended(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        child.wait(SEAL_EVERY)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _seal() -> None:
+    """Sign what nobody's act has had signed for a while; acts themselves refuse to go on where that fails."""
+    from django.db import close_old_connections
+
+    from havenline.vocabulary import HavenlineError
+    from havenline_desk import audit
+
+    close_old_connections()
+    try:
+        audit.seal()
+    except HavenlineError as error:
+        typer.echo(f"havenline: {error}", err=True)
 
 
 def _say(line: str) -> None:

@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from havenline.vocabulary import HavenlineError
-from havenline_cli import demo, doctor, exits, figures, investigation, lists, matchd, people, scan
+from havenline_cli import (
+    audit,
+    demo,
+    doctor,
+    exits,
+    figures,
+    investigation,
+    lists,
+    matchd,
+    people,
+    scan,
+    verify,
+)
 
 app = typer.Typer(
     name="havenline",
@@ -54,6 +66,12 @@ app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
 app.command("figures")(figures.figures)
 app.add_typer(people.person, name="person")
 app.add_typer(people.framework, name="framework")
+app.add_typer(audit.app, name="audit")
+app.command(
+    "verify",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(verify.verify)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -44,6 +44,7 @@ class Act(StrEnum):
     APPROVE_IMPORT = "approve_import"
     IMPORT_COLLECTION = "import_collection"
     APPROVE_FRAMEWORK = "approve_framework"
+    EXPORT_LOG = "export_log"
 
 
 EVERYONE = frozenset(Role)
@@ -58,6 +59,7 @@ ROLES: dict[Act, frozenset[Role]] = {
     Act.APPROVE_IMPORT: frozenset({Role.SENIOR, Role.LEAD}),
     Act.IMPORT_COLLECTION: frozenset({Role.LEAD}),
     Act.APPROVE_FRAMEWORK: frozenset({Role.LEAD}),
+    Act.EXPORT_LOG: frozenset({Role.AUDITOR}),
 }
 
 

@@ -57,8 +57,8 @@ def test_what_is_given_back_waits_again() -> None:
     people = make.world(at=AT, stacks=1, plan=make.Plan.SINGLE)
     held = take_next(people["analyst-one"], at=AT)
     assert held is not None
-    assert not give_back(held.pk, person=people["analyst-two"]), "only the holder gives back"
-    assert give_back(held.pk, person=people["analyst-one"])
+    assert not give_back(held.pk, person=people["analyst-two"], at=AT), "only the holder gives back"
+    assert give_back(held.pk, person=people["analyst-one"], at=AT)
     assert take_next(people["analyst-two"], at=AT + MINUTE) == held
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import re
 
+from django.db import transaction
+
 from havenline import frameworks
 from havenline.vocabulary import HavenlineError
 
-from .. import gates
-from ..models import Investigation, Person, Plan, SamplingRule, SourceKind
+from .. import audit, gates
+from ..models import AuditAct, Investigation, Person, Plan, SamplingRule, SourceKind
 
 
 class InvestigationRefused(HavenlineError):
     """The investigation was not created; the text says why."""
 
 
+@transaction.atomic
 def create_investigation(
     reference: str,
     *,
@@ -47,7 +50,7 @@ def create_investigation(
     if expires_on < at.date():
         raise InvestigationRefused("the authority to import would have run out already")
     law = frameworks.load(framework, framework_version)
-    return Investigation.objects.create(
+    investigation = Investigation.objects.create(
         reference=reference,
         source_kind=source_kind,
         period_start=start,
@@ -63,3 +66,12 @@ def create_investigation(
         plan=plan,
         created_at=at,
     )
+    audit.append(
+        AuditAct.INVESTIGATION_CREATED,
+        at=at,
+        actor=authorised_by,
+        about=investigation,
+        investigation=investigation,
+        record=investigation,
+    )
+    return investigation

@@ -9,7 +9,8 @@ from django.db import transaction
 
 from havenline.vocabulary import HavenlineError
 
-from ..models import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Investigation, Person, Role, RoleGrant
+from .. import audit
+from ..models import CONTENT_ROLES, EXCLUSIVE_SETS, AuditAct, Certificate, Investigation, Person, Role, RoleGrant
 
 CONTENT_ROLE_DELAY = dt.timedelta(hours=24)
 
@@ -31,6 +32,7 @@ def enrol_person(name: str, *, password: str | None, roles: tuple[Role, ...], at
     person = Person(name=name, enrolled_at=at)
     person.set_password(password)
     person.save()
+    audit.append(AuditAct.PERSON_ENROLLED, at=at, actor=None, about=person, record=person)
     for role in roles:
         grant_role(person, role, at=at)
     return person
@@ -45,19 +47,24 @@ def grant_role(person: Person, role: Role, *, at: dt.datetime) -> RoleGrant:
         if role in exclusive and others:
             raise EnrolmentRefused(f"{person.name} is {min(others).label}; nobody holds that and {role.label} at once")
     delayed = role in CONTENT_ROLES and Investigation.objects.exists()
-    grant, _ = RoleGrant.objects.get_or_create(
+    grant, fresh = RoleGrant.objects.get_or_create(
         person=person,
         role=role,
         revoked_at=None,
         defaults={"granted_at": at, "effective_from": at + CONTENT_ROLE_DELAY if delayed else at},
     )
+    if fresh:
+        audit.append(AuditAct.ROLE_GRANTED, at=at, actor=None, about=person, purpose=role.value, record=grant)
     return grant
 
 
+@transaction.atomic
 def certify_person(person: Person, *, until: dt.datetime, issued_by: Person | None, at: dt.datetime) -> Certificate:
     """Record that training on `demo.shapes` is done and calibration passed, in date until `until`."""
     if until <= at:
         raise EnrolmentRefused(f"the certificate of {person.name} would have run out already")
     if issued_by is not None and issued_by.pk == person.pk:
         raise EnrolmentRefused("nobody certifies themselves")
-    return Certificate.objects.create(person=person, issued_at=at, expires_at=until, issued_by=issued_by)
+    certificate = Certificate.objects.create(person=person, issued_at=at, expires_at=until, issued_by=issued_by)
+    audit.append(AuditAct.CERTIFICATE_RECORDED, at=at, actor=issued_by, about=person, record=certificate)
+    return certificate

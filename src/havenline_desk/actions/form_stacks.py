@@ -9,7 +9,9 @@ from django.db import connection, transaction
 
 from havenline.matching import stacks as planning
 
+from .. import audit
 from ..models import (
+    AuditAct,
     File,
     Investigation,
     MemberPlace,
@@ -35,9 +37,9 @@ def form_stacks(investigation: Investigation, *, at: dt.datetime) -> int:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_SPACE, investigation.pk])
     waiting = {file.sha256: file for file in _without_place(investigation)}
     orders = _natural_keys(investigation)
-    for file in list(waiting.values()):
-        if _settled_as_copy(investigation, file, at=at):
-            del waiting[file.sha256]
+    copies = [copy for file in waiting.values() if (copy := _settled_as_copy(investigation, file, at=at))]
+    for copy in copies:
+        del waiting[copy.file.sha256]
     stacks = {stack.representative.sha256: stack for stack in _stacks(investigation)}
     plans = planning.form_stacks(
         [_stack_file(file, order=orders[file.pk]) for file in waiting.values()],
@@ -55,6 +57,10 @@ def form_stacks(investigation: Investigation, *, at: dt.datetime) -> int:
     )
     stacks |= {stack.representative.sha256: stack for stack in formed}
     _join({stacks[sha256]: members for sha256, members in arriving.items()}, waiting, at=at)
+    for copy in copies:
+        audit.append(AuditAct.OUTCOME_COPIED, at=at, actor=None, about=copy, investigation=investigation, record=copy)
+    if arriving:
+        audit.append(AuditAct.STACKS_FORMED, at=at, actor=None, investigation=investigation)
     return len(formed)
 
 
@@ -93,7 +99,7 @@ def _stack_file(file: File, *, order: str) -> planning.StackFile:
     )
 
 
-def _settled_as_copy(investigation: Investigation, file: File, *, at: dt.datetime) -> bool:
+def _settled_as_copy(investigation: Investigation, file: File, *, at: dt.datetime) -> Outcome | None:
     """Take over the answer for the same bytes that this house has assessed twice under this version, if any."""
     original = (
         Outcome.objects.filter(
@@ -107,8 +113,8 @@ def _settled_as_copy(investigation: Investigation, file: File, *, at: dt.datetim
         .first()
     )
     if original is None:
-        return False
-    Outcome.objects.create(
+        return None
+    return Outcome.objects.create(
         investigation=investigation,
         file=file,
         copy_of=original,
@@ -123,7 +129,6 @@ def _settled_as_copy(investigation: Investigation, file: File, *, at: dt.datetim
         viewed_by_person=False,
         settled_at=at,
     )
-    return True
 
 
 def _join(

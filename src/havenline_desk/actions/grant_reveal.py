@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
+import uuid
 
 from django.db import transaction
 
+from .. import audit
 from ..evidence import RevealRefused
-from ..models import Assignment, Person, Reveal
+from ..models import Assignment, AuditAct, Person, Reveal, StoredContent
 
 GRANT = dt.timedelta(seconds=120)
 LADDER = (1, 2, 3, 4)
@@ -32,7 +34,7 @@ def grant_reveal(
         if assignment is None:
             raise RevealRefused("this file is not in a stack that is open in your name; go back and press Start")
         token = secrets.token_urlsafe(24)
-        Reveal.objects.create(
+        reveal = Reveal.objects.create(
             assignment=assignment,
             person=person,
             session_digest=_digest(session_key),
@@ -43,15 +45,44 @@ def grant_reveal(
             granted_at=at,
             expires_at=at + GRANT,
         )
+        _log(AuditAct.REVEAL_GRANTED, reveal, at=at, final=True)
     return token
 
 
+@transaction.atomic
 def use_reveal(token: str, *, person: Person, session_key: str, at: dt.datetime) -> Reveal:
-    """Mark the grant as used and return it; of any number of concurrent uses exactly one succeeds."""
+    """Mark the grant as used and return it; of any number of concurrent uses exactly one succeeds.
+
+    When this returns, the use is logged, committed and under a signed checkpoint: no byte is opened before.
+    """
     mine = Reveal.objects.filter(token_digest=_digest(token), person=person, session_digest=_digest(session_key))
     if mine.filter(used_at=None, expires_at__gt=at).update(used_at=at) != 1:
         raise RevealRefused("this view was used already, has run out, or is not yours")
-    return mine.select_related("file", "person").get()
+    reveal = mine.select_related("file", "person").get()
+    _log(AuditAct.REVEAL_USED, reveal, at=at)
+    return reveal
+
+
+@transaction.atomic
+def note_failed_reveal(reveal: Reveal, *, at: dt.datetime) -> None:
+    """Log that nothing was shown for a view that had been marked as used."""
+    _log(AuditAct.REVEAL_FAILED, reveal, at=at)
+
+
+def _log(act: AuditAct, reveal: Reveal, *, at: dt.datetime, final: bool = False) -> None:
+    """The object is the random name of the kept content, which is all that a key process knows it by."""
+    stored = StoredContent.objects.filter(file_id=reveal.file_id).first()
+    assignment = reveal.assignment
+    audit.append(
+        act,
+        at=at,
+        actor=reveal.person,
+        about=uuid.UUID(stored.object_name) if stored else None,
+        investigation=assignment.revision.stack.investigation,
+        purpose=f"{assignment.step}_assessment.{reveal.ladder_step}",
+        grant=reveal,
+        record=reveal if final else None,
+    )
 
 
 def _digest(secret: str) -> str:

@@ -21,8 +21,8 @@ from havenline.matching.lists import ListLookup
 from havenline.scan import Scanned, fingerprint_source
 from havenline.vocabulary import PDQ_FULL, HavenlineError
 
-from .. import evidence, gates
-from ..models import File, Import, Investigation, Item, Person, SamplingRule, Selection
+from .. import audit, evidence, gates
+from ..models import AuditAct, File, Import, Investigation, Item, Person, SamplingRule, Selection
 from ..models.investigations import ItemState
 from .form_stacks import form_stacks
 from .record_matches import record_matches
@@ -67,11 +67,7 @@ def import_collection(
     """
     _check_authority(investigation, manifest, imported_by=imported_by, approved_by=approved_by, at=at)
     with _one_at_a_time(investigation):
-        taken_in_by, _ = Import.objects.get_or_create(
-            investigation=investigation,
-            collection=collection,
-            defaults={"imported_by": imported_by, "approved_by": approved_by, "started_at": at},
-        )
+        taken_in_by = _opened(investigation, collection, imported_by=imported_by, approved_by=approved_by, at=at)
         if evidence.storage_declared():
             evidence.sweep()
         before = _counts(taken_in_by)
@@ -84,11 +80,12 @@ def import_collection(
             read += sum(posting.refused is None for posting in batch)
             for posting in batch:
                 progress(posting)
-        record_named_without_file(taken_in_by, manifest, at=at)
+        with transaction.atomic():
+            record_named_without_file(taken_in_by, manifest, at=at)
         matched = record_matches(investigation, lists, at=at)
         selected = _select(investigation, manifest, at=at)
         stacks = form_stacks(investigation, at=at)
-        Import.objects.filter(pk=taken_in_by.pk, finished_at=None).update(finished_at=at)
+        _finish(taken_in_by, at=at)
     after = _counts(taken_in_by)
     return Imported(
         taken_in=after.items - before.items,
@@ -98,6 +95,40 @@ def import_collection(
         selected=selected,
         stacks=stacks,
     )
+
+
+@transaction.atomic
+def _opened(
+    investigation: Investigation, collection: str, *, imported_by: Person, approved_by: Person, at: dt.datetime
+) -> Import:
+    taken_in, fresh = Import.objects.get_or_create(
+        investigation=investigation,
+        collection=collection,
+        defaults={"imported_by": imported_by, "approved_by": approved_by, "started_at": at},
+    )
+    for act, actor in ((AuditAct.IMPORT_APPROVED, approved_by), (AuditAct.IMPORT_STARTED, imported_by)):
+        audit.append(
+            act,
+            at=at,
+            actor=actor,
+            about=taken_in,
+            investigation=investigation,
+            purpose="first_run" if fresh else "resumed",
+            record=taken_in,
+        )
+    return taken_in
+
+
+@transaction.atomic
+def _finish(taken_in: Import, *, at: dt.datetime) -> None:
+    if Import.objects.filter(pk=taken_in.pk, finished_at=None).update(finished_at=at):
+        audit.append(
+            AuditAct.IMPORT_FINISHED,
+            at=at,
+            actor=taken_in.imported_by,
+            about=taken_in,
+            investigation=taken_in.investigation,
+        )
 
 
 def _check_authority(
@@ -165,6 +196,7 @@ def _counts(taken_in: Import) -> _Counts:
     return _Counts(items.count(), items.exclude(file=None).count(), taken_in.problems.count())
 
 
+@transaction.atomic
 def _select(investigation: Investigation, manifest: Manifest | None, *, at: dt.datetime) -> int:
     """Add the Selection records the sampling rule asks for; pictures only, since only they can be assessed."""
     pictures = Item.objects.filter(
@@ -185,4 +217,12 @@ def _select(investigation: Investigation, manifest: Manifest | None, *, at: dt.d
         ],
         ignore_conflicts=True,
     )
+    if made:
+        audit.append(
+            AuditAct.POSTINGS_SELECTED,
+            at=at,
+            actor=None,
+            investigation=investigation,
+            purpose=investigation.sampling_rule,
+        )
     return len(made)

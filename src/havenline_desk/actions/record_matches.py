@@ -9,8 +9,8 @@ from django.db import transaction
 from havenline.matching.lists import ListLookup
 from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, FrameHash, Refusal, Refused
 
-from .. import models
-from ..models import File, Investigation, Match
+from .. import audit, models
+from ..models import AuditAct, File, Investigation, Match
 
 
 @transaction.atomic
@@ -48,6 +48,7 @@ def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.da
         ),
         ignore_conflicts=True,
     )
+    audit.append(AuditAct.MATCHES_RECORDED, at=at, actor=None, investigation=investigation)
     return sum(bool(matches) for matches in found)
 
 

@@ -10,8 +10,9 @@ from havenline.formats.manifest import Manifest, ManifestRow, PostingKind
 from havenline.scan import Scanned
 from havenline.vocabulary import PDQ_FULL
 
-from .. import evidence
+from .. import audit, evidence
 from ..models import (
+    AuditAct,
     File,
     FrameHash,
     Import,
@@ -56,6 +57,7 @@ def record_postings(
             problems.append(_Problem(post.path, "manifest_digest", detail))
     _add_items(taken_in, named, at=at)
     _add_problems(taken_in, problems)
+    _log(taken_in, "files", at=at)
 
 
 def record_named_without_file(taken_in: Import, manifest: Manifest | None, *, at: dt.datetime) -> None:
@@ -83,6 +85,18 @@ def record_named_without_file(taken_in: Import, manifest: Manifest | None, *, at
         for each in manifest.problems
     ]
     _add_problems(taken_in, problems)
+    _log(taken_in, "manifest", at=at)
+
+
+def _log(taken_in: Import, purpose: str, *, at: dt.datetime) -> None:
+    audit.append(
+        AuditAct.POSTINGS_RECORDED,
+        at=at,
+        actor=taken_in.imported_by,
+        about=taken_in,
+        investigation=taken_in.investigation,
+        purpose=purpose,
+    )
 
 
 def _sha256(post: Scanned) -> str:

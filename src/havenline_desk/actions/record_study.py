@@ -12,9 +12,11 @@ from django.db import models, transaction
 from havenline import frameworks
 from havenline.figures.study import StudyPlan
 
+from .. import audit
 from ..models import (
     Assessment,
     Assignment,
+    AuditAct,
     File,
     Import,
     InstallationKind,
@@ -69,6 +71,7 @@ def record_study(plan: StudyPlan, *, at: dt.datetime) -> Investigation:
     )
     files = _record_postings(investigation, plan, lead, at=at)
     _record_looks(investigation, plan, files, people, at=at)
+    audit.append(AuditAct.STUDY_RECORDED, at=at, actor=None, about=investigation, investigation=investigation)
     return investigation
 
 

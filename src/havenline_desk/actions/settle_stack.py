@@ -8,8 +8,10 @@ from havenline import frameworks
 from havenline.judgement.settle import ReviewPlan, SubmittedFacts, settle
 from havenline.judgement.settle import Step as PlanStep
 
+from .. import audit
 from ..models import (
     Assignment,
+    AuditAct,
     File,
     FrameworkApproval,
     InstallationKind,
@@ -37,12 +39,18 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     settlement = settle(plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision))
     if settlement.facts is None or settlement.settled_by is None:
         if settlement.next_step is PlanStep.THIRD:
-            Assignment.objects.get_or_create(revision=revision, step=Step.THIRD, defaults={"opened_at": at})
+            third, fresh = Assignment.objects.get_or_create(
+                revision=revision, step=Step.THIRD, defaults={"opened_at": at}
+            )
+            if fresh:
+                audit.append(
+                    AuditAct.DISPUTE_OPENED, at=at, actor=None, about=third, investigation=investigation, record=third
+                )
         return
     members: dict[int | str, StackMember] = {member.pk: member for member in revision.members.select_related("file")}
     shown = next(member for member in members.values() if member.place == MemberPlace.SHOWN)
     legality = framework.derive(settlement.facts, approved=rules_in_force(investigation))
-    Outcome.objects.bulk_create(
+    outcomes = Outcome.objects.bulk_create(
         Outcome(
             investigation=investigation,
             file=file,
@@ -62,6 +70,16 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     )
     for key in sorted(settlement.excluded):
         _stack_of_its_own(members[key].file, parent=stack, at=at)
+    for outcome in outcomes:
+        audit.append(
+            AuditAct.OUTCOME_SETTLED,
+            at=at,
+            actor=None,
+            about=outcome,
+            investigation=investigation,
+            purpose=outcome.settled_by,
+            record=outcome,
+        )
 
 
 def rules_in_force(investigation: Investigation) -> bool:

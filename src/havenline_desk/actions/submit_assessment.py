@@ -11,7 +11,19 @@ from django.db import transaction
 from havenline import frameworks
 from havenline.vocabulary import HavenlineError
 
-from ..models import Assessment, Assignment, MemberAnswer, MemberPlace, Person, Reveal, StackMember, Step
+from .. import audit
+from ..models import (
+    Assessment,
+    Assignment,
+    AuditAct,
+    MemberAnswer,
+    MemberPlace,
+    Person,
+    Reveal,
+    StackMember,
+    StackRevision,
+    Step,
+)
 from .settle_stack import settle_stack
 
 
@@ -77,8 +89,22 @@ def submit_assessment(
     )
     assignment.done_at = at
     assignment.save(update_fields=("done_at",))
+    StackRevision.objects.select_for_update().get(pk=revision.pk)  # before the log's lock, which is taken last
+    _log(assessment, at=at)
     settle_stack(revision, at=at)
     return assessment
+
+
+def _log(assessment: Assessment, *, at: dt.datetime) -> None:
+    audit.append(
+        AuditAct.ASSESSMENT_SUBMITTED,
+        at=at,
+        actor=assessment.person,
+        about=assessment,
+        investigation=assessment.revision.stack.investigation,
+        purpose=f"{assessment.step}_assessment",
+        record=assessment,
+    )
 
 
 def _deepest_views(assignment: Assignment, person: Person) -> dict[int, int]:

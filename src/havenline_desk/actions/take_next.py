@@ -7,8 +7,8 @@ import datetime as dt
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from .. import gates
-from ..models import Assignment, Person, StackRevision, Step
+from .. import audit, gates
+from ..models import Assignment, AuditAct, Person, StackRevision, Step
 
 LEASE = dt.timedelta(minutes=30)
 
@@ -28,12 +28,22 @@ def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
             assignment = _own(person) or _longest_waiting(person, steps, at=at)
             if assignment is None:
                 return None
-            if assignment.person_id != person.pk:
+            fresh = assignment.person_id != person.pk
+            if fresh:
                 assignment.leased_at = at
             assignment.person = person
             assignment.expires_at = at + LEASE
             assignment.save(update_fields=("person", "leased_at", "expires_at"))
             StackRevision.objects.filter(pk=assignment.revision_id, frozen_at=None).update(frozen_at=at)
+            if fresh:
+                audit.append(
+                    AuditAct.ASSIGNMENT_TAKEN,
+                    at=at,
+                    actor=person,
+                    about=assignment,
+                    investigation=assignment.revision.stack.investigation,
+                    purpose=f"{assignment.step}_assessment",
+                )
             return assignment
     except IntegrityError:
         # Two windows of one person asked at once; the other one has claimed, so hand out the same.

@@ -1,6 +1,7 @@
 """Every table of the desk, one file per context, one migration history."""
 
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step
+from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
@@ -23,8 +24,13 @@ from .stacks import MemberPlace, Stack, StackMember, StackRevision
 __all__ = [
     "CONTENT_ROLES",
     "EXCLUSIVE_SETS",
+    "URGENT_ACTS",
     "Assessment",
     "Assignment",
+    "AuditAct",
+    "AuditCheckpoint",
+    "AuditEntry",
+    "Audited",
     "Certificate",
     "Edition",
     "File",

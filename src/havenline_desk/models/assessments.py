@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from .audit import Audited
 from .files import File
 from .investigations import Investigation
 from .people import Person
@@ -16,7 +17,7 @@ class Step(models.TextChoices):
     THIRD = "third", "third person"
 
 
-class Assignment(models.Model):
+class Assignment(Audited):
     """One step of one stack revision, waiting for or leased to one person."""
 
     revision = models.ForeignKey(StackRevision, on_delete=models.PROTECT, related_name="assignments")
@@ -41,7 +42,7 @@ class Assignment(models.Model):
         )
 
 
-class Reveal(models.Model):
+class Reveal(Audited):
     """One step of the ladder granted to one person for one file: single use, 120 seconds, logged before any byte."""
 
     assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="reveals")
@@ -56,7 +57,7 @@ class Reveal(models.Model):
     used_at = models.DateTimeField(null=True)
 
 
-class Assessment(models.Model):
+class Assessment(Audited):
     """One person's recorded facts for one stack revision at one step."""
 
     revision = models.ForeignKey(StackRevision, on_delete=models.PROTECT, related_name="assessments")
@@ -95,7 +96,7 @@ class SettledBy(models.TextChoices):
     COPY = "copy", "byte-identical to a file this house has assessed twice"
 
 
-class Outcome(models.Model):
+class Outcome(Audited):
     """What the house holds true of one file under one framework version after the required reviews."""
 
     investigation = models.ForeignKey(Investigation, on_delete=models.PROTECT, related_name="outcomes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from .audit import Audited
 from .people import Person
 
 
@@ -13,7 +14,7 @@ class InstallationKind(models.TextChoices):
     STUDY = "study", "study with synthetic records"
 
 
-class Policy(models.Model):
+class Policy(Audited):
     """`content_legal_basis` empty means: content storage is off, only digests and metadata are kept."""
 
     kind = models.CharField(max_length=16, choices=InstallationKind)
@@ -24,7 +25,7 @@ class Policy(models.Model):
         verbose_name_plural = "policies"
 
 
-class FrameworkApproval(models.Model):
+class FrameworkApproval(Audited):
     """A named person records that local counsel has approved one version of a framework."""
 
     framework = models.CharField(max_length=64)

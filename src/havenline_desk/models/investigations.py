@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from .audit import Audited
 from .files import File
 from .people import Person
 
@@ -26,7 +27,7 @@ class Plan(models.TextChoices):
     DOUBLE = "double", "double blind review"
 
 
-class Investigation(models.Model):
+class Investigation(Audited):
     reference = models.CharField(max_length=64, unique=True)
     source_kind = models.CharField(max_length=16, choices=SourceKind)
     period_start = models.DateField(null=True)
@@ -46,7 +47,7 @@ class Investigation(models.Model):
         return self.reference
 
 
-class Import(models.Model):
+class Import(Audited):
     """One collection taken into one investigation; `finished_at` is empty while it is running or was stopped."""
 
     investigation = models.ForeignKey(Investigation, on_delete=models.PROTECT, related_name="imports")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 
+from .audit import Audited
+
 
 class Role(models.TextChoices):
     ANALYST = "analyst", "analyst"
@@ -27,7 +29,7 @@ EXCLUSIVE_SETS = (
 """Nobody holds roles from two of these sets at once."""
 
 
-class Person(AbstractBaseUser):
+class Person(AbstractBaseUser, Audited):
     name = models.SlugField(max_length=64, unique=True)
     enrolled_at = models.DateTimeField()
     is_active = models.BooleanField(default=True)
@@ -40,7 +42,7 @@ class Person(AbstractBaseUser):
         return self.name
 
 
-class RoleGrant(models.Model):
+class RoleGrant(Audited):
     """A role counts from `effective_from`; content roles granted after installation wait 24 hours."""
 
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="role_grants")
@@ -57,7 +59,7 @@ class RoleGrant(models.Model):
         )
 
 
-class Certificate(models.Model):
+class Certificate(Audited):
     """Training on `demo.shapes` done and calibration passed; without one in date nothing is assigned."""
 
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="certificates")

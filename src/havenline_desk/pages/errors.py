@@ -23,3 +23,9 @@ def unreadable(request: HttpRequest, exception: Exception) -> HttpResponse:
 def failed(request: HttpRequest) -> HttpResponse:
     """Rendered without the frame: the database itself may be what failed."""
     return HttpResponse(loader.render_to_string("havenline/error_500.html"), status=500)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """The audit log cannot be written, so nothing is done; the reason is for whoever runs the machine, in its log."""
+    page = loader.render_to_string("havenline/error_503.html")
+    return HttpResponse(page, status=503, headers={"Retry-After": "60"})

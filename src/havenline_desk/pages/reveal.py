@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from havenline.vocabulary import HavenlineError
 
 from .. import evidence
-from ..actions.grant_reveal import grant_reveal, use_reveal
+from ..actions.grant_reveal import grant_reveal, note_failed_reveal, use_reveal
 from ..gates import Act, gate
 from ..queries.workspace import place_of
 from .layout import person_of
@@ -53,8 +53,12 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
         return HttpResponse(_("Nothing was shown."), status=403, content_type="text/plain; charset=utf-8")
     try:
         reveal = use_reveal(token, person=person, session_key=session_key, at=timezone.now())
+    except HavenlineError as refused:
+        return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
+    try:
         picture = evidence.rendition(reveal)
     except HavenlineError as refused:
+        note_failed_reveal(reveal, at=timezone.now())
         return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
     return HttpResponse(picture, content_type="image/webp")
 

@@ -81,7 +81,9 @@ def start(request: HttpRequest) -> HttpResponse:
 def give_back(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         assignment_id = _whole_number(request.POST.get("assignment", ""))
-        given = assignment_id is not None and give_back_assignment(assignment_id, person=person_of(request))
+        given = assignment_id is not None and give_back_assignment(
+            assignment_id, person=person_of(request), at=timezone.now()
+        )
         leave_notice(request, Notice.GIVEN_BACK if given else Notice.NOT_YOURS)
     return redirect("work")
 

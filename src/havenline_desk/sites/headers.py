@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 
+from ..audit import AuditDamaged, AuditUnavailable
+from ..pages.errors import unavailable
+
 
 def never_stored(
     get_response: Callable[[HttpRequest], HttpResponseBase],
@@ -20,4 +23,19 @@ def never_stored(
         response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), display-capture=()"
         return response
 
+    return middleware
+
+
+def refused_without_log(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """No log, no act: where the audit log cannot be written, say so and say when to come back."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        return get_response(request)
+
+    def refused(request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        return unavailable(request) if isinstance(exception, AuditUnavailable | AuditDamaged) else None
+
+    middleware.process_exception = refused  # type: ignore[attr-defined]
     return middleware

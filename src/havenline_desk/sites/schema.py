@@ -7,20 +7,11 @@ from django.core.management import call_command
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Model
 
-from ..models import Assignment, Import, Person, Reveal, RoleGrant, StackRevision
+from ..models.changeable import CHANGEABLE
 from .cluster import DESK_ROLE
 
-CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
-    Assignment: ("person_id", "leased_at", "expires_at", "done_at"),
-    Import: ("finished_at",),
-    Person: ("password", "last_login", "is_active"),
-    Reveal: ("used_at",),
-    RoleGrant: ("revoked_at",),
-    StackRevision: ("frozen_at",),
-}
-"""The only columns of Havenline's tables that the desk may ever update; rows are never deleted."""
+__all__ = ["CHANGEABLE", "bring_up_to_date", "grant_rights"]
 
 
 def bring_up_to_date() -> bool:

@@ -9,6 +9,10 @@ from csp.constants import NONE, SELF
 from psycopg.conninfo import conninfo_to_dict
 
 HOME = Path(os.environ.get("HAVENLINE_HOME", "/nonexistent"))
+AUDIT_FOLDER = os.environ.get("HAVENLINE_AUDIT_FOLDER", "")
+"""Where checkpoints and the journal of the audit log go; empty: a folder in the data folder."""
+AUDIT_SIGNER: object | None = None
+"""What signs checkpoints (`formats.audit_log.CheckpointSigner`); None: a key in the data folder."""
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
 ALLOWED_HOSTS = os.environ.get("HAVENLINE_HOSTS", "127.0.0.1 localhost").split()
@@ -53,6 +57,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "havenline_desk.sites.headers.never_stored",
+    "havenline_desk.sites.headers.refused_without_log",
 ]
 ROOT_URLCONF = "havenline_desk.sites.urls"
 WSGI_APPLICATION = "havenline_desk.sites.wsgi.application"

@@ -1,0 +1,38 @@
+"""A checkpoint signer whose key lies in the data folder, for as long as no key process holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from havenline.formats.audit_log import ED25519
+from havenline.whole_file import write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFileSigner:
+    """Ed25519. Whoever may read the file can sign anything: not a protection against the desk's own user."""
+
+    name: str
+    _key: Ed25519PrivateKey = field(repr=False)
+    algorithm: int = ED25519
+
+    @classmethod
+    def of(cls, file: Path) -> KeyFileSigner:
+        """Read the key, or make one with a new random name. Raises OSError when the file cannot be had."""
+        if not file.exists():
+            with contextlib.suppress(FileExistsError), write_whole(file, replace=False) as fresh:
+                fresh.write(f"havenline.invalid/{secrets.token_hex(8)}\n{secrets.token_hex(32)}\n".encode())
+        name, seed = file.read_text().split()
+        return cls(name, Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed)))
+
+    @property
+    def public_key(self) -> bytes:
+        return self._key.public_key().public_bytes_raw()
+
+    def sign_checkpoint(self, body: bytes) -> bytes:
+        return self._key.sign(body)

@@ -1,0 +1,129 @@
+"""Where the audit log leaves the database: a folder with the signed checkpoints and the journal of hashes.
+
+docs/formats/audit-log.md, 6. The folder proves something only when another administrator keeps it, or a copy of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from havenline.formats.audit_log import Checkpoint, checkpoint_of
+from havenline.vocabulary import HavenlineError
+
+_TAIL = 4096
+"""Bytes at the end of a file in which its last whole record must lie."""
+
+
+class AuditUnavailable(HavenlineError):
+    """The audit log cannot be written, so the act is refused; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """The folder. Its files only grow; what a loss of power left torn at their end is cut off by the next writer."""
+
+    folder: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal"
+
+    def write_ahead(self, seq: int, entry_hash: str) -> None:
+        """Write the hash of an entry whose transaction has not ended yet; called by one writer at a time.
+
+        Not flushed: it outlives a killed process, and lines that a loss of power takes are not missed, since a signed
+        checkpoint proves more. Raises AuditUnavailable when it cannot be written.
+        """
+        with self._told():
+            self._append(self.journal, f"{seq} {entry_hash}\n".encode(), end=b"\n", flush=False)
+
+    def add_checkpoint(self, note: bytes) -> None:
+        """Append a signed note and flush it to the disk; the caller holds `alone`."""
+        with self._told():
+            fresh = not self.checkpoints.exists()
+            self._append(self.checkpoints, note + b"\n", end=b"\n\n", flush=True)
+            if fresh:
+                _flush(self.folder)
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint that stands here whole; None before the first."""
+        last = self.last_note()
+        return last[0] if last is not None else None
+
+    def last_note(self) -> tuple[Checkpoint, bytes] | None:
+        """The newest checkpoint with its signed note. Raises AuditUnavailable when the file is damaged at its end."""
+        with self._told():
+            if not self.checkpoints.exists():
+                return None
+            blocks = self.checkpoints.read_bytes()[-2 * _TAIL :].split(b"\n\n")[:-1]
+            if len(blocks) < 2:
+                return None
+            for end in (len(blocks), len(blocks) - 1):  # a torn note may have left its first half
+                note = b"\n\n".join(blocks[max(0, end - 2) : end]) + b"\n"
+                with contextlib.suppress(HavenlineError):
+                    return checkpoint_of(note), note
+            raise AuditUnavailable(f"{self.checkpoints} is damaged: its last note is no checkpoint. Keep it, and ask")
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder's lock, under which checkpoints are signed one after another."""
+        with self._told():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _append(self, path: Path, record: bytes, *, end: bytes, flush: bool) -> None:
+        if not self.folder.is_dir():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            place = _whole(descriptor, end)
+            written = os.pwrite(descriptor, record, place)
+            if written != len(record):
+                raise OSError(None, "the disk is full")
+            if flush:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AuditUnavailable(
+                f"the audit log cannot be written to {self.folder} ({error.strerror or error})"
+            ) from None
+
+
+def _whole(descriptor: int, end: bytes) -> int:
+    """Where the last whole record ends; what is torn behind it is cut off."""
+    size = os.fstat(descriptor).st_size
+    start = max(0, size - _TAIL)
+    tail = os.pread(descriptor, _TAIL, start)
+    if tail.endswith(end) or not tail:
+        return size
+    place = start + tail.rfind(end) + len(end) if end in tail else start
+    os.ftruncate(descriptor, place)
+    return place
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

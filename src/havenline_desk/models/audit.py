@@ -1,0 +1,91 @@
+"""The audit log: one row an act, never changed, and the checkpoints that were signed over it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.postgres.functions import RandomUUID
+from django.db import models
+
+
+class Audited(models.Model):
+    """A record that the audit log may name: by a random id that says nothing of it."""
+
+    audit_id = models.UUIDField(default=uuid.uuid4, db_default=RandomUUID(), unique=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class AuditAct(models.TextChoices):
+    """What is logged; the codes are told in docs/formats/audit-log.md."""
+
+    POLICY_DECLARED = "policy_declared", "declared what this installation is"
+    FRAMEWORK_APPROVED = "framework_approved", "recorded the local approval of a framework"
+    PERSON_ENROLLED = "person_enrolled", "enrolled a person"
+    ROLE_GRANTED = "role_granted", "granted a role"
+    CERTIFICATE_RECORDED = "certificate_recorded", "recorded a certificate"
+    INVESTIGATION_CREATED = "investigation_created", "opened an investigation"
+    IMPORT_APPROVED = "import_approved", "approved an import"
+    IMPORT_STARTED = "import_started", "started or resumed an import"
+    POSTINGS_RECORDED = "postings_recorded", "took in a batch of postings"
+    MATCHES_RECORDED = "matches_recorded", "looked an investigation up in hash lists"
+    POSTINGS_SELECTED = "postings_selected", "selected postings for assessment"
+    STACKS_FORMED = "stacks_formed", "formed stacks and opened their assignments"
+    IMPORT_FINISHED = "import_finished", "finished an import"
+    ASSIGNMENT_TAKEN = "assignment_taken", "was given an assignment"
+    ASSIGNMENT_GIVEN_BACK = "assignment_given_back", "gave an assignment back"
+    REVEAL_GRANTED = "reveal_granted", "was granted a view"
+    REVEAL_USED = "reveal_used", "used a view"
+    REVEAL_FAILED = "reveal_failed", "was shown nothing for a view that was used"
+    ASSESSMENT_SUBMITTED = "assessment_submitted", "submitted an assessment"
+    DISPUTE_OPENED = "dispute_opened", "two assessments differ, so a third person is asked"
+    OUTCOME_SETTLED = "outcome_settled", "settled a file"
+    OUTCOME_COPIED = "outcome_copied", "took over the outcome of a byte-identical file"
+    STUDY_RECORDED = "study_recorded", "seeded the records of a study"
+    LOG_EXPORTED = "log_exported", "took the audit log out"
+
+
+URGENT_ACTS = frozenset(
+    {
+        AuditAct.POLICY_DECLARED,
+        AuditAct.FRAMEWORK_APPROVED,
+        AuditAct.PERSON_ENROLLED,
+        AuditAct.ROLE_GRANTED,
+        AuditAct.CERTIFICATE_RECORDED,
+        AuditAct.REVEAL_USED,
+        AuditAct.LOG_EXPORTED,
+    }
+)
+"""A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""
+
+
+class AuditEntry(models.Model):
+    """One act; its canonical bytes (docs/formats/audit-log.md) follow from these columns. Nothing is a foreign key."""
+
+    seq = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    act = models.CharField(max_length=32)
+    actor = models.UUIDField(null=True)
+    object = models.UUIDField(null=True)
+    purpose = models.CharField(max_length=40, blank=True)
+    investigation = models.UUIDField(null=True)
+    grant = models.UUIDField(null=True)
+    record = models.CharField(max_length=64, blank=True)
+    salt = models.CharField(max_length=32)
+    prev_hash = models.CharField(max_length=64)
+    entry_hash = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = (models.Index(fields=("object",), name="audit_entry_object"),)
+
+
+class AuditCheckpoint(models.Model):
+    """The tree under a checkpoint that was signed, so that the next one costs only what came since.
+
+    The signed checkpoint itself stands outside the database; a row here may be missing, and proves nothing.
+    """
+
+    size = models.BigIntegerField(db_index=True)
+    peaks = models.TextField(help_text="roots of the full subtrees, largest first, hexadecimal, separated by spaces")

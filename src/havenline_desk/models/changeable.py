@@ -1,0 +1,20 @@
+"""Which columns may ever change. Everything else of a row is final from the moment it is added."""
+
+from __future__ import annotations
+
+from django.db.models import Model
+
+from .assessments import Assignment, Reveal
+from .investigations import Import
+from .people import Person, RoleGrant
+from .stacks import StackRevision
+
+CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
+    Assignment: ("person_id", "leased_at", "expires_at", "done_at"),
+    Import: ("finished_at",),
+    Person: ("password", "last_login", "is_active"),
+    Reveal: ("used_at",),
+    RoleGrant: ("revoked_at",),
+    StackRevision: ("frozen_at",),
+}
+"""The only columns of Havenline's tables that the desk may ever update; rows are never deleted."""

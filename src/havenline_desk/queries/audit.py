@@ -1,0 +1,112 @@
+"""What an auditor reads: the log as an export, the proof of one entry, and rows that the log does not vouch for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.apps import apps
+
+from havenline.formats.audit_log import AuditLogError, LogEntry, VerifierKey, header, proof_text
+from havenline.formats.merkle_tree import inclusion_proof
+from havenline.vocabulary import HavenlineError
+
+from .. import audit
+from ..models import AuditAct, Audited, AuditEntry
+
+
+class NoSuchProof(HavenlineError):
+    """There is no such entry, or no signed checkpoint over it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """A row that is not what its entry vouches for; `gone` when there is no such row any more."""
+
+    seq: int
+    act: str
+    gone: bool
+
+
+def log_key() -> str:
+    """The public key of the log, in the form that `havenline verify --key` takes."""
+    held = audit.signer()
+    return VerifierKey(held.name, held.algorithm, held.public_key).text()
+
+
+def export_lines(*, entries: int | None = None) -> Iterator[bytes]:
+    """The log as NDJSON, up to entry `entries` or all of it: what the rows say now, with the hashes that stand there.
+
+    Nothing is checked: an altered row is exported as it is, so that the verifier names it.
+    """
+    rows = AuditEntry.objects.order_by("seq")
+    rows = rows.filter(seq__lte=entries) if entries is not None else rows
+    yield header(origin=audit.signer().name, entries=rows.count())
+    for row in rows.iterator(chunk_size=4096):
+        yield b'{"entry":%b,"hash":"%b"}\n' % (_entry(row).canonical(), row.entry_hash.encode())
+
+
+def proof_of(seq: int) -> bytes:
+    """A proof of entry `seq` under the newest checkpoint, to be given to somebody who may not see the others."""
+    note = audit.sink().last_note()
+    size = note[0].size if note is not None else 0
+    if note is None or not 0 < seq <= size:
+        raise NoSuchProof(f"no signed checkpoint covers an entry {seq}: the newest is over {size} entries")
+    rows = AuditEntry.objects.filter(seq__lte=size).order_by("seq").iterator(chunk_size=4096)
+    found: LogEntry | None = None
+    leaves = []
+    for row in rows:
+        entry = _entry(row)
+        found = entry if entry.seq == seq else found
+        leaves.append(entry.leaf())
+    if found is None or len(leaves) != size:
+        raise NoSuchProof(
+            f"{size} entries were signed, the log holds {len(leaves)}: run `havenline verify` on an export"
+        )
+    return proof_text(entry=found, proof=inclusion_proof(leaves, seq - 1), note=note[1])
+
+
+def rows_that_differ() -> Iterator[Differs]:
+    """Rows whose final columns are not those that were there when their entry was written."""
+    tables = dict(_tables())
+    for row in AuditEntry.objects.exclude(record="").order_by("seq").iterator(chunk_size=1024):
+        model = tables.get(row.act)
+        if model is None:
+            continue
+        digests = {audit.record_digest(each) for each in model._default_manager.filter(**_named(row, model))}
+        if row.record not in digests:
+            yield Differs(row.seq, row.act, gone=not digests)
+
+
+def _named(row: AuditEntry, model: type[Audited]) -> dict[str, object]:
+    """The row an entry is about; a role and a certificate are found by their person, a view by its grant."""
+    if row.act in {AuditAct.ROLE_GRANTED, AuditAct.CERTIFICATE_RECORDED}:
+        return {"person__audit_id": row.object}
+    return {"audit_id": row.grant if row.act == AuditAct.REVEAL_GRANTED else row.object}
+
+
+def _tables() -> Iterator[tuple[str, type[Audited]]]:
+    names = {
+        AuditAct.POLICY_DECLARED: "Policy",
+        AuditAct.FRAMEWORK_APPROVED: "FrameworkApproval",
+        AuditAct.PERSON_ENROLLED: "Person",
+        AuditAct.ROLE_GRANTED: "RoleGrant",
+        AuditAct.CERTIFICATE_RECORDED: "Certificate",
+        AuditAct.INVESTIGATION_CREATED: "Investigation",
+        AuditAct.IMPORT_APPROVED: "Import",
+        AuditAct.IMPORT_STARTED: "Import",
+        AuditAct.REVEAL_GRANTED: "Reveal",
+        AuditAct.ASSESSMENT_SUBMITTED: "Assessment",
+        AuditAct.DISPUTE_OPENED: "Assignment",
+        AuditAct.OUTCOME_SETTLED: "Outcome",
+        AuditAct.OUTCOME_COPIED: "Outcome",
+    }
+    for act, name in names.items():
+        yield act.value, apps.get_model("desk", name)
+
+
+def _entry(row: AuditEntry) -> LogEntry:
+    try:
+        return audit.entry_of(row)
+    except AuditLogError as error:
+        raise audit.AuditDamaged(f"the database was changed: {error}") from None
