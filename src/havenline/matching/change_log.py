@@ -57,7 +57,7 @@ class ChangeLog:
     def __init__(self, path: Path) -> None:
         """Open the file at `path`. Raises LiveListsDamaged when it is none, OSError when it cannot be read."""
         self.path, self._file = path, -1
-        self._file = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
+        self._file = os.open(path, os.O_RDONLY)
         head = os.pread(self._file, _HEAD.size, 0)
         if len(head) < _HEAD.size or not head.startswith(MAGIC):
             raise LiveListsDamaged(
@@ -122,7 +122,7 @@ class ChangeLog:
                     )
                 return
             self.end, self.digest = end, digest
-            yield Recorded(_change_of(payload), digest.hex(), end)
+            yield Recorded(_read(payload), digest.hex(), end)
 
     def append(self, change: Change) -> Recorded:
         """Add a record behind all others and return when it is on the disk.
@@ -131,22 +131,27 @@ class ChangeLog:
         acknowledged, is cut off. Raises OSError when it cannot be written; then nothing was added.
         """
         record = _record(change, self.digest)
-        if self.size > self.end:
-            os.ftruncate(self._file, self.end)
+        # Only here is it opened for writing: who reads may be forbidden to.
+        file = os.open(self.path, os.O_RDWR)
         try:
+            if self.size > self.end:
+                os.ftruncate(file, self.end)
             written = 0
             while written < len(record):
-                written += os.pwrite(self._file, record[written:], self.end + written)
-            os.fsync(self._file)
+                written += os.pwrite(file, record[written:], self.end + written)
+            os.fsync(file)
         except BaseException:
-            os.ftruncate(self._file, self.end)
+            os.ftruncate(file, self.end)
             raise
+        finally:
+            os.close(file)
         self.end += len(record)
         self.digest = record[_LENGTH.size : _LENGTH.size + _DIGEST]
         return Recorded(change, self.digest.hex(), self.end)
 
 
-def _record(change: Change, before: bytes) -> bytes:
+def said_change(change: Change) -> dict[str, Any]:
+    """A change as JSON says it (docs/formats/live-lists.md, 3)."""
     said: dict[str, Any] = {"at": change.at}
     if change.withdraw:
         said["withdraw"] = {name: list(ids) for name, ids in change.withdraw.items()}
@@ -154,7 +159,21 @@ def _record(change: Change, before: bytes) -> bytes:
         said["add"] = {name: [_said(entry) for entry in entries] for name, entries in change.add.items()}
     if change.terms:
         said["terms"] = {name: said_terms(terms) for name, terms in change.terms.items()}
-    payload = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    return said
+
+
+def change_of(said: Mapping[str, Any]) -> Change:
+    """The change that JSON says. Raises AttributeError, KeyError, TypeError, ValueError where it says none."""
+    return Change(
+        withdraw={name: tuple(ids) for name, ids in said.get("withdraw", {}).items()},
+        add={name: tuple(_entry(each) for each in entries) for name, entries in said.get("add", {}).items()},
+        terms={name: terms_of(terms) for name, terms in said.get("terms", {}).items()},
+        at=said["at"],
+    )
+
+
+def _record(change: Change, before: bytes) -> bytes:
+    payload = json.dumps(said_change(change), ensure_ascii=False, separators=(",", ":")).encode()
     return _LENGTH.pack(len(payload)) + hashlib.sha256(before + payload).digest() + payload
 
 
@@ -166,15 +185,9 @@ def _said(entry: ListEntry) -> dict[str, Any]:
     return said
 
 
-def _change_of(payload: bytes) -> Change:
+def _read(payload: bytes) -> Change:
     try:
-        said = json.loads(payload)
-        return Change(
-            withdraw={name: tuple(ids) for name, ids in said.get("withdraw", {}).items()},
-            add={name: tuple(_entry(each) for each in entries) for name, entries in said.get("add", {}).items()},
-            terms={name: terms_of(terms) for name, terms in said.get("terms", {}).items()},
-            at=said["at"],
-        )
+        return change_of(json.loads(payload))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise LiveListsDamaged("a record of changes fits its digest and cannot be read: use a newer program") from None
 

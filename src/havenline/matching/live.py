@@ -64,6 +64,7 @@ class LiveLists:
     def __init__(self, folder: Path) -> None:
         """Use `create` or `open`."""
         self._folder = folder
+        self._named = os.fspath(folder / CURRENT)
         self._lock = Lock()
         self._seen: tuple[int, int] | None = None
         self._log: ChangeLog
@@ -166,10 +167,10 @@ class LiveLists:
         return True
 
     def _stale(self) -> bool:
-        return self._log.size != self._log.end or _identity(self._folder / CURRENT) != self._seen
+        return self._log.size != self._log.end or _identity(self._named) != self._seen
 
     def _catch_up(self) -> None:
-        if _identity(self._folder / CURRENT) != self._seen or self._log.size < self._log.end:
+        if _identity(self._named) != self._seen or self._log.size < self._log.end:
             self._reopen()
         else:
             self._take_in(list(self._log.news()))
@@ -177,7 +178,7 @@ class LiveLists:
     def _reopen(self) -> None:
         """Open the current generation. One that was current a moment ago may be gone already: look again."""
         for _ in range(_TRIES):
-            seen = _identity(self._folder / CURRENT)
+            seen = _identity(self._named)
             generation = _current(self._folder)
             with suppress(FileNotFoundError):
                 log = ChangeLog(_changes(self._folder, generation))
@@ -342,9 +343,9 @@ def _later(path: Path, position: int) -> list[Change]:
     return changes
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - twice as fast, and asked before each lookup
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns

@@ -1,0 +1,302 @@
+"""The messages between `matchd` and who asks it, to and from bytes: docs/formats/matchd.md, form 1."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from havenline.entries import BYTES, Values
+from havenline.matching.change_log import Change, change_of, said_change
+from havenline.matching.lists import KINDS, Asked, Leads
+from havenline.matching.snapshot import EditionHead, said_terms, terms_of
+from havenline.texts import Texts
+from havenline.vocabulary import EditionRef, HashKind, HavenlineError
+
+FORM = 1
+HEAD = struct.Struct("<IBBHQ")
+"""Bytes that follow, kind, zero, zero, tag: what the asker calls the question, and the answer bears again."""
+LONGEST_PATH = 100
+CHANGING = ".change"
+"""What the name of the socket for changes has more than that for lookups."""
+MOST_QUESTIONS = 65_536
+"""Fingerprints in one message."""
+MOST_VALUES = 65_536
+"""Values of one kind in one message."""
+LARGEST = 8 << 20
+"""Bytes of a message to the server."""
+_MAGIC = b"HVLNMTCH"
+_HELLO = struct.Struct("<8sII")
+_WELCOME = struct.Struct("<III")
+_REFUSED = struct.Struct("<HBB")
+_ASKED = struct.Struct("<QIIIIII")
+_LEADS = struct.Struct("<QIIQ")
+_ORDER = (HashKind.PDQ, *(kind for kind in KINDS if kind is not HashKind.PDQ))
+"""The order of values in a question: PDQ first, where numbers of eight bytes are aligned."""
+_NO_ROWS: NDArray[np.uint32] = np.empty(0, np.uint32)
+_NO_QUALITY: NDArray[np.uint8] = np.empty(0, np.uint8)
+_NO_VALUES: Mapping[HashKind, Values] = MappingProxyType({kind: Values.none(kind) for kind in HashKind})
+_LONGEST_ID = 1 << 16
+
+
+class Kind(IntEnum):
+    """What a message is; those from 128 on are answers."""
+
+    HELLO = 1
+    LOOKUP = 2
+    CHANGE = 3
+    HEADS = 4
+    HEALTH = 5
+    METRICS = 6
+    WELCOME = 129
+    LEADS = 130
+    CHANGED = 131
+    TABLE = 132
+    HEALTHY = 133
+    COUNTED = 134
+    REFUSED = 255
+
+
+class Reason(IntEnum):
+    """Why a question was refused."""
+
+    MALFORMED = 1
+    NOT_ALLOWED = 2
+    TOO_MUCH = 3
+    BUSY = 4
+    CHANGE_REFUSED = 5
+    LISTS = 6
+    INTERNAL = 7
+    VERSION = 8
+
+
+class Malformed(HavenlineError):
+    """Bytes that are no message of this form; the connection they came over is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The editions that answers speak of, as bytes that are sent once, and the number that stands for them."""
+
+    heads: tuple[EditionHead, ...]
+    text: bytes
+    number: int
+
+    @classmethod
+    def of(cls, heads: tuple[EditionHead, ...]) -> Table:
+        """As a server makes it."""
+        said = [
+            {
+                "name": head.ref.list_name,
+                "number": head.ref.number,
+                "digest": head.ref.digest,
+                "entries": head.count,
+                "made_by": head.made_by,
+                "added": head.added,
+                "terms": said_terms(head.terms),
+            }
+            for head in heads
+        ]
+        return cls.read(json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode(), heads)
+
+    @classmethod
+    def read(cls, text: bytes, heads: tuple[EditionHead, ...] | None = None) -> Table:
+        """As an asker reads it. Raises Malformed."""
+        number = int.from_bytes(hashlib.sha256(text).digest()[:8], "little") or 1
+        if heads is not None:
+            return cls(heads, text, number)
+        try:
+            return cls(tuple(_head_of(each) for each in json.loads(text)), text, number)
+        except (KeyError, TypeError, ValueError):
+            raise Malformed("the server's list of editions cannot be read: use a matching program") from None
+
+
+def message(kind: Kind, tag: int, body: bytes) -> bytes:
+    """A whole message."""
+    return HEAD.pack(len(body), kind, 0, 0, tag) + body
+
+
+def hello() -> bytes:
+    """The first body of a connection."""
+    return _HELLO.pack(_MAGIC, FORM, 0)
+
+
+def read_hello(body: memoryview) -> int:
+    """The form that the asker speaks. Raises Malformed."""
+    if len(body) != _HELLO.size:
+        raise Malformed("a connection begins with a greeting of 16 bytes")
+    magic, form, zero = _HELLO.unpack(body)
+    if magic != _MAGIC or zero:
+        raise Malformed("this is no greeting of Havenline's")
+    return int(form)
+
+
+def welcome() -> bytes:
+    """The answer to a greeting: form, and how much may be asked at once."""
+    return _WELCOME.pack(FORM, MOST_QUESTIONS, LARGEST)
+
+
+def read_welcome(body: bytes) -> int:
+    """The form that the server speaks. Raises Malformed."""
+    if len(body) != _WELCOME.size:
+        raise Malformed("the server's greeting cannot be read: use a matching program")
+    return int(_WELCOME.unpack(body)[0])
+
+
+def refusal(reason: Reason, text: str, *, closes: bool) -> bytes:
+    """Why not, and whether the connection ends with it."""
+    return _REFUSED.pack(reason, closes, 0) + text.encode()
+
+
+def read_refusal(body: bytes) -> tuple[int, bool, str]:
+    """Reason, whether the connection ends, the text."""
+    reason, closes, _ = _REFUSED.unpack_from(body)
+    return reason, bool(closes), body[_REFUSED.size :].decode(errors="replace")
+
+
+def asked_body(asked: Asked, known: int) -> bytes:
+    """A lookup; `known` is the number of the table that the asker has, or 0."""
+    hashes, used = asked.hashes, [kind for kind in _ORDER if len(asked.hashes[kind])]
+    head = _ASKED.pack(known, asked.count, 0, *(len(hashes[kind]) for kind in _ORDER))
+    values = [hashes[kind].values.tobytes() for kind in used]
+    rows = [hashes[kind].rows.astype("<u4", copy=False).tobytes() for kind in used]
+    return b"".join([head, *values, *rows, asked.pdq_quality.tobytes()])
+
+
+def read_asked(body: memoryview) -> tuple[Asked, int]:
+    """A lookup, as views of `body`. Raises Malformed unless every row and every number of bytes fits."""
+    if len(body) < _ASKED.size:
+        raise Malformed("a lookup is cut short")
+    known, count, zero, *counts = _ASKED.unpack_from(body)
+    if zero or count > MOST_QUESTIONS or max(counts) > MOST_VALUES:
+        raise Malformed(f"a lookup asks for at most {MOST_QUESTIONS:,} fingerprints at once")
+    wanted = _ASKED.size + counts[0] + sum(
+        number * (BYTES[kind] + 4) for kind, number in zip(_ORDER, counts, strict=True)
+    )
+    if len(body) != wanted:
+        raise Malformed(f"a lookup has {len(body):,} bytes where its numbers say {wanted:,}")
+    hashes = dict(_NO_VALUES)
+    at = _ASKED.size
+    ends = []
+    for kind, number in zip(_ORDER, counts, strict=True):
+        ends.append(at)
+        at += number * BYTES[kind]
+    for kind, number, start in zip(_ORDER, counts, ends, strict=True):
+        if number:
+            width = BYTES[kind]
+            rows = np.frombuffer(body, np.uint32, number, at)
+            if int(rows.max() if number > 1 else rows[0]) >= count:
+                raise Malformed("a value belongs to a fingerprint that is not asked for")
+            hashes[kind] = Values(rows, np.frombuffer(body, np.uint8, number * width, start).reshape(number, width))
+            at += 4 * number
+    quality = np.frombuffer(body, np.uint8, counts[0], at) if counts[0] else _NO_QUALITY
+    if counts[0] and int(quality.max() if counts[0] > 1 else quality[0]) > 100:
+        raise Malformed("a quality lies in 0..100")
+    return Asked(count, hashes, quality), known
+
+
+def leads_body(leads: Leads, table: Table, known: int) -> bytes:
+    """The answer to a lookup; without the table where the asker has it."""
+    text = b"" if known == table.number else table.text
+    letters = leads.entries.letters
+    return b"".join(
+        [
+            _LEADS.pack(table.number, len(leads.asked), len(text), len(letters)),
+            leads.entries.offsets.tobytes(),
+            leads.asked.tobytes(),
+            leads.more.tobytes(),
+            leads.edition.tobytes(),
+            leads.kind.tobytes(),
+            leads.distance.tobytes(),
+            leads.allowed.tobytes(),
+            letters.tobytes(),
+            text,
+        ]
+    )
+
+
+def nothing_body(table: Table) -> bytes:
+    """The answer to a lookup without leads, for an asker who has the table."""
+    return _LEADS.pack(table.number, 0, 0, 0) + bytes(8)
+
+
+def read_leads(body: bytes, table: Table | None) -> tuple[Leads, Table]:
+    """The answer to a lookup; `table` is the one that the asker has. Raises Malformed."""
+    try:
+        number, count, said, letters = _LEADS.unpack_from(body)
+        at = _LEADS.size
+        if len(body) != at + 8 + 21 * count + letters + said:
+            raise Malformed("an answer has other bytes than its numbers say")
+        if said:
+            table = Table.read(body[len(body) - said :])
+        if table is None or table.number != number:
+            raise Malformed("an answer speaks of editions that were not told")
+        columns: list[Any] = []
+        for kind, length in (
+            ("<u8", count + 1), ("<u4", count), ("<u4", count), ("<u2", count), ("u1", count), ("u1", count),
+            ("?", count), ("u1", letters),
+        ):  # fmt: skip
+            columns.append(np.frombuffer(body, kind, length, at) if length else np.empty(0, kind))
+            at += columns[-1].nbytes
+    except (struct.error, ValueError) as error:
+        raise Malformed(f"an answer cannot be read: {error}") from None
+    offsets, asked, more, edition, kind_, distance, allowed, text = columns
+    if count and (int(edition.max()) >= len(table.heads) or int(kind_.max()) >= len(KINDS)):
+        raise Malformed("an answer speaks of editions or kinds that there are not")
+    refs = tuple(head.ref for head in table.heads)
+    return Leads(refs, asked, edition, kind_, distance, allowed, more, Texts(offsets, text)), table
+
+
+def change_body(change: Change) -> bytes:
+    """A change, as the file of changes says it; the server tells the time itself."""
+    return json.dumps(said_change(change), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def read_change(body: memoryview, *, at: dt.datetime) -> Change:
+    """A change that was asked for at the time `at`. Raises Malformed where any part of it is not what it should be."""
+    try:
+        said = json.loads(bytes(body))
+        if type(said) is not dict or not said.keys() <= {"at", "withdraw", "add", "terms"}:
+            raise ValueError("withdraw, add and terms are what can be changed")
+        change = change_of(said | {"at": at.astimezone(dt.UTC).isoformat()})
+        _check_change(change)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise Malformed(f"a change cannot be read: {type(error).__name__}") from None
+    return change
+
+
+def _check_change(change: Change) -> None:
+    """What types alone do not promise: a bad record would stay in the file of changes for good."""
+    ids = [each for name, ids in change.withdraw.items() for each in (name, *ids)]
+    ids += [each for name, entries in change.add.items() for each in (name, *(entry.entry for entry in entries))]
+    for each in (*ids, *change.terms):
+        if type(each) is not str or not 0 < len(each.encode()) <= _LONGEST_ID:
+            raise ValueError("names and ids are texts")
+    for entries in change.add.values():
+        for entry in entries:
+            texts = [text for pair in entry.opaque for text in pair] + [entry.label or ""]
+            if any(type(text) is not str or len(text.encode()) > _LONGEST_ID for text in texts):
+                raise ValueError("labels and opaque values are texts")
+            if entry.pdq_quality is not None and (
+                type(entry.pdq_quality) is not int or not 0 <= entry.pdq_quality <= 100
+            ):
+                raise ValueError("a quality lies in 0..100")
+    for terms in change.terms.values():
+        if type(terms.enabled) is not bool or type(terms.allow) is not bool:
+            raise ValueError("a list is enabled or not")
+        if type(terms.radius) is not int or type(terms.quality_floor) is not int:
+            raise ValueError("radius and quality floor are whole numbers")
+
+
+def _head_of(said: Mapping[str, Any]) -> EditionHead:
+    ref = EditionRef(said["name"], said["number"], said["digest"])
+    return EditionHead(ref, terms_of(said["terms"]), said["made_by"], said["entries"], said["added"])
