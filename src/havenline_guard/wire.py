@@ -179,8 +179,8 @@ def read_asked(body: memoryview) -> tuple[Asked, int]:
     known, count, zero, *counts = _ASKED.unpack_from(body)
     if zero or count > MOST_QUESTIONS or max(counts) > MOST_VALUES:
         raise Malformed(f"a lookup asks for at most {MOST_QUESTIONS:,} fingerprints at once")
-    wanted = _ASKED.size + counts[0] + sum(
-        number * (BYTES[kind] + 4) for kind, number in zip(_ORDER, counts, strict=True)
+    wanted = (
+        _ASKED.size + counts[0] + sum(number * (BYTES[kind] + 4) for kind, number in zip(_ORDER, counts, strict=True))
     )
     if len(body) != wanted:
         raise Malformed(f"a lookup has {len(body):,} bytes where its numbers say {wanted:,}")

@@ -287,7 +287,9 @@ def test_readers_that_never_stop_are_never_wrong(folder: Path) -> None:
             known = dict(acknowledged)
             seen = found(mine, *known)
             later = dict(acknowledged)
-            wrong.extend(name for name, there in known.items() if (name in seen) is not there and later.get(name) is there)
+            wrong.extend(
+                name for name, there in known.items() if (name in seen) is not there and later.get(name) is there
+            )
             asked_[which] += 1
 
     readers = [threading.Thread(target=read, args=(which,)) for which in range(2)]
