@@ -226,7 +226,10 @@ class _Server:
         """Some keys of a rotation under way; how long to wait for a question before there are more."""
         try:
             return 0.0 if self._state.rewrap_some() else None
-        except (KeydRefused, MasterKeysError, sqlite3.Error):
+        except (KeydRefused, MasterKeysError):
+            return _RETRY
+        except (sqlite3.Error, OSError):
+            self._state.close()
             return _RETRY
 
     def _accept(self) -> None:

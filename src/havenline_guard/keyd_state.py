@@ -278,10 +278,9 @@ class State:
                     os.close(descriptor)
                 _flush_folder(self._folder)
                 self._erased.add(name)
-            self._truncate_wal()
-        except (OSError, sqlite3.Error) as error:
-            self.close()
+        except OSError as error:
             raise KeydRefused("unlogged", "destroyed, but the ledger could not be written: ask again") from error
+        self._truncate_wal("destroyed")
 
     def _ledger(self) -> set[str]:
         path = self._folder / "erasures"
@@ -334,7 +333,7 @@ class State:
     def _retire_old(self, current: int) -> None:
         with self._writing("retire", {"below": current}):
             self._set("retired", str(current))
-        self._truncate_wal()
+        self._truncate_wal("all keys are wrapped anew")
         for version in self._master.versions[:-1]:
             self._master.retire(version)
 
@@ -411,7 +410,7 @@ class State:
         """Make the file what the disk says it is, and carry through what was begun."""
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        self._truncate_wal()
+        self._move_wal()
         connection.executescript(_SCHEMA)
         self._boot, _, offset = self._setting("boot", f"{self._boot} {self._offset}").rpartition(" ")
         self._offset = int(offset)
@@ -428,9 +427,16 @@ class State:
         for (name,) in self._all("SELECT object FROM object_key WHERE wrapped IS NULL"):
             if name not in self._erased:
                 self._write_ledger(name)
-        self._truncate_wal()
+        self._move_wal()
 
-    def _truncate_wal(self) -> None:
+    def _truncate_wal(self, done: str) -> None:
+        try:
+            self._move_wal()
+        except sqlite3.Error as error:
+            self.close()
+            raise KeydRefused("unlogged", f"{done}; but older bytes may still lie in a file: ask again") from error
+
+    def _move_wal(self) -> None:
         # What the kernel dropped after a failed flush is written anew, and old forms of keys leave the files.
         self._connected().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

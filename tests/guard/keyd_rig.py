@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -75,8 +76,6 @@ class Rig:
         self.start()
 
     def acts(self) -> list[str]:
-        import json
-
         return [json.loads(line)["act"] for line in whole_log(self.keys)]
 
 
@@ -180,3 +179,48 @@ def within(seconds: float, check: Any) -> None:
     while not check():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def unlike_its_log(rig: Rig) -> list[str]:
+    """Where the tables of `keyd` are not what its log, replayed, makes of them."""
+    keys: dict[str, bool] = {}
+    holds: set[tuple[str, str]] = set()
+    budgets: dict[str, tuple[int, ...]] = {}
+    used: set[str] = set()
+    opened: dict[int, str] = {}
+    granted: set[str] = set()
+    checkpoint = ""
+    for line in whole_log(rig.keys):
+        entry = json.loads(line)
+        body = entry["body"]
+        match entry["act"]:
+            case "mint":
+                keys[body["object"]] = True
+            case "shred":
+                keys[body["object"]] = False
+            case "grant":
+                granted.add(body["grant"])
+            case "open":
+                used.add(body["grant"])
+                opened[entry["seq"]] = body["person"]
+            case "place_hold":
+                holds.add((body["object"], body["reference"]))
+            case "release_hold":
+                holds.discard((body["object"], body["reference"]))
+            case "set_budget":
+                budgets[body["person"]] = tuple(
+                    body[name] for name in ("per_hour", "per_day", "minutes", "bytes_per_day")
+                )
+            case "sign_checkpoint":
+                checkpoint = f"{body['size']} {body['root']}"
+    state = rig.state
+    compared = {
+        "keys": (keys, dict(state._all("SELECT object, wrapped IS NOT NULL FROM object_key"))),
+        "holds": (holds, {*state._all("SELECT object, reference FROM hold")}),
+        "budgets": (budgets, {row[0]: row[1:] for row in state._all("SELECT * FROM budget")}),
+        "grants": (granted, {digest[:32] for (digest,) in state._all("SELECT digest FROM permit")}),
+        "used": (used, {row[0][:32] for row in state._all("SELECT digest FROM permit WHERE used_at IS NOT NULL")}),
+        "exposures": (opened, dict(state._all("SELECT seq, person FROM exposure"))),
+        "checkpoint": (checkpoint, state._setting("checkpoint")),
+    }
+    return [f"{what} are not what the log says" for what, (said, holding) in compared.items() if said != holding]

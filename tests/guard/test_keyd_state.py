@@ -328,7 +328,7 @@ def test_an_object_has_one_key(rig: Rig) -> None:
 def test_a_destroyed_key_is_in_no_file_of_keyd(rig: Rig) -> None:
     rig.keys.mint(OBJECTS[0], kind="original", size=1)
     (wrapped,) = rig.state._one("SELECT wrapped FROM object_key")
-    rig.state._truncate_wal()
+    rig.state._move_wal()
     assert wrapped in (rig.folder / "keyd.sqlite").read_bytes()
     rig.keys.shred(OBJECTS[0], rule="cleared", by="retention")
     assert [path for path in rig.folder.iterdir() if wrapped in path.read_bytes()] == []
