@@ -25,8 +25,8 @@ from typing import Any
 from havenline.vocabulary import HavenlineError
 from havenline_guard import keyd_wire as wire
 from havenline_guard.keyd_master import COST, MasterKeys, MasterKeysError
-from havenline_guard.keyd_state import Bound, Budget, KeydRefused, State
-from havenline_guard.keyd_wire import Malformed, Peer
+from havenline_guard.keyd_state import State
+from havenline_guard.keyd_wire import Bound, Budget, KeydRefused, Malformed, Peer
 from havenline_guard.lockdown import lock_down
 
 _CREDENTIALS = struct.Struct("3i")

@@ -17,7 +17,7 @@ from typing import Any
 
 from havenline.vocabulary import HavenlineError
 from havenline_guard import keyd_wire as wire
-from havenline_guard.keyd_state import Bound, Budget, Exposed, KeydRefused
+from havenline_guard.keyd_wire import Bound, Budget, Exposed, KeydRefused
 
 _CREDENTIALS = struct.Struct("3i")
 

@@ -14,14 +14,14 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
-from havenline.vocabulary import HavenlineError
 from havenline_guard.keyd_clock import Clocks, read_clocks
 from havenline_guard.keyd_log import START, consistent, entry_hash, entry_line, signed_note
 from havenline_guard.keyd_master import KEY, MasterKeys, MasterKeysError
+from havenline_guard.keyd_wire import Bound, Budget, Exposed, KeydRefused, grant_name
 
 SECOND = 1_000_000
 LONGEST_GRANT = 120
@@ -51,51 +51,6 @@ CREATE TABLE IF NOT EXISTS exposure (
 CREATE INDEX IF NOT EXISTS by_person ON exposure (person, at);
 CREATE TABLE IF NOT EXISTS hold (object TEXT, reference TEXT, PRIMARY KEY (object, reference)) STRICT;
 """
-
-
-class KeydRefused(HavenlineError):
-    """`keyd` would not; `reason` is one word for programs, the text one line for a person."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What a grant is bound to: all of it is named again when it is used, and must be the same."""
-
-    person: str
-    session: str
-    item: str
-    assignment: str
-    purpose: str
-    object: str
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How much one person may open: objects in any hour and any day, minutes without a pause, bytes in any day."""
-
-    per_hour: int
-    per_day: int
-    minutes: int
-    bytes_per_day: int
-
-
-@dataclass(frozen=True, slots=True)
-class Exposed:
-    """How much one person has opened: in the last hour and day, minutes since the last pause, bytes in the day."""
-
-    last_hour: int
-    last_day: int
-    minutes: int
-    bytes_last_day: int
-
-
-def grant_name(token: str) -> str:
-    """What both logs call a grant: the first half of the token's SHA-256, of no use for opening anything."""
-    return hashlib.sha256(token.encode()).hexdigest()[:32]
 
 
 class State:
@@ -135,9 +90,10 @@ class State:
         key, version = os.urandom(KEY), 1
         with self._writing("mint", {"object": name, "kind": kind, "size": size}):
             known = self._one("SELECT destroyed_at FROM object_key WHERE object = ?", name)
+            if name in self._erased or (known is not None and known[0] is not None):
+                raise KeydRefused("exists", "this object was destroyed: no key is ever made for it again")
             if known is not None:
-                what = "has a key already" if known[0] is None else "was destroyed: no key is ever made for it again"
-                raise KeydRefused("exists", f"this object {what}")
+                raise KeydRefused("exists", "this object has a key already")
             master, wrapped = self._master.wrap(key, bound=_key_bound(name, kind, version))
             self._do(
                 "INSERT INTO object_key VALUES (?, ?, ?, ?, ?, ?, NULL)", name, kind, size, version, master, wrapped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -21,6 +22,51 @@ LONGEST_PATH = 100
 
 class Malformed(HavenlineError):
     """Bytes that are no message of this form, or a question with other fields than it must have."""
+
+
+class KeydRefused(HavenlineError):
+    """`keyd` would not; `reason` is one word for programs, the text one line for a person."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a grant is bound to: all of it is named again when it is used, and must be the same."""
+
+    person: str
+    session: str
+    item: str
+    assignment: str
+    purpose: str
+    object: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one person may open: objects in any hour and any day, minutes without a pause, bytes in any day."""
+
+    per_hour: int
+    per_day: int
+    minutes: int
+    bytes_per_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """How much one person has opened: in the last hour and day, minutes since the last pause, bytes in the day."""
+
+    last_hour: int
+    last_day: int
+    minutes: int
+    bytes_last_day: int
+
+
+def grant_name(token: str) -> str:
+    """What both logs call a grant: the first half of the token's SHA-256, of no use for opening anything."""
+    return hashlib.sha256(token.encode()).hexdigest()[:32]
 
 
 class Peer(StrEnum):

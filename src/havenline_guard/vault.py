@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from havenline.vocabulary import HavenlineError
-from havenline_guard.keyd_state import Bound
+from havenline_guard.keyd_wire import Bound
 from havenline_guard.vault_object import Damaged, check, sealed, unsealed
 from havenline_guard.vault_store import Store, StoreError
 

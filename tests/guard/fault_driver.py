@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from havenline.vocabulary import HavenlineError
-from havenline_guard.keyd_state import Budget, grant_name
+from havenline_guard.keyd_wire import Budget, grant_name
 from havenline_guard.vault import Kept, Vault
 from havenline_guard.vault_store import FolderStore
 from tests.guard.keyd_rig import AMPLE, OBJECTS, Rig, bound, unlike_its_log, whole_log

@@ -20,8 +20,8 @@ from havenline_guard.keyd_client import KeyClient, session_digest
 from havenline_guard.keyd_clock import Clocks
 from havenline_guard.keyd_log import first_fault
 from havenline_guard.keyd_master import MasterKeys
-from havenline_guard.keyd_state import SECOND, Bound, Budget, KeydRefused, State
-from havenline_guard.keyd_wire import Peer
+from havenline_guard.keyd_state import SECOND, State
+from havenline_guard.keyd_wire import Bound, Budget, KeydRefused, Peer
 
 PASSPHRASE = b"only drawn shapes are kept here"
 COST = 1 << 10

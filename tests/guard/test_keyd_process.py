@@ -7,6 +7,7 @@ import os
 import random
 import re
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -19,8 +20,8 @@ import pytest
 
 from havenline_guard import keyd, keyd_wire
 from havenline_guard.keyd_client import KeyClient, KeydUnreachable
-from havenline_guard.keyd_state import KeydRefused, grant_name
-from havenline_guard.keyd_wire import LENGTH, Peer
+from havenline_guard.keyd_master import MasterKeys, MasterKeysError
+from havenline_guard.keyd_wire import LENGTH, KeydRefused, Peer, grant_name
 from tests.guard.keyd_rig import AMPLE, COST, OBJECTS, PASSPHRASE, Process, bound, refused, whole_log, within
 
 SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
@@ -335,6 +336,66 @@ def test_the_socket_is_for_its_owner_or_one_group(tmp_path: Path) -> None:
     settings = keyd.Settings(made.folder, made.socket, {0: frozenset(Peer)}, group=os.getgid())
     keyd._listening(settings).close()
     assert made.socket.stat().st_mode & 0o777 == 0o660
+
+
+# -- promise 27 ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(900)
+def test_ten_thousand_keys_are_rotated_while_they_are_read(tmp_path: Path) -> None:
+    count, seed = 10_000 if SOAK else 1_200, 27
+    print(f"seed {seed}, {count} objects")
+    chance, made = random.Random(seed), Process(tmp_path / "keyd")
+    names = [f"{chance.getrandbits(128):032x}" for _ in range(count)]
+    made.start()
+    with made.client() as client:
+        client.set_budget("p1", replace(AMPLE, per_hour=1 << 40, per_day=1 << 40, minutes=1 << 40), by="a", second="b")
+        keys = {name: client.mint(name, kind="original", size=1)[0] for name in names}
+        old = (made.folder / "master.keys").read_bytes()
+    over, errors, reads = threading.Event(), [], []
+
+    def read(number: int) -> None:
+        own = random.Random(number)
+        with made.client() as client:
+            while not over.is_set() or not reads:
+                name = own.choice(names)
+                try:
+                    if client.open(client.grant(bound(name)), bound(name))[0] != keys[name]:
+                        errors.append("another key")
+                    reads.append(name)
+                except Exception as error:
+                    errors.append(str(error))
+
+    readers = [threading.Thread(target=read, args=(number,)) for number in range(4)]
+    for reader in readers:
+        reader.start()
+    with made.client() as client:
+        client.rotate(by="lead", second="senior")
+        within(600, lambda: client.status()["versions"] == [2])
+    over.set()
+    for reader in readers:
+        reader.join()
+    print(f"read while rotating: {len(reads)}; errors: {len(errors)}")
+    assert errors == []
+    made.kill()
+    made.start()
+    with made.client() as client:
+        for name in chance.sample(names, 100):
+            assert client.open(client.grant(bound(name)), bound(name))[0] == keys[name]
+    made.stop()
+    path = tmp_path / "old.keys"
+    path.write_bytes(old)
+    unsealed = MasterKeys.unseal(path, PASSPHRASE)
+    database = sqlite3.connect(made.folder / "keyd.sqlite")
+    rows = database.execute("SELECT object, master, wrapped FROM object_key").fetchall()
+    database.close()
+    assert len(rows) == count
+    for name, master, wrapped in rows:
+        bound_to = f"{name}\noriginal\n1\n".encode()
+        with pytest.raises(MasterKeysError):
+            unsealed.unwrap(master, wrapped, bound=bound_to)
+        with pytest.raises(MasterKeysError):
+            unsealed.unwrap(1, wrapped, bound=bound_to)
 
 
 # -- promise 1 -----------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ import pytest
 
 from havenline_guard.keyd_log import first_fault
 from havenline_guard.keyd_master import MasterKeys, MasterKeysError
-from havenline_guard.keyd_state import SECOND, Budget, KeydRefused, grant_name
-from havenline_guard.keyd_wire import Peer
+from havenline_guard.keyd_state import SECOND
+from havenline_guard.keyd_wire import Budget, KeydRefused, Peer, grant_name
 from tests.guard.keyd_rig import AMPLE, OBJECTS, PASSPHRASE, Rig, bound, refused, whole_log
 
 SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
@@ -352,14 +352,16 @@ def test_a_restored_database_does_not_bring_a_destroyed_key_back(rig: Rig) -> No
     rig.keys.mint(OBJECTS[1], kind="original", size=1)
     rig.state.close()
     backup = (rig.folder / "keyd.sqlite").read_bytes()
-    rig.keys.shred(OBJECTS[0], rule="cleared", by="retention")
-    rig.keys.shred(OBJECTS[0], rule="cleared", by="retention")
+    rig.keys.mint(OBJECTS[2], kind="original", size=1)
+    for name in (OBJECTS[0], OBJECTS[0], OBJECTS[2]):
+        rig.keys.shred(name, rule="cleared", by="retention")
     rig.state.close()
     (rig.folder / "keyd.sqlite").write_bytes(backup)
     rig.start()
     refused("destroyed", rig.keys.grant, bound(OBJECTS[0]))
     assert rig.keys.grant(bound(OBJECTS[1]))
     assert "shred" in rig.acts()
+    assert "destroyed" in refused("exists", rig.keys.mint, OBJECTS[2], kind="original", size=1)
 
 
 def test_a_ledger_that_a_crash_cut_short_is_carried_through_at_the_next_start(rig: Rig) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from havenline_guard.keyd_state import KeydRefused
+from havenline_guard.keyd_wire import KeydRefused
 from havenline_guard.vault import Kept, Scrubbed, Vault, VaultError
 from havenline_guard.vault_object import SEGMENT, Damaged, check, sealed, unsealed
 from havenline_guard.vault_store import FolderStore, StoreError
