@@ -141,6 +141,11 @@ def _exposed(state: State, said: dict[str, Any]) -> dict[str, object]:
     return {"so_far": asdict(so_far), "budget": None if budget is None else asdict(budget)}
 
 
+def _signed(made: tuple[int, bytes, bytes]) -> dict[str, object]:
+    size, root, signature = made
+    return {"size": size, "root": root.hex(), "signature": signature.hex()}
+
+
 def _budget(said: dict[str, Any]) -> Budget:
     return Budget(said["per_hour"], said["per_day"], said["minutes"], said["bytes_per_day"])
 
@@ -158,7 +163,8 @@ _ACTS: Mapping[str, Callable[[State, dict[str, Any]], object]] = {
         said["object"], said["reference"], by=said["by"], second=said["second"]
     ),
     "shred": lambda state, said: state.shred(said["object"], said["rule"], by=said["by"], second=said["second"]),
-    "sign_checkpoint": lambda state, said: state.sign_checkpoint(said["size"], said["root"], said["proof"]),
+    "sign_checkpoint": lambda state, said: _signed(state.sign_checkpoint(said["after"], said["leaves"])),
+    "sign_own": lambda state, _: _signed(state.sign_own()),
     "rotate": lambda state, said: state.rotate(by=said["by"], second=said["second"]),
     "status": lambda state, _: state.status(),
     "log": lambda state, said: state.log(said["after"]),

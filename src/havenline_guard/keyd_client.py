@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import os
 import socket
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from havenline.vocabulary import HavenlineError
 from havenline_guard import keyd_wire as wire
+from havenline_guard.keyd_log import KeyEntry
 from havenline_guard.keyd_wire import Bound, Budget, Exposed, KeydRefused
 
 _CREDENTIALS = struct.Struct("3i")
@@ -29,6 +32,15 @@ class KeydUnreachable(HavenlineError):
 def session_digest(session: str) -> str:
     """What `keyd` knows of a session: the SHA-256 of its key, in hex."""
     return hashlib.sha256(session.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint that `keyd` signed: how many entries, the root of the tree over them, the raw Ed25519 signature."""
+
+    size: int
+    root: bytes
+    signature: bytes
 
 
 class KeyClient:
@@ -90,9 +102,13 @@ class KeyClient:
         """Destroy the key of one object for good."""
         self.ask("shred", object=name, rule=rule, by=by, second=second)
 
-    def sign_checkpoint(self, size: int, root: bytes, proof: Sequence[bytes] = ()) -> str:
-        """A signed checkpoint of the audit log; `proof`: its consistency with the one signed before."""
-        return str(self.ask("sign_checkpoint", size=size, root=root.hex(), proof=[each.hex() for each in proof]))
+    def sign_checkpoint(self, after: int, leaves: Sequence[bytes]) -> Signed:
+        """Add at most 900 leaf hashes to the audit log's tree, behind entry `after`, and have it signed."""
+        return _signed(self.ask("sign_checkpoint", after=after, leaves=[each.hex() for each in leaves]))
+
+    def sign_own(self) -> Signed:
+        """The tree over `keyd`'s own log, signed for the log whose name has `.keyd` at its end."""
+        return _signed(self.ask("sign_own"))
 
     def rotate(self, *, by: str, second: str) -> int:
         return int(self.ask("rotate", by=by, second=second))
@@ -100,9 +116,24 @@ class KeyClient:
     def status(self) -> dict[str, Any]:
         return dict(self.ask("status"))
 
-    def log(self, after: int = 0) -> list[str]:
-        """At most 100 entries of `keyd`'s log, those after number `after`."""
-        return list(self.ask("log", after=after))
+    def log(self, after: int = 0) -> list[KeyEntry]:
+        """Some entries of `keyd`'s log, those after number `after`; none at its end."""
+        return [KeyEntry(line, body) for line, body in self.ask("log", after=after)]
+
+    def export(self) -> Iterator[str]:
+        """The whole log as lines of an export, header first, for the offline verifier."""
+        status, seq = self.status(), 0
+        said = {
+            "entries": status["log"],
+            "form": 1,
+            "format": "havenline-audit-log",
+            "origin": status["origin"] + ".keyd",
+        }
+        yield json.dumps(said, sort_keys=True, separators=(",", ":")) + "\n"
+        while seq < status["log"]:
+            for entry in self.log(seq)[: status["log"] - seq]:
+                yield entry.exported + "\n"
+                seq += 1
 
     def ask(self, name: str, **said: object) -> Any:
         """What `keyd` answers to one question."""
@@ -167,3 +198,37 @@ class KeyClient:
             with suppress(OSError):
                 self._socket.close()
             self._socket = None
+
+
+class CheckpointKey:
+    """Signs checkpoints of the audit log by `keyd`, for who otherwise holds a signing key itself.
+
+    `leaves(after, until)` gives the leaf hashes of the entries after number `after` up to number `until`.
+    """
+
+    algorithm = 1
+    """Ed25519, as C2SP signed notes number it."""
+
+    def __init__(self, client: KeyClient, leaves: Callable[[int, int], Sequence[bytes]]) -> None:
+        self._client, self._leaves = client, leaves
+        status = client.status()
+        self.name, self.public_key = str(status["origin"]), bytes.fromhex(status["public_key"])
+
+    def sign_checkpoint(self, body: bytes) -> bytes:
+        """Signature over the three lines of a checkpoint. Raises KeydRefused unless it is the tree that `keyd` knows,
+        grown by `leaves`: a log that was rewritten or shortened is not signed."""
+        size = int(body.split(b"\n")[1])
+        after = int(self._client.status()["signed"])
+        while True:
+            until = min(size, after + wire.MOST_LEAVES)
+            signed = self._client.sign_checkpoint(after, self._leaves(after, until) if until > after else ())
+            after = signed.size
+            if after >= size:
+                break
+        if body != f"{self.name}\n{signed.size}\n{base64.b64encode(signed.root).decode()}\n".encode():
+            raise KeydRefused("forked", "the audit log is not the one that was signed before; nothing may be signed")
+        return signed.signature
+
+
+def _signed(said: dict[str, Any]) -> Signed:
+    return Signed(said["size"], bytes.fromhex(said["root"]), bytes.fromhex(said["signature"]))

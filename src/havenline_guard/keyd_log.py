@@ -1,20 +1,59 @@
-"""The form of `keyd`'s own log, its verification, and what a checkpoint of the audit log must be to be signed.
+"""The form of `keyd`'s own log, its verification, and the tree whose root is signed for the audit log.
 
-docs/formats/keyd.md §4 and §5. Consistency of two checkpoints is checked as RFC 6962 §2.1.4.2 (RFC 9162) says.
+Entries have the form of the audit log's, so that one verifier reads both (docs/formats/keyd.md §4). The tree is that of
+RFC 6962 (RFC 9162 §2.1), kept as the roots of its full subtrees: what was added to it once can never be taken back.
 """
 
 from __future__ import annotations
 
-import base64
+import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 START = "0" * 64
 """What the first entry names as the hash of the one before it."""
+UNWRAPPED = "unwrap"
+"""The act of every entry that was written before a key was unwrapped."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One entry: `line` is its canonical text, `body` the particulars, which the line names by their salted SHA-256."""
+
+    line: str
+    body: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the line, in hex, which the next entry bears."""
+        return hashlib.sha256(self.line.encode()).hexdigest()
+
+    @property
+    def exported(self) -> str:
+        """The line of an export, without its line feed."""
+        return f'{{"entry":{self.line},"hash":"{self.hash}"}}'
+
+    @classmethod
+    def of(cls, seq: int, at: int, act: str, body: Mapping[str, object], prev: str, salt: str) -> KeyEntry:
+        """`at`: microseconds UTC. Of the particulars the line itself bears the random ids of grant and object alone."""
+        text = _canonical(body)
+        stamp = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=at)
+        said = {
+            "act": act,
+            "actor": None,
+            "at": f"{stamp:%Y-%m-%dT%H:%M:%S.%f}Z",
+            "grant": body.get("grant"),
+            "investigation": None,
+            "object": body.get("object"),
+            "prev_hash": prev,
+            "purpose": None,
+            "record": _record(salt, text),
+            "salt": salt,
+            "seq": seq,
+        }
+        return cls(_canonical(said), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,74 +64,77 @@ class LogFault:
     what: str
 
 
-def entry_line(seq: int, at: int, act: str, body: Mapping[str, object], prev: str) -> str:
-    """The canonical text of an entry: one JSON object in ASCII, keys sorted, no blanks. `at`: microseconds, UTC."""
-    said = {"act": act, "at": at, "body": dict(body), "prev": prev, "seq": seq}
-    return json.dumps(said, sort_keys=True, separators=(",", ":"))
-
-
-def entry_hash(line: str) -> str:
-    """SHA-256 of the line, in hex; the next entry bears it."""
-    return hashlib.sha256(line.encode()).hexdigest()
-
-
-def first_fault(lines: Iterable[str], *, head: tuple[int, str] | None = None) -> LogFault | None:
+def first_fault(entries: Iterable[KeyEntry], *, head: tuple[int, str] | None = None) -> LogFault | None:
     """The first entry that breaks form, sequence, order of time or chain; None when all is whole.
 
     `head`: how many entries there must be, and the hash of the last: without it, an end that was cut off is not seen.
+    An entry that was changed as a whole shows in the one after it.
     """
-    prev, at, seq = START, 0, 0
-    for seq, line in enumerate(lines, 1):
+    prev, at, seq = START, "", 0
+    for seq, entry in enumerate(entries, 1):
         try:
-            said = json.loads(line)
-            whole = entry_line(said["seq"], said["at"], said["act"], said["body"], said["prev"]) == line
-        except (KeyError, TypeError, ValueError):
+            said, body = json.loads(entry.line), json.loads(entry.body)
+            whole = _canonical(said) == entry.line and _canonical(body) == entry.body
+            told = (said["record"] == _record(said["salt"], entry.body), said["seq"], said["prev_hash"], said["at"])
+            named = (said["grant"], said["object"]) == (body.get("grant"), body.get("object"))
+        except (AttributeError, KeyError, TypeError, ValueError):
             return LogFault(seq, "is no entry of a log")
-        if not whole:
+        if not whole or not isinstance(told[3], str):
             return LogFault(seq, "is not in canonical form")
-        if said["seq"] != seq:
-            return LogFault(seq, f"bears the number {said['seq']}")
-        if said["prev"] != prev:
+        if not told[0] or not named:
+            return LogFault(seq, "does not fit its particulars")
+        if told[1] != seq:
+            return LogFault(seq, f"bears the number {told[1]}")
+        if told[2] != prev:
             return LogFault(seq, "does not follow from the entry before")
-        if said["at"] < at:
+        if told[3] < at:
             return LogFault(seq, "is earlier than the entry before")
-        prev, at = entry_hash(line), said["at"]
+        prev, at = entry.hash, told[3]
     if head is not None and head != (seq, prev):
         return LogFault(seq, f"is the last one here, but the log has {head[0]} entries and ends otherwise")
     return None
 
 
-def consistent(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether the tree of `new` leaves begins with the tree of `old` leaves, by RFC 9162 §2.1.4.2."""
-    if not 0 < old < new:
-        return not proof and (old == 0 or (old == new and old_root == new_root))
-    path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
-    node, last = old - 1, new - 1
-    while node & 1:
-        node, last = node >> 1, last >> 1
-    if not path:
-        return False
-    first = second = path[0]
-    for each in path[1:]:
-        if last == 0:
-            return False
-        if node & 1 or node == last:
-            first, second = _joined(each, first), _joined(each, second)
-            while node and not node & 1:
-                node, last = node >> 1, last >> 1
-        else:
-            second = _joined(second, each)
-        node, last = node >> 1, last >> 1
-    return last == 0 and first == old_root and second == new_root
+@dataclass(frozen=True, slots=True)
+class GrowingTree:
+    """An RFC 6962 tree of `size` leaves as the roots of its full subtrees, largest first."""
+
+    size: int = 0
+    peaks: tuple[bytes, ...] = ()
+
+    def grown(self, leaves: Iterable[bytes]) -> GrowingTree:
+        """The tree with more leaves, each given by its leaf hash."""
+        size, peaks = self.size, list(self.peaks)
+        for leaf in leaves:
+            node, rest = leaf, size
+            while rest & 1:
+                node, rest = _joined(peaks.pop(), node), rest >> 1
+            peaks.append(node)
+            size += 1
+        return GrowingTree(size, tuple(peaks))
+
+    def root(self) -> bytes:
+        """32 bytes; of no leaves the SHA-256 of nothing."""
+        if not self.peaks:
+            return hashlib.sha256().digest()
+        node = self.peaks[-1]
+        for peak in self.peaks[-2::-1]:
+            node = _joined(peak, node)
+        return node
+
+
+def leaf_of(line: str) -> bytes:
+    """The leaf hash of an entry's canonical text."""
+    return hashlib.sha256(b"\x00" + line.encode()).digest()
 
 
 def _joined(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def signed_note(text: str, *, name: str, signer: Ed25519PrivateKey) -> str:
-    """C2SP signed note: the text, an empty line, and one Ed25519 signature line."""
-    public = signer.public_key().public_bytes_raw()
-    tag = hashlib.sha256(f"{name}\n".encode() + b"\x01" + public).digest()[:4]
-    signature = base64.b64encode(tag + signer.sign(text.encode())).decode()
-    return f"{text}\n— {name} {signature}\n"
+def _record(salt: str, text: str) -> str:
+    return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
+
+
+def _canonical(said: object) -> str:
+    return json.dumps(said, sort_keys=True, separators=(",", ":"))

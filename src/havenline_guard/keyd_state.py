@@ -7,6 +7,7 @@ Every act is one transaction that begins with its entry in the log; only when th
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 import os
@@ -19,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from havenline_guard.keyd_clock import Clocks, read_clocks
-from havenline_guard.keyd_log import START, consistent, entry_hash, entry_line, signed_note
+from havenline_guard.keyd_log import START, UNWRAPPED, GrowingTree, KeyEntry, leaf_of
 from havenline_guard.keyd_master import KEY, MasterKeys, MasterKeysError
-from havenline_guard.keyd_wire import Bound, Budget, Exposed, KeydRefused, grant_name
+from havenline_guard.keyd_wire import Bound, Budget, Exposed, KeydRefused
 
 SECOND = 1_000_000
 LONGEST_GRANT = 120
@@ -30,18 +31,20 @@ PAUSE = 900 * SECOND
 """Who opens nothing for this long has had a pause, and starts a new run of continuous minutes."""
 REWRAPPED_AT_ONCE = 200
 PAGE = 100
-"""Entries of the log in one answer."""
+"""Entries of the log in one answer at most."""
+LARGEST_PAGE = 48 << 10
+"""Bytes of an answer that entries may fill, each counted twice, since JSON within JSON grows."""
 _HOUR, _DAY = 3600 * SECOND, 86400 * SECOND
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, hash TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS object_key (
     object TEXT PRIMARY KEY, kind TEXT NOT NULL, size INTEGER NOT NULL, key_version INTEGER NOT NULL,
     master INTEGER, wrapped BLOB, destroyed_at INTEGER,
     CHECK ((wrapped IS NULL) = (destroyed_at IS NOT NULL) AND (wrapped IS NULL) = (master IS NULL))) STRICT;
 CREATE INDEX IF NOT EXISTS by_master ON object_key (master);
 CREATE TABLE IF NOT EXISTS permit (
-    digest TEXT PRIMARY KEY, bound TEXT NOT NULL, until INTEGER NOT NULL, boot TEXT NOT NULL,
+    digest TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, bound TEXT NOT NULL, until INTEGER NOT NULL, boot TEXT NOT NULL,
     escalation INTEGER NOT NULL, used_at INTEGER) STRICT;
 CREATE TABLE IF NOT EXISTS budget (
     person TEXT PRIMARY KEY, per_hour INTEGER NOT NULL, per_day INTEGER NOT NULL, minutes INTEGER NOT NULL,
@@ -63,6 +66,7 @@ class State:
         self._folder, self._master, self._origin, self._clocks = folder, master, origin, clocks
         self._boot, self._offset = "", 0
         self._erased: set[str] = set()
+        self._own = GrowingTree()
         self._connection: sqlite3.Connection | None = None
         self._connected()
 
@@ -77,9 +81,7 @@ class State:
         """Microseconds UTC by `keyd`'s own clock. A new start of the machine makes it look at the wall again."""
         read = self._clocks()
         if read.boot != self._boot:
-            last = self._one("SELECT line FROM log ORDER BY seq DESC LIMIT 1")
-            wall = max(read.wall, json.loads(last[0])["at"] if last else 0)
-            self._boot, self._offset = read.boot, wall - read.since_boot
+            self._boot, self._offset = read.boot, max(read.wall, self._last_at()) - read.since_boot
             self._set("boot", f"{self._boot} {self._offset}")
         return read.since_boot + self._offset
 
@@ -103,22 +105,23 @@ class State:
     def grant(self, bound: Bound, seconds: int, *, escalation: bool) -> str:
         """A token that opens the object once, within `seconds`, for the same person, session, item and assignment."""
         token, now = secrets.token_urlsafe(24), self.now()
-        said = asdict(bound) | {"grant": grant_name(token), "seconds": seconds, "escalation": escalation}
+        said = asdict(bound) | {"seconds": seconds, "escalation": escalation}
         with self._writing("grant", said, told=True):
             _, size = self._openable(bound.object)
             if not escalation:
                 self._check_budget(bound.person, size, now)
             self._do("DELETE FROM permit WHERE until < ?", now - _DAY)
             self._do("DELETE FROM exposure WHERE at < ?", now - 2 * _DAY)
-            row = (_digest(token), _said(bound), now + seconds * SECOND, self._boot, int(escalation))
-            self._do("INSERT INTO permit VALUES (?, ?, ?, ?, ?, NULL)", *row)
+            if self._one("SELECT 1 FROM permit WHERE name = ?", bound.grant) is not None:
+                raise KeydRefused("exists", "there is a grant of this name already")
+            row = (_digest(token), bound.grant, _said(bound), now + seconds * SECOND, self._boot, int(escalation))
+            self._do("INSERT INTO permit VALUES (?, ?, ?, ?, ?, ?, NULL)", *row)
         return token
 
     def open(self, token: str, bound: Bound) -> tuple[bytes, int]:
         """The key of the object and its version, once; written down, on the disk, before it is unwrapped."""
         now, digest = self.now(), _digest(token)
-        said = asdict(bound) | {"grant": grant_name(token)}
-        with self._writing("open", said, told=True) as seq:
+        with self._writing(UNWRAPPED, asdict(bound), told=True) as seq:
             permit = self._one("SELECT bound, until, boot, escalation, used_at FROM permit WHERE digest = ?", digest)
             if permit is None or permit[0] != _said(bound):
                 raise KeydRefused("unknown", "this grant is unknown, or was given to somebody or something else")
@@ -244,17 +247,31 @@ class State:
 
     # -- signing, rotation, status -------------------------------------------------------------------------------
 
-    def sign_checkpoint(self, size: int, root: str, proof: Sequence[str]) -> str:
-        """A C2SP checkpoint of the audit log, signed. Refused unless it continues the last one that was signed."""
-        with self._writing("sign_checkpoint", {"size": size, "root": root}):
-            last = self._setting("checkpoint")
-            old, old_root = last.split() if last else ("0", "")
-            path = [bytes.fromhex(each) for each in proof]
-            if not consistent(int(old), bytes.fromhex(old_root), size, bytes.fromhex(root), path):
-                raise KeydRefused("forked", "this does not continue the checkpoint that was signed last; look at once")
-            self._set("checkpoint", f"{size} {root}")
-        text = f"{self._origin}\n{size}\n{base64.b64encode(bytes.fromhex(root)).decode()}\n"
-        return signed_note(text, name=self._origin, signer=self._master.signer)
+    def sign_checkpoint(self, after: int, leaves: Sequence[str]) -> tuple[int, bytes, bytes]:
+        """Size and root of the audit log's tree with `leaves` added behind entry `after`, and the signature over both.
+
+        What was added once stays: a log that was rewritten, shortened or forked cannot be signed. Refused unless
+        `after` is the size that was signed last.
+        """
+        before = self._signed()
+        if before.size != after:
+            raise KeydRefused("forked", f"entries are added after number {before.size}, which was signed last")
+        tree = before.grown(bytes.fromhex(each) for each in leaves)
+        with self._writing("sign_checkpoint", {"after": after, "size": tree.size, "root": tree.root().hex()}):
+            self._set("signed", " ".join([str(tree.size), *(peak.hex() for peak in tree.peaks)]))
+        return tree.size, tree.root(), self._master.signer.sign(_checkpoint(self._origin, tree))
+
+    def sign_own(self) -> tuple[int, bytes, bytes]:
+        """Size and root of the tree over `keyd`'s own log, and the signature over both, for the log `origin`.keyd."""
+        # An entry is a leaf only once it is committed, so the tree follows the table.
+        rows = self._all("SELECT line FROM log WHERE seq > ? ORDER BY seq", self._own.size)
+        self._own = self._own.grown(leaf_of(line) for (line,) in rows)
+        text = _checkpoint(self._origin + ".keyd", self._own)
+        return self._own.size, self._own.root(), self._master.signer.sign(text)
+
+    def _signed(self) -> GrowingTree:
+        size, *peaks = self._setting("signed", "0").split()
+        return GrowingTree(int(size), tuple(bytes.fromhex(each) for each in peaks))
 
     def rotate(self, *, by: str, second: str) -> int:
         """A new version of the master key. Two people; the keys follow in the background (`rewrap_some`)."""
@@ -304,6 +321,7 @@ class State:
         return {
             "log": seq,
             "head": head,
+            "signed": self._signed().size,
             "keys": live[0],
             "destroyed": gone[0],
             "to_rewrap": left[0],
@@ -314,9 +332,16 @@ class State:
             "public_key": self._master.signer.public_key().public_bytes_raw().hex(),
         }
 
-    def log(self, after: int) -> list[str]:
-        """At most 100 entries of the log, those after number `after`."""
-        return [row[0] for row in self._all("SELECT line FROM log WHERE seq > ? ORDER BY seq LIMIT ?", after, PAGE)]
+    def log(self, after: int) -> list[tuple[str, str]]:
+        """Some entries of the log, those after number `after`, each as its line and its particulars; [] at the end."""
+        page: list[tuple[str, str]] = []
+        size = 0
+        for line, body in self._all("SELECT line, body FROM log WHERE seq > ? ORDER BY seq LIMIT ?", after, PAGE):
+            size += 2 * len(line) + 2 * len(body)
+            if page and size > LARGEST_PAGE:
+                break
+            page.append((line, body))
+        return page
 
     # -- the file ------------------------------------------------------------------------------------------------
 
@@ -343,12 +368,20 @@ class State:
 
     def _append(self, act: str, body: Mapping[str, object]) -> int:
         seq, head = self._head()
-        line = entry_line(seq + 1, self.now(), act, body, head)
-        self._do("INSERT INTO log VALUES (?, ?, ?)", seq + 1, line, entry_hash(line))
+        entry = KeyEntry.of(seq + 1, self.now(), act, body, head, secrets.token_hex(16))
+        self._do("INSERT INTO log VALUES (?, ?, ?)", seq + 1, entry.line, entry.body)
         return seq + 1
 
     def _head(self) -> tuple[int, str]:
-        return self._one("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1") or (0, START)
+        last = self._one("SELECT seq, line, body FROM log ORDER BY seq DESC LIMIT 1")
+        return (last[0], KeyEntry(*last[1:]).hash) if last else (0, START)
+
+    def _last_at(self) -> int:
+        last = self._one("SELECT line FROM log ORDER BY seq DESC LIMIT 1")
+        if last is None:
+            return 0
+        at = dt.datetime.fromisoformat(json.loads(last[0])["at"])
+        return (at - dt.datetime.fromtimestamp(0, dt.UTC)) // dt.timedelta(microseconds=1)
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -424,6 +457,11 @@ def _key_bound(name: str, kind: str, version: int) -> bytes:
 
 def _said(bound: Bound) -> str:
     return json.dumps(asdict(bound), sort_keys=True, separators=(",", ":"))
+
+
+def _checkpoint(origin: str, tree: GrowingTree) -> bytes:
+    """The text of a C2SP checkpoint, which is what is signed."""
+    return f"{origin}\n{tree.size}\n{base64.b64encode(tree.root()).decode()}\n".encode()
 
 
 def _digest(token: str) -> str:

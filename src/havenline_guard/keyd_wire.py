@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import struct
@@ -18,6 +17,8 @@ LENGTH = struct.Struct(">I")
 LARGEST = 64 << 10
 """Bytes of a question or an answer."""
 LONGEST_PATH = 100
+MOST_LEAVES = 900
+"""Entries of the audit log that one question can add to the tree."""
 
 
 class Malformed(HavenlineError):
@@ -34,7 +35,10 @@ class KeydRefused(HavenlineError):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a grant is bound to: all of it is named again when it is used, and must be the same."""
+    """What a grant is bound to: all of it is named again when it is used, and must be the same.
+
+    `grant`: a random id of 32 hex digits that the asker chose, by which both logs name the grant. It opens nothing.
+    """
 
     person: str
     session: str
@@ -42,6 +46,7 @@ class Bound:
     assignment: str
     purpose: str
     object: str
+    grant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +67,6 @@ class Exposed:
     last_day: int
     minutes: int
     bytes_last_day: int
-
-
-def grant_name(token: str) -> str:
-    """What both logs call a grant: the first half of the token's SHA-256, of no use for opening anything."""
-    return hashlib.sha256(token.encode()).hexdigest()[:32]
 
 
 class Peer(StrEnum):
@@ -91,12 +91,13 @@ def _number(low: int, high: int) -> Check:
 
 
 def _hashes(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= 64 and all(map(HASH, value))
+    return isinstance(value, list) and len(value) <= MOST_LEAVES and all(map(HASH, value))
 
 
 NAME = _text(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,63}")
 NOBODY = _text(r"|[A-Za-z0-9][A-Za-z0-9:._-]{0,63}")
 OBJECT = _text(r"[0-9a-f]{32}")
+GRANT = _text(r"[0-9a-f]{32}")
 HASH = _text(r"[0-9a-f]{64}")
 TOKEN = _text(r"[A-Za-z0-9_-]{32}")
 COUNT = _number(0, 1 << 62)
@@ -108,6 +109,7 @@ _BOUND: Mapping[str, Check] = {
     "assignment": NAME,
     "purpose": NAME,
     "object": OBJECT,
+    "grant": GRANT,
 }
 _TWO: Mapping[str, Check] = {"by": NAME, "second": NOBODY}
 _BUDGET: Mapping[str, Check] = {"per_hour": COUNT, "per_day": COUNT, "minutes": COUNT, "bytes_per_day": COUNT}
@@ -134,7 +136,8 @@ QUESTIONS: Mapping[str, Question] = {
     "place_hold": _of(Peer.DESK, Peer.SEALER, Peer.OFFICER, object=OBJECT, reference=NAME, by=NAME),
     "release_hold": _of(Peer.OFFICER, object=OBJECT, reference=NAME, **_TWO),
     "shred": _of(Peer.SEALER, object=OBJECT, rule=NAME, **_TWO),
-    "sign_checkpoint": _of(Peer.DESK, size=_number(1, 1 << 62), root=HASH, proof=_hashes),
+    "sign_checkpoint": _of(Peer.DESK, after=COUNT, leaves=_hashes),
+    "sign_own": _of(Peer.AUDITOR),
     "rotate": _of(Peer.OFFICER, **_TWO),
     "status": _of(*Peer),
     "log": _of(Peer.AUDITOR, after=COUNT),

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from havenline.vocabulary import HavenlineError
-from havenline_guard.keyd_wire import Budget, grant_name
+from havenline_guard.keyd_wire import Budget
 from havenline_guard.vault import Kept, Vault
 from havenline_guard.vault_store import FolderStore
-from tests.guard.keyd_rig import AMPLE, OBJECTS, Rig, bound, unlike_its_log, whole_log
+from tests.guard.keyd_rig import AMPLE, GRANTS, OBJECTS, Rig, bound, unlike_its_log, whole_log
+from tests.guard.keyd_rig import told as read
 
 FAIL, SHORT, CRASH, FULL = range(4)
 CONTENT = b"a drawn triangle " * 9_000
@@ -50,14 +51,14 @@ def acts(rig: Rig, vault: Vault, kept: Kept, told: Told) -> list[Callable[[], No
 
     def look(name: str = OBJECTS[0]) -> None:
         token = rig.keys.grant(bound(name))
-        told("grant", token=token)
+        told("grant", grant=GRANTS[token])
         rig.keys.open(token, bound(name))
-        told("open", token=token)
+        told("unwrap", grant=GRANTS[token])
 
     def see() -> None:
         token = rig.keys.grant(bound(kept.name))
         assert vault.open(kept, token, bound(kept.name)) == CONTENT
-        told("open", token=token)
+        told("unwrap", grant=GRANTS[token])
 
     def keep() -> None:
         made = vault.keep(CONTENT[::-1], kind="original")
@@ -76,7 +77,7 @@ def acts(rig: Rig, vault: Vault, kept: Kept, told: Told) -> list[Callable[[], No
         told("hold", name=OBJECTS[2])
 
     def sign() -> None:
-        rig.keys.sign_checkpoint(3, b"r" * 32)
+        rig.keys.sign_checkpoint(0, [b"r" * 32])
         told("sign")
 
     def rotate() -> None:
@@ -109,8 +110,7 @@ def wrong(folder: Path, told: list[dict[str, Any]], code: int) -> list[str]:
     """What does not hold although it was acknowledged, or holds although it was not written down."""
     rig = Rig(folder)
     vault = Vault(FolderStore(folder / "store"), rig.keys)
-    lines = [json.loads(line) for line in whole_log(rig.keys)]
-    done = {(line["act"], line["body"].get("grant")) for line in lines}
+    done = {(act, body.get("grant")) for act, body in map(read, whole_log(rig.keys))}
     found = [] if code in (0, -9) else [f"the run ended with {code}"]
     for each in told:
         match each["what"]:
@@ -118,7 +118,7 @@ def wrong(folder: Path, told: list[dict[str, Any]], code: int) -> list[str]:
                 token = rig.keys.grant(bound(each["name"]))
                 if rig.keys.open(token, bound(each["name"]))[0].hex() != each["key"]:
                     found.append("an acknowledged key is another")
-            case "grant" | "open" if (each["what"], grant_name(each["token"])) not in done:
+            case "grant" | "unwrap" if (each["what"], each["grant"]) not in done:
                 found.append(f"an acknowledged {each['what']} is not in the log")
             case "keep":
                 kept = Kept(each["name"], "original", len(CONTENT), each["sha256"])

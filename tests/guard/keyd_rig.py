@@ -18,7 +18,7 @@ import pytest
 from havenline_guard.keyd import answer
 from havenline_guard.keyd_client import KeyClient, session_digest
 from havenline_guard.keyd_clock import Clocks
-from havenline_guard.keyd_log import first_fault
+from havenline_guard.keyd_log import KeyEntry, first_fault
 from havenline_guard.keyd_master import MasterKeys
 from havenline_guard.keyd_state import SECOND, State
 from havenline_guard.keyd_wire import Bound, Budget, KeydRefused, Peer
@@ -76,10 +76,27 @@ class Rig:
         self.start()
 
     def acts(self) -> list[str]:
-        return [json.loads(line)["act"] for line in whole_log(self.keys)]
+        return [json.loads(entry.line)["act"] for entry in whole_log(self.keys)]
 
 
-class _InProcess(KeyClient):
+GRANTS: dict[str, str] = {}
+"""The name of the grant of each token."""
+
+
+class Remembering(KeyClient):
+    """Names grants as the desk would, so that a test need not."""
+
+    def grant(self, bound: Bound, **named: Any) -> str:
+        named_so = bound if bound.grant else replace(bound, grant=os.urandom(16).hex())
+        token = super().grant(named_so, **named)
+        GRANTS[token] = named_so.grant
+        return token
+
+    def open(self, token: str, bound: Bound) -> tuple[bytes, int]:
+        return super().open(token, bound if bound.grant else replace(bound, grant=GRANTS.get(token, "0" * 32)))
+
+
+class _InProcess(Remembering):
     def __init__(self, rig: Rig) -> None:
         super().__init__("/nonexistent")
         self._rig = rig
@@ -92,19 +109,25 @@ class _InProcess(KeyClient):
 
 
 def bound(name: str, *, person: str = "p1", **other: str) -> Bound:
-    made = Bound(person, session_digest("session of " + person), "i1", "a1", "first-assessment", name)
+    """A binding; where no grant is named, each grant gets a name of its own, which its token brings along."""
+    made = Bound(person, session_digest("session of " + person), "i1", "a1", "first-assessment", name, "")
     return replace(made, **other)
 
 
-def whole_log(keys: KeyClient) -> list[str]:
+def whole_log(keys: KeyClient) -> list[KeyEntry]:
     """Every entry, checked against the head that `keyd` tells."""
-    lines: list[str] = []
+    entries: list[KeyEntry] = []
     status = keys.status()
-    while len(lines) < status["log"]:
-        lines += keys.log(len(lines))
-    del lines[status["log"] :]
-    assert first_fault(lines, head=(status["log"], status["head"])) is None
-    return lines
+    while len(entries) < status["log"]:
+        entries += keys.log(len(entries))
+    del entries[status["log"] :]
+    assert first_fault(entries, head=(status["log"], status["head"])) is None
+    return entries
+
+
+def told(entry: KeyEntry) -> tuple[str, dict[str, Any]]:
+    """Act and particulars."""
+    return json.loads(entry.line)["act"], json.loads(entry.body)
 
 
 def refused(reason: str, act: Any, *arguments: Any, **named: Any) -> str:
@@ -170,7 +193,7 @@ class Process:
         return code
 
     def client(self) -> KeyClient:
-        return KeyClient(self.socket)
+        return Remembering(self.socket)
 
 
 def within(seconds: float, check: Any) -> None:
@@ -189,20 +212,19 @@ def unlike_its_log(rig: Rig) -> list[str]:
     used: set[str] = set()
     opened: dict[int, str] = {}
     granted: set[str] = set()
-    checkpoint = ""
-    for line in whole_log(rig.keys):
-        entry = json.loads(line)
-        body = entry["body"]
-        match entry["act"]:
+    signed = 0
+    for seq, entry in enumerate(whole_log(rig.keys), 1):
+        act, body = told(entry)
+        match act:
             case "mint":
                 keys[body["object"]] = True
             case "shred":
                 keys[body["object"]] = False
             case "grant":
                 granted.add(body["grant"])
-            case "open":
+            case "unwrap":
                 used.add(body["grant"])
-                opened[entry["seq"]] = body["person"]
+                opened[seq] = body["person"]
             case "place_hold":
                 holds.add((body["object"], body["reference"]))
             case "release_hold":
@@ -212,15 +234,15 @@ def unlike_its_log(rig: Rig) -> list[str]:
                     body[name] for name in ("per_hour", "per_day", "minutes", "bytes_per_day")
                 )
             case "sign_checkpoint":
-                checkpoint = f"{body['size']} {body['root']}"
+                signed = body["size"]
     state = rig.state
     compared = {
         "keys": (keys, dict(state._all("SELECT object, wrapped IS NOT NULL FROM object_key"))),
         "holds": (holds, {*state._all("SELECT object, reference FROM hold")}),
         "budgets": (budgets, {row[0]: row[1:] for row in state._all("SELECT * FROM budget")}),
-        "grants": (granted, {digest[:32] for (digest,) in state._all("SELECT digest FROM permit")}),
-        "used": (used, {row[0][:32] for row in state._all("SELECT digest FROM permit WHERE used_at IS NOT NULL")}),
+        "grants": (granted, {name for (name,) in state._all("SELECT name FROM permit")}),
+        "used": (used, {row[0] for row in state._all("SELECT name FROM permit WHERE used_at IS NOT NULL")}),
         "exposures": (opened, dict(state._all("SELECT seq, person FROM exposure"))),
-        "checkpoint": (checkpoint, state._setting("checkpoint")),
+        "signed": (signed, state._signed().size),
     }
     return [f"{what} are not what the log says" for what, (said, holding) in compared.items() if said != holding]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -21,8 +20,20 @@ import pytest
 from havenline_guard import keyd, keyd_wire
 from havenline_guard.keyd_client import KeyClient, KeydUnreachable
 from havenline_guard.keyd_master import MasterKeys, MasterKeysError
-from havenline_guard.keyd_wire import LENGTH, KeydRefused, Peer, grant_name
-from tests.guard.keyd_rig import AMPLE, COST, OBJECTS, PASSPHRASE, Process, bound, refused, whole_log, within
+from havenline_guard.keyd_wire import LENGTH, KeydRefused, Peer
+from tests.guard.keyd_rig import (
+    AMPLE,
+    COST,
+    GRANTS,
+    OBJECTS,
+    PASSPHRASE,
+    Process,
+    bound,
+    refused,
+    told,
+    whole_log,
+    within,
+)
 
 SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
 
@@ -59,7 +70,7 @@ def test_every_question_over_the_socket(tmp_path: Path) -> None:
         within(10, lambda: client.status()["versions"] == [2])
         assert client.open(client.grant(bound(name)), bound(name)) == (key, version)
         client.shred(name, rule="early", by="lead", second="senior")
-        assert client.sign_checkpoint(1, b"r" * 32).startswith("havenline\n1\n")
+        assert client.sign_checkpoint(0, [b"r" * 32]).size == 1
         refused("unknown", client.grant, bound(other))
         whole_log(client)
     made.stop()
@@ -71,7 +82,7 @@ def test_no_question_takes_more_than_one_object() -> None:
         named = [field for field, check in question.fields.items() if check is keyd_wire.OBJECT]
         assert len(named) <= 1, name
         many = [OBJECTS[0], OBJECTS[1]]
-        assert not any(check(many) for field, check in question.fields.items() if field != "proof"), name
+        assert not any(check(many) for check in question.fields.values()), name
     assert keyd_wire.QUESTIONS.keys() == keyd._ACTS.keys()
 
 
@@ -101,8 +112,7 @@ def test_of_fifty_uses_of_one_grant_at_once_exactly_one_opens(process: Process) 
                 return True
 
             assert sum(pool.map(use, clients)) == 1
-    lines = [json.loads(line) for line in whole_log(clients[0])]
-    opened = [line["body"]["grant"] for line in lines if line["act"] == "open"]
+    opened = [body["grant"] for act, body in map(told, whole_log(clients[0])) if act == "unwrap"]
     assert len(opened) == len(set(opened))
     for client in clients:
         client.close()
@@ -170,7 +180,7 @@ def raw(process: Process, sent: bytes, *, ends: bool = False) -> bytes:
         b'{"form":1,"ask":"status","more":1}',
         b'{"form":1,"ask":"mint","object":"../x","kind":"original","size":1}',
         b'{"form":1,"ask":"mint","object":"%s","kind":"original","size":true}' % OBJECTS[9].encode(),
-        b'{"form":1,"ask":"sign_checkpoint","size":1,"root":"%s","proof":[1]}' % (b"0" * 64),
+        b'{"form":1,"ask":"sign_checkpoint","after":1,"leaves":[1]}',
         b'{"form":1,"ask":"grant","escalation":1}',
     ],
 )
@@ -422,22 +432,22 @@ def test_nothing_acknowledged_is_lost_in_fifty_kills_under_four_writers(tmp_path
     for writer in writers:
         writer.join()
     with made.client() as client:
-        lines = [json.loads(line) for line in whole_log(client)]
-        done = {(line["act"], line["body"].get("grant") or line["body"].get("object")) for line in lines}
+        entries = [told(entry) for entry in whole_log(client)]
+        done = {(act, body.get("grant") or body.get("object")) for act, body in entries}
         for each in acknowledged:
             assert {("mint", name) for name in each.keys} <= done
-            assert {("grant", grant_name(token)) for token in each.granted} <= done
-            assert {("open", grant_name(token)) for token in each.used} <= done
+            assert {("grant", GRANTS[token]) for token in each.granted} <= done
+            assert {("unwrap", GRANTS[token]) for token in each.used} <= done
             for token in each.used:
                 refused("used", client.open, token, bound(each.of[token]))
         keys = {name: key for each in acknowledged for name, key in each.keys.items()}
         for name in chance.sample(sorted(keys), min(100, len(keys))):
             assert client.open(client.grant(bound(name)), bound(name))[0] == keys[name]
-        opened = [line["body"]["grant"] for line in lines if line["act"] == "open"]
+        opened = [body["grant"] for act, body in entries if act == "unwrap"]
         assert len(opened) == len(set(opened))
     made.stop()
     counted = [sum(len(getattr(each, what)) for each in acknowledged) for what in ("keys", "granted", "used")]
-    print(f"acknowledged keys, grants, openings: {counted}; lost: 0; entries {len(lines)}")
+    print(f"acknowledged keys, grants, openings: {counted}; lost: 0; entries {len(entries)}")
     assert min(counted) > kills
 
 

@@ -17,8 +17,8 @@ import pytest
 from havenline_guard.keyd_log import first_fault
 from havenline_guard.keyd_master import MasterKeys, MasterKeysError
 from havenline_guard.keyd_state import SECOND
-from havenline_guard.keyd_wire import Budget, KeydRefused, Peer, grant_name
-from tests.guard.keyd_rig import AMPLE, OBJECTS, PASSPHRASE, Rig, bound, refused, whole_log
+from havenline_guard.keyd_wire import Budget, KeydRefused, Peer
+from tests.guard.keyd_rig import AMPLE, GRANTS, OBJECTS, PASSPHRASE, Rig, bound, refused, told, whole_log
 
 SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
 
@@ -38,14 +38,14 @@ def test_a_grant_opens_its_object_once(rig: Rig) -> None:
     token = rig.keys.grant(bound(OBJECTS[0]))
     assert rig.keys.open(token, bound(OBJECTS[0])) == (key, version)
     refused("used", rig.keys.open, token, bound(OBJECTS[0]))
-    assert rig.acts()[-3:] == ["grant", "open", "refused"]
+    assert rig.acts()[-3:] == ["grant", "unwrap", "refused"]
 
 
-@pytest.mark.parametrize("field", ["person", "session", "item", "assignment", "purpose", "object"])
+@pytest.mark.parametrize("field", ["person", "session", "item", "assignment", "purpose", "object", "grant"])
 def test_a_grant_is_of_no_use_to_anybody_or_for_anything_else(rig: Rig, field: str) -> None:
     for name in OBJECTS[:2]:
         rig.keys.mint(name, kind="original", size=1)
-    other = {"session": "0" * 64, "object": OBJECTS[1]}.get(field, "other")
+    other = {"session": "0" * 64, "object": OBJECTS[1], "grant": "0" * 32}.get(field, "other")
     token = rig.keys.grant(bound(OBJECTS[0]))
     refused("unknown", rig.keys.open, token, replace(bound(OBJECTS[0]), **{field: other}))
     assert rig.keys.open(token, bound(OBJECTS[0]))
@@ -109,6 +109,12 @@ def test_a_grant_survives_a_killed_keyd_and_stays_used(rig: Rig) -> None:
     assert rig.keys.open(second, bound(OBJECTS[0]))[0] == key
 
 
+def test_the_name_of_a_grant_is_used_once(rig: Rig) -> None:
+    rig.keys.mint(OBJECTS[0], kind="original", size=1)
+    rig.keys.grant(bound(OBJECTS[0], grant="a" * 32))
+    refused("exists", rig.keys.grant, bound(OBJECTS[0], grant="a" * 32))
+
+
 def test_nothing_is_granted_for_what_was_never_kept(rig: Rig) -> None:
     refused("unknown", rig.keys.grant, bound(OBJECTS[5]))
 
@@ -147,7 +153,7 @@ def test_the_entry_is_on_the_disk_before_the_key_is_unwrapped(rig: Rig) -> None:
     def looking(version: int, wrapped: bytes, *, bound: bytes) -> bytes:
         assert not rig.state._connected().in_transaction
         (line,) = rig.state._one("SELECT line FROM log ORDER BY seq DESC LIMIT 1")
-        seen.append(json.loads(line)["body"]["grant"] == grant_name(token))
+        seen.append((json.loads(line)["act"], json.loads(line)["grant"]) == ("unwrap", GRANTS[token]))
         return unwrap(version, wrapped, bound=bound)
 
     with mock.patch.object(rig.master, "unwrap", looking):
@@ -160,31 +166,32 @@ def test_the_log_says_what_was_opened_by_whom_and_holds_no_key_and_no_token(rig:
     key, _ = rig.keys.mint(OBJECTS[0], kind="original", size=77)
     token = rig.keys.grant(bound(OBJECTS[0]), escalation=True)
     rig.keys.open(token, bound(OBJECTS[0]))
-    lines = whole_log(rig.keys)
-    opened = json.loads(lines[-1])
-    assert (opened["act"], opened["body"]["person"], opened["body"]["object"]) == ("open", "p1", OBJECTS[0])
-    assert json.loads(lines[-2])["body"]["escalation"] is True
-    assert key.hex() not in "".join(lines)
-    assert token not in "".join(lines)
+    entries = whole_log(rig.keys)
+    act, body = told(entries[-1])
+    assert (act, body["person"], body["object"], body["grant"]) == ("unwrap", "p1", OBJECTS[0], GRANTS[token])
+    assert told(entries[-2])[1]["escalation"] is True
+    text = "".join(entry.line + entry.body for entry in entries)
+    assert key.hex() not in text
+    assert token not in text
 
 
 def test_every_damage_to_the_log_is_found_and_placed(rig: Rig) -> None:
     for name in OBJECTS[:20]:
         rig.keys.mint(name, kind="original", size=1)
         rig.clocks.run(1)
-    lines, status = whole_log(rig.keys), rig.keys.status()
+    entries, status = whole_log(rig.keys), rig.keys.status()
     chance = random.Random(20)
     print("seed 20")
     for _ in range(2_000):
-        changed, at = list(lines), chance.randrange(len(lines))
-        match chance.randrange(4):
+        changed, at = list(entries), chance.randrange(len(entries))
+        match chance.randrange(5):
             case 0:
-                place = chance.randrange(len(changed[at]))
-                letter = chr(ord(changed[at][place]) ^ 1 << chance.randrange(6))
-                changed[at] = changed[at][:place] + letter + changed[at][place + 1 :]
+                changed[at] = replace(changed[at], line=flipped(changed[at].line, chance))
             case 1:
-                del changed[at]
+                changed[at] = replace(changed[at], body=flipped(changed[at].body, chance))
             case 2:
+                del changed[at]
+            case 3:
                 other = (at + 1) % len(changed)
                 changed[at], changed[other] = changed[other], changed[at]
             case _:
@@ -192,7 +199,12 @@ def test_every_damage_to_the_log_is_found_and_placed(rig: Rig) -> None:
         fault = first_fault(changed, head=(status["log"], status["head"]))
         assert fault is not None
         # An entry that was changed shows in the one after it, which bears its hash.
-        assert changed[: max(0, fault.seq - 2)] == lines[: max(0, fault.seq - 2)]
+        assert changed[: max(0, fault.seq - 2)] == entries[: max(0, fault.seq - 2)]
+
+
+def flipped(text: str, chance: random.Random) -> str:
+    place = chance.randrange(len(text))
+    return text[:place] + chr(ord(text[place]) ^ 1 << chance.randrange(6)) + text[place + 1 :]
 
 
 # -- invariant I5: budgets -----------------------------------------------------------------------------------------
@@ -242,7 +254,7 @@ def test_an_escalation_needs_no_budget_and_is_written_down_like_any_other(rig: R
         token = rig.keys.grant(bound(OBJECTS[0], person=person), escalation=True)
         assert rig.keys.open(token, bound(OBJECTS[0], person=person))
     assert rig.keys.status()["escalations_last_day"] == 2
-    assert rig.acts()[-4:] == ["grant", "open", "grant", "open"]
+    assert rig.acts()[-4:] == ["grant", "unwrap", "grant", "unwrap"]
     assert astuple(rig.keys.exposed("p1")[0]) == (1, 1, 0, 5)
 
 
@@ -436,9 +448,6 @@ def test_older_master_keys_beside_a_newer_database_are_refused(rig: Rig) -> None
     (rig.folder / "master.keys").write_bytes(before)
     with pytest.raises(MasterKeysError, match="older than the database"):
         rig.start()
-
-
-# -- the signer ----------------------------------------------------------------------------------------------------
 
 
 def test_a_second_state_cannot_write_beside_the_first(rig: Rig) -> None:
