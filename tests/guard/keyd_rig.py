@@ -114,6 +114,11 @@ def bound(name: str, *, person: str = "p1", **other: str) -> Bound:
     return replace(made, **other)
 
 
+def opened(keys: KeyClient, name: str) -> bytes:
+    """The key of an object, by a grant of its own."""
+    return keys.open(keys.grant(bound(name)), bound(name))[0]
+
+
 def whole_log(keys: KeyClient) -> list[KeyEntry]:
     """Every entry, checked against the head that `keyd` tells."""
     entries: list[KeyEntry] = []
@@ -162,7 +167,7 @@ class Process:
         words = [*arguments, "--folder", str(self.folder), "--passphrase-file", str(self.passphrase), *self._peer]
         return subprocess.Popen(
             [sys.executable, "-m", "havenline_guard.keyd", *words],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), **self._environment},
+            env={**os.environ, "PYTHONPATH": _beside("src"), **self._environment},
             stderr=subprocess.PIPE,
         )
 
@@ -194,6 +199,10 @@ class Process:
 
     def client(self) -> KeyClient:
         return Remembering(self.socket)
+
+
+def _beside(folder: str) -> str:
+    return os.pathsep.join([str(Path(__file__).parents[2] / folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def within(seconds: float, check: Any) -> None:
