@@ -97,6 +97,7 @@ def serve(settings: Settings, passphrase: bytes, *, say: Callable[[str], None]) 
         server.run()
     finally:
         state.close()
+        listener.close()
         settings.socket.unlink(missing_ok=True)
         os.close(lock)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 from pathlib import Path
 from unittest import mock
@@ -10,10 +11,12 @@ from unittest import mock
 import pytest
 
 from havenline_guard import keyd
+from havenline_guard import keyd_wire as wire
 from havenline_guard.keyd_clock import read_clocks
 from havenline_guard.keyd_master import MasterKeysError
-from havenline_guard.keyd_wire import KeydRefused
-from tests.guard.keyd_rig import AMPLE, OBJECTS, Rig, bound, opened, refused, unlike_its_log
+from havenline_guard.keyd_wire import KeydRefused, Peer
+from havenline_guard.lockdown import LockedDown
+from tests.guard.keyd_rig import AMPLE, OBJECTS, PASSPHRASE, Rig, bound, opened, refused, unlike_its_log
 
 
 @pytest.fixture
@@ -88,3 +91,55 @@ def test_command_line_faults_end_with_one_line(tmp_path: Path, capsys: pytest.Ca
     assert keyd.main(["init", *common]) == 1
     assert keyd.main(["init", *common, "--peer", f"{os.getuid()}:king"]) == 1
     assert "king" in capsys.readouterr().err
+
+
+def server_of(rig: Rig, listener: socket.socket | mock.Mock) -> keyd._Server:
+    """A server whose loop does not run; its selector stands for any."""
+    server = keyd._Server.__new__(keyd._Server)
+    server._state, server._listener, server._selector = rig.state, listener, mock.Mock()
+    server._peers, server._connections = {os.getuid(): frozenset(Peer)}, 1
+    return server
+
+
+def test_a_connection_that_is_gone_before_it_is_taken_changes_nothing(rig: Rig) -> None:
+    listener = mock.Mock()
+    listener.accept.side_effect = ConnectionAbortedError
+    server = server_of(rig, listener)
+    server._accept()
+    assert server._connections == 1
+
+
+@pytest.mark.parametrize(("fault", "left"), [(BlockingIOError(), 1), (ConnectionResetError(), 0)])
+def test_a_connection_that_has_nothing_goes_on_and_one_that_broke_is_let_go(
+    rig: Rig, fault: OSError, left: int
+) -> None:
+    taken = mock.Mock()
+    taken.recv.side_effect = fault
+    server = server_of(rig, mock.Mock())
+    server._read(keyd._Connection(taken, frozenset(Peer)))
+    assert server._connections == left
+    assert taken.close.called is (left == 0)
+
+
+@pytest.mark.parametrize("sent", [BlockingIOError(), ConnectionResetError(), 3])
+def test_who_cannot_take_the_answer_is_let_go(rig: Rig, sent: OSError | int) -> None:
+    taken = mock.Mock()
+    taken.recv.return_value = wire.message({"ask": "status"})
+    taken.send.side_effect = [sent]
+    server = server_of(rig, mock.Mock())
+    server._read(keyd._Connection(taken, frozenset(Peer)))
+    assert server._connections == 0
+
+
+def test_where_system_calls_cannot_be_filtered_keyd_says_so(rig: Rig) -> None:
+    rig.state.close()
+    settings = keyd.Settings(rig.folder, rig.folder / "s", {os.getuid(): frozenset(Peer)})
+    said: list[str] = []
+    with (
+        mock.patch.object(keyd, "lock_down", return_value=LockedDown(False, "an old kernel")),
+        mock.patch.object(keyd._Server, "run"),
+        mock.patch("signal.signal"),
+        mock.patch("signal.set_wakeup_fd"),
+    ):
+        keyd.serve(settings, PASSPHRASE, say=said.append)
+    assert said == ["system calls are not filtered: an old kernel", f"answering on {settings.socket}"]
