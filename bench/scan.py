@@ -3,11 +3,15 @@
 Both go over the same drawn JPEGs and the same list, in the same run, in interleaved rounds; medians are
 printed. The command is timed as a whole, from its start to its table. The loop is timed without its imports,
 takes PDQ alone, no MD5, SHA-1 or SHA-256, and writes nothing. Both must find the same files.
+
+A second table is about the scan itself: what its workers do at steady state, after the first files, against
+reading, digesting and hashing the same files by both pipelines in one process with nothing around it.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import platform
 import statistics
@@ -15,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import faiss
@@ -23,13 +28,20 @@ import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
 
-from havenline.formats.hash_list import read_list, write_list
-from havenline.vocabulary import NEAR_DISTANCE, QUALITY_FLOOR, ListEntry
+from havenline.entries import Entries
+from havenline.fingerprints.digests import digest
+from havenline.fingerprints.pdq import hash_512_first, hash_picture
+from havenline.list_files import write_snapshot
+from havenline.matching import Snapshot
+from havenline.media.decode import Picture, decode_picture
+from havenline.scan import fingerprint_source
+from havenline.vocabulary import NEAR_DISTANCE, QUALITY_FLOOR, HashKind, ListEntry
 from havenline_cli.told import all_cores
 
 SIZES = ((640, 480), (640, 480), (640, 480), (1280, 960), (1280, 960), (2560, 1920))
 LISTED = 20
 STRANGERS = 20_000
+WARM_UP = 100
 HAVENLINE = [sys.executable, "-c", "from havenline_cli.main import main; main()"]
 
 
@@ -56,17 +68,17 @@ def make_list(pictures: Path, scratch: Path) -> Path:
     for each in sorted(pictures.iterdir())[:LISTED]:
         (chosen / each.name).hardlink_to(each)
     subprocess.run(
-        [*HAVENLINE, "list", "make", chosen, "-o", scratch / "chosen.parquet"],
+        [*HAVENLINE, "list", "make", chosen, "-o", scratch / "chosen.snapshot"],
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    known = read_list(str(scratch / "chosen.parquet")).entries
+    known = Snapshot.open(scratch / "chosen.snapshot").entries()
     chance = np.random.default_rng(8)
     strangers = [
         ListEntry(f"s{number:06d}", pdq=chance.bytes(32).hex(), pdq_quality=100) for number in range(STRANGERS)
     ]
-    path = scratch / "list.parquet"
-    write_list(path, [*known, *strangers], name="bench", number=1, made_by="bench")
+    path = scratch / "list.snapshot"
+    write_snapshot(path, Entries.joined([known, Entries.of(strangers)]), name="bench", number=1, made_by="bench")
     return path
 
 
@@ -103,6 +115,46 @@ def by_hand(pictures: Path, codes: NDArray[np.uint8]) -> tuple[float, set[str]]:
     return time.perf_counter() - begun, found
 
 
+def bare(pictures: Path) -> float:
+    """Files a second of one process that reads, digests, decodes and hashes by both pipelines, and no more."""
+    paths = sorted(pictures.iterdir())[WARM_UP:]
+    begun = time.perf_counter()
+    for path in paths:
+        content = path.read_bytes()
+        digest(content)
+        picture = decode_picture(content)
+        assert isinstance(picture, Picture)
+        hash_picture(picture.rgb)
+        hash_512_first(picture.rgb)
+    return len(paths) / (time.perf_counter() - begun)
+
+
+def steady(pictures: Path, *, workers: int) -> float:
+    """Files a second of a scan's workers from the first answers on."""
+    begun, count = 0.0, 0
+    for count, _ in enumerate(fingerprint_source(pictures, workers=workers), start=1):
+        if count == WARM_UP:
+            begun = time.perf_counter()
+    return (count - WARM_UP) / (time.perf_counter() - begun)
+
+
+def print_steady(pictures: Path, *, cores: int, rounds: int) -> None:
+    """Interleaved rounds, medians of ratios."""
+    bare(pictures)
+    rates: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        rates.setdefault("bare: read, digests, both pipelines, 1 process", []).append(bare(pictures))
+        for workers in sorted({1, cores}):
+            rates.setdefault(f"scan at steady state, {workers} workers", []).append(steady(pictures, workers=workers))
+    first, *rest = rates.values()
+    for name, each in rates.items():
+        ratio = statistics.median(one / base for one, base in zip(each, first, strict=True))
+        print(f"{name:<52} {statistics.median(each):8.1f} files/s {ratio:6.2f}x")
+    if len(rest) > 1:
+        ratio = statistics.median(many / one for one, many in zip(*rest, strict=True))
+        print(f"{cores} workers against 1: {ratio:.2f}x")
+
+
 def main() -> None:
     """Draw, run, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -117,23 +169,26 @@ def main() -> None:
         draw(pictures, chosen.files)
         megabytes = sum(each.stat().st_size for each in pictures.iterdir()) / 1e6
         edition = make_list(pictures, scratch)
-        entries = read_list(str(edition)).entries
-        codes = np.frombuffer(bytes.fromhex("".join(entry.pdq or "" for entry in entries)), dtype=np.uint8)
+        codes = Snapshot.open(edition).entries().hashes[HashKind.PDQ].values
         runs: dict[str, list[float]] = {}
         for _ in range(chosen.rounds):
-            seconds, expected = by_hand(pictures, codes.reshape(-1, 32))
+            seconds, expected = by_hand(pictures, codes)
             runs.setdefault("loop: Pillow + pdqhash + faiss flat, 1 process", []).append(seconds)
             for workers in sorted({1, cores}):
                 seconds, found = by_havenline(pictures, edition, scratch, workers=workers)
                 runs.setdefault(f"havenline scan --workers {workers}, whole command", []).append(seconds)
                 if found != expected or not found:
                     sys.exit(f"the answers differ: {len(found)} matched files against {len(expected)}")
+        steady_rows = io.StringIO()
+        with redirect_stdout(steady_rows):
+            print_steady(pictures, cores=cores, rounds=chosen.rounds)
     print(f"machine: {platform.machine()}, {cores} cores, Python {platform.python_version()}, {_processor()}")
-    print(f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(entries):,}; {len(found)} matched")
+    print(f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(codes):,}; {len(found)} matched")
     medians = {name: statistics.median(each) for name, each in runs.items()}
     peer = next(iter(medians.values()))
     for name, seconds in medians.items():
         print(f"{name:<52} {seconds:7.2f} s {chosen.files / seconds:8.1f} files/s {peer / seconds:6.2f}x")
+    print(steady_rows.getvalue(), end="")
 
 
 def _processor() -> str:

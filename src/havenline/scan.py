@@ -10,20 +10,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from havenline.scan_workers import Lost, answers
-from havenline.vocabulary import Finding, Fingerprint, Match, Refusal, Refused
+from havenline.vocabulary import (
+    FULL_EFFORT,
+    PDQ_FULL,
+    Effort,
+    Finding,
+    Fingerprint,
+    FrameHash,
+    HashKind,
+    Lane,
+    Match,
+    Refusal,
+    Refused,
+)
 
 SECONDS_PER_FILE = 300
 _LOOKED_UP_AT_ONCE = 64
 
 Lookup = Callable[[Sequence[Fingerprint]], list[tuple[Match, ...]]]
-"""As `matching.ListIndex.lookup`."""
+"""As `matching.Lists.lookup, at one time`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,8 @@ class Scanned:
     """One posting of a source. Exactly one of `fingerprint`, `known_sha256` and `refused` is set.
 
     `size` in bytes, as the source declares it. `content` is set when it was asked for, could be read, and
-    is not larger than pictures may be.
+    is not larger than pictures may be. `posting` is set by the screening lane, whose finds are to be opened
+    once more.
     """
 
     path: str
@@ -40,6 +53,7 @@ class Scanned:
     known_sha256: str | None = None
     refused: Refused | None = None
     content: bytes | None = None
+    posting: Any = field(default=None, repr=False, compare=False)
 
 
 def scan_one(content: bytes, *, path: str, fingerprint: Callable[[bytes], Fingerprint], lookup: Lookup) -> Finding:
@@ -56,6 +70,7 @@ def fingerprint_source(
     known: Collection[str] = (),
     keep_content: bool = False,
     seconds_per_file: int = SECONDS_PER_FILE,
+    effort: Effort = FULL_EFFORT,
 ) -> Generator[Scanned, None, None]:
     """Every posting of `source` (a folder, zip or tar), fingerprinted by `workers` processes, in order.
 
@@ -78,6 +93,7 @@ def fingerprint_source(
         known=known,
         keep_content=keep_content,
         seconds_per_file=seconds_per_file,
+        effort=effort,
     )
 
 
@@ -88,15 +104,16 @@ def fingerprint_postings(
     known: Collection[str] = (),
     keep_content: bool = False,
     seconds_per_file: int = SECONDS_PER_FILE,
+    effort: Effort = FULL_EFFORT,
     fingerprint: Callable[[bytes], Fingerprint] | None = None,
 ) -> Generator[Scanned, None, None]:
     """As `fingerprint_source`, for postings as `containers.open_source` gives them: picklable, with `read()`.
 
-    `fingerprint` must be picklable; `fingerprints.fingerprint_bytes` when None.
+    `fingerprint` must be picklable; `fingerprints.fingerprint_bytes` with this `effort` when None.
     """
     if workers < 1:
         raise ValueError(f"workers are 1 or more, not {workers}")
-    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, fingerprint)
+    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint)
     for answer in answers(
         postings,
         work=work,
@@ -111,23 +128,48 @@ def fingerprint_postings(
         elif isinstance(reply, Lost):
             yield Scanned(posting.path, posting.size, refused=_lost(reply, seconds_per_file))
         else:
-            yield _from_reply(posting, reply, keep_content=keep_content)
+            done = _from_reply(posting, reply, keep_content=keep_content)
+            yield replace(done, posting=posting) if effort.lane is Lane.SCREENING else done
 
 
-def findings(scanned: Iterable[Scanned], *, lookup: Lookup) -> Iterator[tuple[Finding, int | None]]:
+def findings(
+    scanned: Iterable[Scanned], *, lookup: Lookup, confirm: Callable[[list[Any]], Iterable[Scanned]] | None = None
+) -> Iterator[tuple[Finding, int | None]]:
     """The finding and size of each posting, in order, looked up some dozens at a time.
 
-    Postings that were known already have no fingerprint here and must not be among them.
+    With `confirm`, which fingerprints postings by the exact lane in the order given, what the screening lane
+    finds by distance is fingerprinted and looked up once more, and only that counts. Postings that were known
+    already have no fingerprint here and must not be among them.
     """
     waiting = iter(scanned)
     while batch := list(islice(waiting, _LOOKED_UP_AT_ONCE)):
-        made = [each.fingerprint for each in batch if each.fingerprint is not None]
-        matches = iter(lookup(made))
+        found = lookup([each.fingerprint for each in batch if each.fingerprint is not None])
+        if confirm is not None and (doubtful := _doubtful(batch, found)):
+            again = confirm([batch[place].posting for place in doubtful])
+            for place, exact in zip(doubtful, again, strict=True):
+                batch[place] = exact
+            found = lookup([each.fingerprint for each in batch if each.fingerprint is not None])
+        matches = iter(found)
         for each in batch:
             if each.fingerprint is None:
                 yield Finding(each.path, None, refused=each.refused), each.size
             else:
                 yield Finding(each.path, each.fingerprint, next(matches)), each.size
+
+
+def _doubtful(batch: list[Scanned], found: Sequence[tuple[Match, ...]]) -> list[int]:
+    """The places in the batch of what the screening lane found by distance."""
+    matches = iter(found)
+    near = {
+        place: any(match.kind is HashKind.PDQ for match in next(matches))
+        for place, each in enumerate(batch)
+        if each.fingerprint is not None
+    }
+    return [
+        place
+        for place, each in enumerate(batch)
+        if near.get(place) and each.posting is not None and each.fingerprint and each.fingerprint.pipeline != PDQ_FULL
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +178,7 @@ class _Work:
 
     known: frozenset[bytes]
     keep_content: bool
+    effort: Effort
     fingerprint: Callable[[bytes], Fingerprint] | None
 
     def __call__(self, posting: Any) -> tuple[bytes, bytes]:
@@ -159,7 +202,7 @@ class _Work:
         from havenline.media.decode import DEFAULT_LIMITS
 
         if posting.size > DEFAULT_LIMITS.max_bytes:
-            made = fingerprint_posting(posting)
+            made = fingerprint_posting(posting, effort=self.effort)
             if isinstance(made, Refused):
                 return _refusal(made.reason, made.detail), b""
             if bytes.fromhex(made.sha256) in self.known:
@@ -171,7 +214,8 @@ class _Work:
             sha256 = hashlib.sha256(content)
             if sha256.digest() in self.known:
                 return {"known_sha256": sha256.hexdigest()}, kept
-        return {"fingerprint": asdict((self.fingerprint or fingerprint_bytes)(content))}, kept
+        made = self.fingerprint(content) if self.fingerprint else fingerprint_bytes(content, effort=self.effort)
+        return {"fingerprint": asdict(made)}, kept
 
 
 def _weight(posting: Any, *, keep_content: bool) -> int:
@@ -196,6 +240,7 @@ def _from_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool)
     fields = said["fingerprint"]
     if fields["refusal"] is not None:
         fields["refusal"] = _refused(fields["refusal"])
+    fields["frames"] = tuple(FrameHash(*frame) for frame in fields["frames"])
     return place(fingerprint=Fingerprint(**fields), content=content)
 
 

@@ -6,6 +6,7 @@ time.
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from io import BytesIO
 
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from havenline.fingerprints import fingerprint_bytes
+from havenline.fingerprints.pdq import load_kernels
 
 
 def _warm() -> None:
@@ -25,3 +27,6 @@ def _warm() -> None:
 
 import_module("havenline.media.containers")
 _warm()
+load_kernels()
+# Or every worker would copy the pages of all these objects as soon as its collector looks at them.
+gc.freeze()

@@ -28,9 +28,11 @@ Task = TypeVar("Task")
 Work = Callable[[Any], tuple[bytes, bytes]]
 """What a worker does with a task: two byte strings come back. Must be picklable."""
 
-_PRELOADED = ["__main__", "havenline.scan_warm"]
+_PRELOADED = ["__main__", "havenline.scan_warm", "havenline.scan"]
 _QUEUED = 2
 """Tasks that wait at a worker, so that it never idles while its answer travels."""
+FILES_A_WORKER = 64
+"""A worker ends after so many tasks: what a file did to it, or made it keep, does not outlast them."""
 _HELD = 16
 """Tasks per worker that are held at a time, so that one slow file does not leave the others idle."""
 _HEAVIEST = 256 * 1024 * 1024
@@ -62,6 +64,12 @@ class _Worker:
     pipe: Connection
     ready: bool = False
     waiting: deque[int] = field(default_factory=deque)
+    given: int = 0
+
+    @property
+    def retired(self) -> bool:
+        """Whether it gets no more to do: its follower starts while it is still at its last tasks."""
+        return self.given >= FILES_A_WORKER
 
 
 def answers(
@@ -77,7 +85,8 @@ def answers(
 
     These are 16 for each worker, fewer when their `weight`, bytes held in this process, reaches 256 MiB.
 
-    1. A task goes to a worker with room; workers are started when there is work for them.
+    1. A task goes to a worker with room; workers are started when there is work for them, and end after
+       `FILES_A_WORKER` tasks.
     2. When a worker dies, the task it was at is set aside and the ones behind it are given out again.
     3. When all workers are idle, tasks set aside run again, one at a time with no other beside them: a
     process can also be killed for its neighbours' hunger. One that dies again is Lost.DIED. 4. A task at
@@ -127,6 +136,7 @@ class _Crew:
     def __init__(self, work: Work, *, workers: int, seconds: int) -> None:
         self._work, self._limit, self._seconds = work, workers, seconds
         self._workers: list[_Worker] = []
+        self._leaving: list[_Worker] = []
         self._again: set[int] = set()
 
     @property
@@ -168,16 +178,29 @@ class _Crew:
             number = worker.waiting.popleft()
             self._again.discard(number)
             settled[number] = reply
+            if worker.retired and not worker.waiting:
+                self._dismiss(worker)
+
+    def _dismiss(self, worker: _Worker) -> None:
+        """End a worker that has done its share, and tidy up after those that ended meanwhile, without waiting."""
+        self._workers.remove(worker)
+        worker.pipe.close()
+        worker.process.kill()
+        self._leaving.append(worker)
+        for each in [each for each in self._leaving if each.process.exitcode is not None]:
+            self._leaving.remove(each)
+            each.process.close()
 
     def close(self) -> None:
         """Kill all workers; they hold nothing worth keeping."""
         for worker in self._workers:
             worker.process.kill()
-        for worker in self._workers:
+            worker.pipe.close()
+        for worker in (*self._workers, *self._leaving):
             worker.process.join()
             worker.process.close()
-            worker.pipe.close()
         self._workers.clear()
+        self._leaving.clear()
 
     def _bury(
         self,
@@ -208,8 +231,9 @@ class _Crew:
 
     def _roomiest(self) -> _Worker:
         """The worker with the least to do; a new one while all have something and the limit allows."""
-        least = min(self._workers, key=lambda worker: len(worker.waiting), default=None)
-        if least is not None and (not least.waiting or len(self._workers) >= self._limit):
+        able = [worker for worker in self._workers if not worker.retired]
+        least = min(able, key=lambda worker: len(worker.waiting), default=None)
+        if least is not None and (not least.waiting or len(able) >= self._limit):
             return least
         self._workers.append(_started(self._work, self._seconds))
         return self._workers[-1]
@@ -217,6 +241,7 @@ class _Crew:
     @staticmethod
     def _give(worker: _Worker, number: int, held: dict[int, Any]) -> None:
         worker.waiting.append(number)
+        worker.given += 1
         # A worker that died meanwhile is noticed when answers are collected.
         with suppress(OSError):
             worker.pipe.send(held[number])

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 _MULTIPLIERS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _WORD = 8
 _FEW = 1 << 13
+_VERY_FEW = 16
+"""So many are taken one by one: NumPy's calls would take longer."""
 """So many are sorted in plain Python before a sorting library would be loaded."""
 
 
@@ -60,6 +62,14 @@ class Texts:
 
     def take(self, rows: NDArray[Any]) -> Texts:
         """The texts at `rows`, in that order; a row may come again."""
+        if len(rows) <= _VERY_FEW:
+            offsets = self.offsets
+            if len(rows) == 1:
+                letters = self.letters[int(offsets[rows[0]]) : int(offsets[rows[0] + 1])]
+                return Texts(np.array([0, len(letters)], np.uint64), letters)
+            return Texts.of(
+                [self.letters[int(offsets[row]) : int(offsets[row + 1])].tobytes() for row in rows.tolist()]
+            )
         starts = self.offsets[rows].astype(np.int64)
         lengths = self.offsets[np.asarray(rows, np.int64) + 1].astype(np.int64) - starts
         return Texts(_offsets(lengths.astype(np.uint64)), self.letters[stretches(starts, lengths)])

@@ -9,10 +9,13 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 _HEX = {"md5": 32, "sha1": 40, "sha256": 64, "pdq": 64}
 _HEX_DIGITS = re.compile(r"[0-9a-f]*\Z")
 
+LONGEST_TEXT = 200
+"""Characters of a list's name, an entry's id, a label."""
 PDQ_BITS = 256
 NEAR_DISTANCE = 31
 """Two PDQ hashes at most this many bits apart are near (Meta's recommendation for PDQ)."""
@@ -22,6 +25,10 @@ QUALITY_FLOOR = 50
 """A PDQ hash below this quality is never compared by distance: flat pictures collide."""
 PDQ_FULL = "pdq-full/1"
 """Name of the fingerprint pipeline: PDQ over the full-size picture, decoded by `havenline.media` policy 1."""
+PDQ_512 = "pdq-512/1"
+"""Name of Meta's other pipeline: shrunk to 512 x 512 by nearest neighbour where a side is longer, then PDQ."""
+UPRIGHT = " upright"
+"""What a pipeline's name ends in where the pixels were turned first as the file's orientation mark says."""
 
 
 class HavenlineError(Exception):
@@ -38,6 +45,7 @@ class Refusal(StrEnum):
     UNSUPPORTED_KIND = "unsupported_kind"
     BROKEN = "broken"
     TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_LONG = "too_long"
     DECODER_FAILED = "decoder_failed"
     NOT_A_FILE = "not_a_file"
     LINK = "link"
@@ -57,12 +65,33 @@ class Refused:
     detail: str
 
 
+class FrameHash(NamedTuple):
+    """PDQ of one frame of a film or of an animated picture, `second` seconds after its beginning; quality 0..100."""
+
+    second: float
+    pdq: str
+    quality: int
+
+
+class PictureHash(NamedTuple):
+    """One perceptual hash and the pipeline that made it; quality 0..100."""
+
+    pipeline: str
+    pdq: str
+    quality: int
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Digests of the original bytes, and either a perceptual hash or the reason why there is none.
+    """Digests of the original bytes, and either perceptual hashes or the reason why there are none.
 
-    `md5`, `sha1`, `sha256`, `pdq` are lower-case hex; `pdq` is 64 digits as Meta's PDQ prints them.
-    `pdq_quality` is 0..100. `refusal` is set exactly when `pdq` is not.
+    `md5`, `sha1`, `sha256` and the PDQ values are lower-case hex; a PDQ value is 64 digits as Meta's PDQ
+    prints it. Qualities are 0..100. `pdq` is the hash of the still picture by `pipeline`, `pdq_512` that of
+    Meta's other pipeline, `vocabulary.PDQ_512`; both of the pixels in stored order. Where the file's
+    `orientation` mark (EXIF, 1..8) is not 1, `pdq_upright` and `pdq_512_upright` are those of the picture
+    turned as it says. `frames` are those of a film, or a sample of an animated picture, in order of time.
+    `cut_short` says that the file ends early and what is missing was left grey. `refusal` is set exactly when
+    there is neither `pdq` nor a frame.
     """
 
     md5: str
@@ -75,25 +104,96 @@ class Fingerprint:
     pdq: str | None = None
     pdq_quality: int | None = None
     pipeline: str | None = None
+    pdq_512: str | None = None
+    pdq_512_quality: int | None = None
+    orientation: int = 1
+    pdq_upright: str | None = None
+    pdq_512_upright: str | None = None
+    frames: tuple[FrameHash, ...] = ()
+    cut_short: bool = False
     refusal: Refused | None = None
 
     def __post_init__(self) -> None:
         check_hex("md5", self.md5)
         check_hex("sha1", self.sha1)
         check_hex("sha256", self.sha256)
-        if (self.pdq is None) == (self.refusal is None):
+        if (self.pdq is None and not self.frames) == (self.refusal is None):
             raise ValueError("a fingerprint has either a perceptual hash or a refusal")
-        if self.pdq is not None:
-            check_hex("pdq", self.pdq)
-            if self.pdq_quality is None or not 0 <= self.pdq_quality <= 100:
-                raise ValueError("a perceptual hash needs its quality, 0..100")
-            if self.pipeline is None:
-                raise ValueError("a perceptual hash needs the name of its pipeline")
+        if self.orientation not in range(1, 9):
+            raise ValueError("an orientation mark is 1..8")
+        if self.pdq is None and (self.pdq_512 or self.pdq_upright or self.pdq_512_upright):
+            raise ValueError("a picture's other hashes come beside its full-size one")
+        for value, quality in ((self.pdq, self.pdq_quality), (self.pdq_512, self.pdq_512_quality)):
+            _check_hashed(value, quality)
+        for frame in self.frames:
+            _check_hashed(frame.pdq, frame.quality)
+        if self.pdq is not None and self.pipeline is None:
+            raise ValueError("a perceptual hash needs the name of its pipeline")
+
+    @property
+    def hashes(self) -> tuple[PictureHash, ...]:
+        """The hashes of the still picture, each under its pipeline's name; those that repeat another included."""
+        full, reduced = self.pipeline or "", PDQ_512
+        made = (
+            (full, self.pdq, self.pdq_quality),
+            (reduced, self.pdq_512, self.pdq_512_quality),
+            (full + UPRIGHT, self.pdq_upright, self.pdq_quality),
+            (reduced + UPRIGHT, self.pdq_512_upright, self.pdq_512_quality),
+        )
+        return tuple(PictureHash(name, pdq, quality or 0) for name, pdq, quality in made if pdq is not None)
+
+    @property
+    def pdq_values(self) -> dict[str, int]:
+        """The distinct PDQ values, of all pipelines and frames, with the best quality of each."""
+        found: dict[str, int] = {}
+        made = [
+            *((each.pdq, each.quality) for each in self.hashes),
+            *((each.pdq, each.quality) for each in self.frames),
+        ]
+        for pdq, quality in made:
+            found[pdq] = max(quality, found.get(pdq, 0))
+        return found
 
     @property
     def comparable(self) -> bool:
-        """Whether the perceptual hash is good enough to be compared by distance."""
-        return self.pdq_quality is not None and self.pdq_quality >= QUALITY_FLOOR
+        """Whether a perceptual hash is good enough to be compared by distance."""
+        return any(quality >= QUALITY_FLOOR for quality in self.pdq_values.values())
+
+
+class Lane(StrEnum):
+    """How still pictures are hashed.
+
+    The exact lane is the canonical hash. The screening lane hashes plain JPEG from a grey picture decoded at a
+    fraction of its size; what it finds is to be confirmed by the exact lane. Other pictures go the exact way.
+    """
+
+    EXACT = "exact"
+    SCREENING = "screening"
+
+
+class FilmMode(StrEnum):
+    """Which frames of a film are hashed: one in each interval, only frames that stand for themselves, or none."""
+
+    EXACT = "exact"
+    KEYFRAMES = "keyframes"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """The lane of still pictures, the mode of films, and the seconds between two hashed frames, above 0."""
+
+    lane: Lane = Lane.EXACT
+    films: FilmMode = FilmMode.EXACT
+    seconds_a_frame: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.seconds_a_frame > 0:
+            raise ValueError("the seconds between two frames are above 0")
+
+
+FULL_EFFORT = Effort()
+"""The exact lane, and of films one frame a second."""
 
 
 class HashKind(StrEnum):
@@ -194,8 +294,22 @@ class Finding:
     refused: Refused | None = None
 
 
+def _check_hashed(value: str | None, quality: int | None) -> None:
+    if value is not None:
+        check_hex("pdq", value)
+        if quality is None or not 0 <= quality <= 100:
+            raise ValueError("a perceptual hash needs its quality, 0..100")
+
+
 def check_hex(kind: str, value: str) -> str:
     """Return `value` when it is the lower-case hex of a `kind` of hash, else raise ValueError."""
     if len(value) != _HEX[kind] or not _HEX_DIGITS.match(value):
         raise ValueError(f"not a {kind} value: {_HEX[kind]} lower-case hex digits are expected")
     return value
+
+
+def check_text(what: str, text: str) -> str:
+    """Return `text` when it is one line of 1 to 200 printable characters without outer blanks, else ValueError."""
+    if not text or len(text) > LONGEST_TEXT or not text.isprintable() or text != text.strip():
+        raise ValueError(f"the {what} is not one line of 1 to {LONGEST_TEXT} printable characters")
+    return text

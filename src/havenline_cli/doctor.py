@@ -208,7 +208,7 @@ def check_kernel_cache(folder: Path, *, uid: int) -> Check:
 
 
 def compile_kernels(folder: Path) -> float:
-    """Run every kernel once on drawn noise, so that `folder` holds them compiled; return the seconds it took.
+    """Run every kernel once, so that `folder` holds them compiled; return the seconds it took.
 
     Raises CommandError when `folder` cannot be made.
     """
@@ -220,19 +220,10 @@ def compile_kernels(folder: Path) -> float:
             f"{folder} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a folder of yours"
         ) from None
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    from havenline.fingerprints import fingerprint_bytes
+    from havenline.fingerprints import pdq
     from havenline.matching import kernels
 
-    noise = np.random.default_rng(1)
-    for height, width in ((16, 16), (480, 640), (900, 1200)):
-        picture = io.BytesIO()
-        Image.fromarray(noise.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(picture, "PNG")
-        fingerprint_bytes(picture.getvalue())
+    pdq.load_kernels()
     kernels.prepare()
     return time.monotonic() - began
 

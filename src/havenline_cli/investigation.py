@@ -6,14 +6,19 @@ import dataclasses
 import datetime as dt
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import desk as opening
 from .exits import EPILOG, SOMETHING_REFUSED
+from .options import Matchd
 from .progress import meter
+from .scan import open_all
 from .told import all_cores, now, plain
+
+if TYPE_CHECKING:
+    from havenline.matching.lists import ListLookup
 
 app = typer.Typer(help="Open investigations, take collections in, see how far they are.", no_args_is_help=True)
 DAY = ["%Y-%m-%d"]
@@ -75,20 +80,18 @@ def import_(
     ] = None,
     manifest: Annotated[Path | None, typer.Option(help="CSV: path, url, posted_at, selected, …")] = None,
     lists: Annotated[list[str] | None, typer.Option("--list", help="Hash list to match against; repeatable.")] = None,
+    matchd: Matchd = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = all_cores(),
     home: opening.HomeOption = None,
     as_json: opening.JsonOption = False,
 ) -> None:
     """Take a collection in. Stop it at any time and run it again: nothing is taken in twice, nothing is lost."""
     with opening.desk(opening.existing_home(home)):
-        from havenline.entries import Entries
-        from havenline.formats.hash_list import read_list
         from havenline.formats.manifest import read_manifest
-        from havenline.matching import Edition, Lists
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        hash_lists = [read_list(argument) for argument in lists or []]
+        asking = _and_matchd(open_all(lists or [])[1], matchd)
         investigation = opening.investigation_named(reference)
         with meter(path) as shown:
             done = import_collection(
@@ -96,7 +99,7 @@ def import_(
                 source=path,
                 collection=collection or path.resolve().name,
                 manifest=rows,
-                lists=Lists.build([Edition(each.ref, Entries.of(each.entries)) for each in hash_lists]),
+                lists=asking,
                 imported_by=opening.person_named(by),
                 approved_by=opening.person_named(approved_by),
                 workers=workers,
@@ -120,6 +123,18 @@ def import_(
             typer.echo(f"  {plain(detail)}", err=True)
     if problems:
         raise typer.Exit(SOMETHING_REFUSED)
+
+
+def _and_matchd(lists: ListLookup, socket: Path | None) -> ListLookup:
+    """`lists`, and those of the matchd at `socket`; one that cannot be reached is told before anything is taken in."""
+    if socket is None:
+        return lists
+    from havenline.matching.lists import Together
+    from havenline_guard.client import MatchClient
+
+    client = MatchClient(socket)
+    client.health()
+    return Together([lists, client])
 
 
 @app.command("status")

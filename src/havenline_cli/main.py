@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from havenline.vocabulary import HavenlineError
-from havenline_cli import demo, doctor, exits, figures, investigation, lists, people, scan
+from havenline_cli import demo, doctor, exits, figures, investigation, lists, matchd, people, scan
 
 app = typer.Typer(
     name="havenline",
@@ -49,6 +49,8 @@ app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.add_typer(lists.app, name="list")
 app.add_typer(investigation.app, name="investigation")
+app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
+app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
 app.command("figures")(figures.figures)
 app.add_typer(people.person, name="person")
 app.add_typer(people.framework, name="framework")

@@ -2,14 +2,123 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from havenline.formats.hash_list import ColumnMap
+    from havenline.vocabulary import ListTerms
 
 SourcePath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a zip, a tar (also packed), or one file.")]
 Workers = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, max=512, help="Worker processes.", show_default="all cores"),
 ]
+Matchd = Annotated[
+    Path | None,
+    typer.Option(
+        "--matchd",
+        metavar="SOCKET",
+        help="Look up in the lists that `havenline matchd` serves there.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print the summary as JSON.")]
+Force = Annotated[bool, typer.Option("--force", metavar="", help="Replace an existing file.")]
+ListName = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="The list's name.", show_default="the output's name")
+]
+Number = Annotated[int, typer.Option("--number", metavar="N", min=1, help="The edition's number.")]
+ListOutput = Annotated[
+    Path, typer.Option("--output", "-o", metavar="LIST", help="A snapshot; a CSV when it ends in .csv.")
+]
+Maps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="FIELD=COLUMN",
+        help="Which column holds entry, md5, sha1, sha256, pdq, pdq_quality or label; inside objects by dots. "
+        "Columns that are named so are found without it. Repeatable.",
+    ),
+]
+Carries = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--carry",
+        metavar="KIND=COLUMN",
+        help="Values to keep as they are, never compared, for example photodna=photoDnaHash. Repeatable.",
+    ),
+]
+FormOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORM", help="csv, tsv, jsonl or parquet.", show_default="told by the content"),
+]
+Radius = Annotated[
+    int | None,
+    typer.Option(metavar="BITS", min=0, max=64, help="PDQ values are near within so many bits.", show_default="31"),
+]
+QualityFloor = Annotated[
+    int | None,
+    typer.Option(metavar="Q", min=0, max=100, help="PDQ is compared from this quality on.", show_default="50"),
+]
+Allow = Annotated[
+    bool,
+    typer.Option(
+        "--allow", metavar="", help="An allow-list: perceptual matches of files whose SHA-256 it holds are set aside."
+    ),
+]
+Expires = Annotated[
+    dt.datetime | None,
+    typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="From then on (UTC) the list gives no match."),
+]
+
+
+def terms_from(
+    before: ListTerms | None = None,
+    *,
+    radius: int | None = None,
+    quality_floor: int | None = None,
+    allow: bool | None = None,
+    enabled: bool | None = None,
+    expires: dt.datetime | None = None,
+) -> ListTerms:
+    """The terms before, or the usual ones, with what was said in their place."""
+    from dataclasses import replace
+
+    from havenline.vocabulary import ListTerms
+
+    said: dict[str, Any] = {
+        "radius": radius,
+        "quality_floor": quality_floor,
+        "allow": allow,
+        "enabled": enabled,
+        "expires_at": None if expires is None else expires.replace(tzinfo=dt.UTC),
+    }
+    return replace(before or ListTerms(), **{name: value for name, value in said.items() if value is not None})
+
+
+def mapping_from(maps: list[str] | None, carries: list[str] | None) -> ColumnMap:
+    """The mapping that `--map` and `--carry` say. Raises typer.BadParameter."""
+    from havenline.formats.hash_list import ColumnMap
+
+    try:
+        ColumnMap.of(maps or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--map") from None
+    try:
+        return ColumnMap.of(maps or (), carries or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--carry") from None
+
+
+def checked_text(option: str, text: str | None) -> str | None:
+    """A text of one line. Raises typer.BadParameter."""
+    from havenline.vocabulary import check_text
+
+    try:
+        return None if text is None else check_text(option.lstrip("-"), text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None

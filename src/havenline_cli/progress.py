@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from havenline_cli.told import plain
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _SECONDS_BETWEEN_LINES = 10.0
+_WORTH_A_BAR = 1 << 24
 
 
 class Pace:
@@ -129,3 +132,36 @@ def steps(description: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Callable[[int], None]]:
+    """A bar for reading a file; call what it yields with how many bytes are read. For small files there is none."""
+    name, size = plain(path.name), path.stat().st_size if path.is_file() else 0
+    if size < _WORTH_A_BAR:
+        yield lambda done: None
+        return
+    if not sys.stderr.isatty():
+        said = time.monotonic()
+
+        def tell(done: int) -> None:
+            nonlocal said
+            if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                typer.echo(f"havenline: {name}: {done / 1e6:,.0f} of {size / 1e6:,.0f} MB read", err=True)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=size)
+        yield lambda done: progress.update(task, completed=done)

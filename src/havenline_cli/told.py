@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from havenline.formats.hash_list import HashList
-    from havenline.vocabulary import Refused
+    from havenline.formats.hash_list import HashList, Problems
+    from havenline.vocabulary import ListTerms, Refused
 
 _EXAMPLES = 3
 _LINES = 5
@@ -39,10 +41,15 @@ def get_ready() -> None:
     """Have worker processes prepared beside what comes next; say so where loops must be compiled first."""
     from havenline import scan_workers
 
+    say_if_compiling()
+    scan_workers.get_ready()
+
+
+def say_if_compiling() -> None:
+    """Say so where loops must be compiled first."""
     kernels = Path(os.environ["NUMBA_CACHE_DIR"])
     if not any(kernels.glob("**/*.nbi")):
         typer.echo(f"havenline: compiling for this machine, once, into {plain(kernels)} …", err=True)
-    scan_workers.get_ready()
 
 
 @dataclass
@@ -88,7 +95,52 @@ def list_warnings(argument: str, read: HashList) -> Iterable[str]:
     """A line for each thing a person should know of a list: its notes, and the first of its bad lines."""
     for note in read.notes:
         yield f"{plain(argument)}: {plain(note)}"
-    for problem in read.problems[:_LINES]:
+    yield from problem_lines(argument, read.problems)
+
+
+def problem_lines(argument: str, problems: Problems) -> Iterable[str]:
+    """A line for each of the first bad lines of a list, and one for the others."""
+    for problem in islice(problems, _LINES):
         yield f"{plain(argument)}: line {problem.line} passed over: {problem.reason}"
-    if len(read.problems) > _LINES:
-        yield f"{plain(argument)}: and {len(read.problems) - _LINES:,} lines more"
+    if len(problems) > _LINES:
+        yield f"{plain(argument)}: and {len(problems) - _LINES:,} lines more"
+
+
+def tell(summary: dict[str, Any], lines: Iterable[str], *, as_json: bool) -> None:
+    """Print a summary: for machines, or for people."""
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
+    else:
+        for line in lines:
+            typer.echo(line)
+
+
+def terms_words(terms: ListTerms) -> str:
+    """The terms of a list for people."""
+    words = [f"within {terms.radius} bits", f"quality {terms.quality_floor} or more"]
+    if terms.allow:
+        words.append("allow-list")
+    if not terms.enabled:
+        words.append("switched off")
+    if terms.expires_at is not None:
+        words.append(f"until {terms.expires_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC")
+    return ", ".join(words)
+
+
+def terms_as_json(terms: ListTerms) -> dict[str, Any]:
+    """The terms of a list for machines."""
+    expires = None if terms.expires_at is None else terms.expires_at.astimezone(dt.UTC).isoformat()
+    return {
+        "radius": terms.radius,
+        "quality_floor": terms.quality_floor,
+        "allow": terms.allow,
+        "enabled": terms.enabled,
+        "expires_at": expires,
+    }
+
+
+def count_lines(counts: dict[str, int]) -> Iterable[str]:
+    """A line for each kind of value."""
+    width = max([6, *(len(plain(kind)) for kind in counts)])
+    for kind, count in counts.items():
+        yield f"  {plain(kind):<{width}} {count:>11,}"

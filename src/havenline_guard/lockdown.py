@@ -34,7 +34,6 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 # Name: number on x86-64, number on aarch64; None where the machine has no such call.
 _NEVER: dict[str, tuple[int | None, int | None]] = {
     "socket": (41, 198),
-    "socketpair": (53, 199),
     "connect": (42, 203),
     "bind": (49, 200),
     "listen": (50, 201),
@@ -89,6 +88,7 @@ _NEVER: dict[str, tuple[int | None, int | None]] = {
 }
 _ACCEPTING: dict[str, tuple[int | None, int | None]] = {"accept": (43, 202), "accept4": (288, 242)}
 _STARTING: dict[str, tuple[int | None, int | None]] = {
+    "socketpair": (53, 199),
     "fork": (57, None),
     "vfork": (58, None),
     "kill": (62, 129),
@@ -144,9 +144,9 @@ def lock_down(*, accepts: bool, starts: bool, writes: bool) -> LockedDown:
 
     Afterwards the kernel refuses (EPERM) to make, bind or connect a socket, to start a program, to look into another
     process, and more (`_NEVER`). Sockets that are open stay open. `accepts`: may still accept connections. `starts`:
-    may still start processes of the same program and signal them. `writes`: may still change files. Where the kernel
-    knows no filters, or the machine is unknown, the rest still holds, and the answer says why. Calls add up: nothing
-    comes back. Not done: a filter of what is read.
+    may still start processes of the same program, talk with them and signal them. `writes`: may still change files.
+    Where the kernel knows no filters, or the machine is unknown, the rest still holds, and the answer says why. Calls
+    add up: nothing comes back. Not done: a filter of what is read.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)

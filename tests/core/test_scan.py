@@ -132,6 +132,18 @@ def test_only_a_few_postings_are_held_at_a_time() -> None:
     assert taken <= 100 + scan_workers._HELD
 
 
+def test_a_worker_ends_after_its_share_of_files() -> None:
+    count = 3 * scan_workers.FILES_A_WORKER + 5
+    seen: set[int] = set()
+    results = fingerprint_postings(held(*[b"x"] * count), workers=2, fingerprint=digested)
+    for number, _ in enumerate(results):
+        if number % 8 == 0:
+            seen |= workers_alive()
+    assert number == count - 1
+    assert len(seen) >= 4
+    assert not workers_alive()
+
+
 def workers_alive() -> set[int]:
     """The processes that serve tasks: the children of this process's own fork server."""
     servers = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]

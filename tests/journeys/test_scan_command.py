@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from havenline.testing import films
 from havenline_cli import main
 
 REFERENCE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "pdq"
@@ -282,3 +283,43 @@ def test_an_interrupt_ends_the_command_with_130_and_leaves_nothing_half_done(tmp
     assert "Traceback" not in said
     assert (tmp_path / "out.csv").read_text() == "earlier"
     assert list(tmp_path.glob(".out.csv*")) == []
+
+
+def test_what_the_screening_lane_finds_is_told_as_the_exact_lane_sees_it(havenline: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for seed in range(4):
+        drawn(seed).save(tmp_path / f"{seed}.png")
+        drawn(seed).resize((1600, 1200)).save(folder / f"{seed}.jpg", quality=60)
+    (tmp_path / "listed").mkdir()
+    for seed in range(2):
+        (tmp_path / f"{seed}.png").rename(tmp_path / "listed" / f"{seed}.png")
+    assert havenline("list", "make", tmp_path / "listed", "-o", "some.parquet").code == 0
+    tables = {}
+    for lane in ("exact", "screening"):
+        ran = havenline("scan", folder, "--list", "some.parquet", "--lane", lane, "-o", f"{lane}.jsonl", "--json")
+        assert (ran.code, ran.summary["lane"], ran.summary["matched_files"]) == (0, lane, 2)
+        tables[lane] = [json.loads(line) for line in Path(f"{lane}.jsonl").read_text().splitlines()]
+    exact, screened = tables["exact"], tables["screening"]
+    assert [row["pipeline"] for row in screened] == ["pdq-full/1", "pdq-full/1", "pdq-screen/1", "pdq-screen/1"]
+    assert screened[:2] == exact[:2]
+    assert [row["sha256"] for row in screened] == [row["sha256"] for row in exact]
+
+
+def test_a_film_is_scanned_by_its_frames_as_asked(havenline: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "film.mp4").write_bytes(films.film(seconds=4))
+    (tmp_path / "listed").mkdir()
+    Image.fromarray(films.still(20)).save(tmp_path / "listed" / "still.png")
+    assert havenline("list", "make", tmp_path / "listed", "-o", "some.csv").code == 0
+    ran = havenline("scan", folder, "--list", "some.csv", "-o", "out.parquet", "--json")
+    assert (ran.code, ran.summary["films"], ran.summary["matched_files"]) == (0, 1, 1)
+    (row,) = pq.read_table("out.parquet").to_pylist()
+    assert [frame["second"] for frame in row["frames"]] == [0.0, 1.0, 2.0, 3.0]
+    assert row["matches"][0]["kind"] == "pdq"
+    ran = havenline("scan", folder, "--list", "some.csv", "-o", "out.csv", "--every", "2", "--json")
+    with Path("out.csv").open(newline="") as table:
+        assert len(json.loads(next(csv.DictReader(table))["frames"])) == 2
+    ran = havenline("scan", folder, "--list", "some.csv", "--films", "none", "--json")
+    assert (ran.code, ran.summary["hashed"], ran.summary["refusals"]["unsupported_kind"]["count"]) == (3, 0, 1)

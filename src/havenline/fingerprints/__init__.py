@@ -6,5 +6,15 @@ from havenline.fingerprints.fingerprint import (
     fingerprint_file,
     fingerprint_posting,
 )
+from havenline.vocabulary import FULL_EFFORT, Effort, FilmMode, Lane
 
-__all__ = ["FileUnreadableError", "fingerprint_bytes", "fingerprint_file", "fingerprint_posting"]
+__all__ = [
+    "FULL_EFFORT",
+    "Effort",
+    "FileUnreadableError",
+    "FilmMode",
+    "Lane",
+    "fingerprint_bytes",
+    "fingerprint_file",
+    "fingerprint_posting",
+]

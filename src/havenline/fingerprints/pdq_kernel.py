@@ -6,9 +6,10 @@ the means down the columns take one row at a time and keep only the last rows th
 Of the second round only 64 columns are ever asked for, so the full-size float picture never exists: memory
 is about (4 * LANES + height / 128) * width * 4 bytes, and 256 bytes a row.
 
-No fast-math: every rounding must fall as in the reference. Arrays: rgb (h, w, 3) uint8 C-contiguous, all
-others float32 C-contiguous; compiled at the first call for exactly these. The two vector intrinsics stand
-in this file because a change to another one would not make numba compile its stored kernels anew.
+No fast-math: every rounding must fall as in the reference. Arrays: rgb (h, w, 3), or (h, w, 1) that stands for
+three equal channels, uint8 C-contiguous, all others float32 C-contiguous; compiled at the first call for exactly
+these. The two vector intrinsics stand in this file because a change to another one would not make numba compile
+its stored kernels anew.
 """
 
 from __future__ import annotations
@@ -120,15 +121,16 @@ def _luma8(typing_context, rgb, row, column, target, target_row, target_column):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _luma(rgb, y, x):  # type: ignore[no-untyped-def]
-    part = _RED * np.float32(rgb[y, x, 0]) + _GREEN * np.float32(rgb[y, x, 1])
-    return part + _BLUE * np.float32(rgb[y, x, 2])
+    channels = rgb.shape[2]  # three, or one that stands for all three
+    part = _RED * np.float32(rgb[y, x, 0]) + _GREEN * np.float32(rgb[y, x, channels // 2])
+    return part + _BLUE * np.float32(rgb[y, x, channels - 1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _luma_tile(rgb, top, rows, tile):  # type: ignore[no-untyped-def]
     """tile[x, lane] = brightness of rgb[top + lane, x]; lanes from `rows` on keep what they hold."""
     width = rgb.shape[1]
-    whole = width // _STEP * _STEP if rows == LANES else 0
+    whole = width // _STEP * _STEP if rows == LANES and rgb.shape[2] == 3 else 0
     for x in range(0, whole, _STEP):
         for lane in range(0, LANES, _STEP):
             _luma8(rgb, top + lane, x, tile, x, lane)
@@ -311,11 +313,17 @@ def _waves(rgb, matrix, turned):  # type: ignore[no-untyped-def]
     return _transform(small, matrix, turned), _quality(small)
 
 
+def pdq_waves(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], int]:
+    """(h, w, 3) uint8, no side below `SMALLEST`, to the (16, 16) frequencies and the quality 0..100."""
+    # One compiled form only: views and read-only arrays are copied into it.
+    waves, quality = _waves(np.require(rgb, np.uint8, ["C", "W"]), _DCT, _TURNED_DCT)
+    return waves, int(quality)
+
+
 def pdq_bits(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], int]:
     """(h, w, 3) uint8 to (256 bits in the reference's order, quality 0..100), equal to `pdq_twin`."""
     if min(rgb.shape[:2]) < SMALLEST:
         return np.zeros(256, dtype=np.bool_), 0
-    # One compiled form only: views and read-only arrays are copied into it.
-    waves, quality = _waves(np.require(rgb, np.uint8, ["C", "W"]), _DCT, _TURNED_DCT)
+    waves, quality = pdq_waves(rgb)
     values = waves.reshape(256)
-    return values > np.sort(values)[127], int(quality)
+    return values > np.sort(values)[127], quality

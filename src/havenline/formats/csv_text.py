@@ -62,7 +62,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str | LineProblem]]:
     binary content, and OSError when the file cannot be read.
     """
     with path.open("rb") as opened:
-        _check_is_text(opened.read(4096))
+        check_is_text(opened.read(4096))
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         number = 0
         while text := lines.readline(LONGEST_LINE + 1):
@@ -92,6 +92,14 @@ def read_header(text: str, line: int, *, known: Collection[str]) -> Header:
 
 def read_row(text: str, line: int, header: Header) -> Row | LineProblem:
     """The record in `text`, or what is wrong with it. Empty cells beyond the header are passed over."""
+    cells = read_cells(text, line, header)
+    if isinstance(cells, LineProblem):
+        return cells
+    return Row(line, dict(zip(header.columns, cells, strict=True)))
+
+
+def read_cells(text: str, line: int, header: Header) -> list[str] | LineProblem:
+    """As `read_row`: one cell for each column of the header, by position."""
     try:
         cells = split_cells(text, header.separator)
     except ValueError as error:
@@ -99,7 +107,7 @@ def read_row(text: str, line: int, header: Header) -> Row | LineProblem:
     width = len(header.columns)
     if len(cells) < width or any(cell.strip() for cell in cells[width:]):
         return LineProblem(line, f"{len(cells)} cells where the header has {width}")
-    return Row(line, {name: unguarded(cell.strip()) for name, cell in zip(header.columns, cells, strict=False)})
+    return [unguarded(cell.strip()) for cell in cells[:width]]
 
 
 def split_cells(text: str, separator: str) -> list[str]:
@@ -136,7 +144,8 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\x{point - 0xDC00:02x}" if 0xDC80 <= point <= 0xDCFF else f"\\u{point:04x}"
 
 
-def _check_is_text(head: bytes) -> None:
+def check_is_text(head: bytes) -> None:
+    """Raises NotTextError when a file that begins with `head` is UTF-16 or binary."""
     even, odd = head[::2].count(0), head[1::2].count(0)
     # Latin letters in UTF-16 have a zero beside each: on one side only.
     if head.startswith(_UTF16_MARKS) or (min(even, odd) == 0 and max(even, odd) > len(head) // 4):

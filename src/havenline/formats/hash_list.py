@@ -1,104 +1,199 @@
-"""Hash lists from and to files: editions, CSV, and raw lines of hex. Specified in
-`docs/formats/hash-list-csv.md`.
-"""
+"""Hash lists from files of other programs, and as CSV to them. Specified in `docs/formats/hash-list-csv.md`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from havenline.formats import csv_text, edition
-from havenline.formats.csv_text import Header, LineProblem
-from havenline.formats.edition import ListError, canonical_digest, check_text
-from havenline.vocabulary import EditionRef, HashKind, ListEntry, check_hex
+import numpy as np
+from numpy.typing import NDArray
+
+from havenline.entries import Entries
+from havenline.formats import csv_text
+from havenline.formats.csv_text import LineProblem
+from havenline.formats.list_block import Block
+from havenline.formats.list_json import json_blocks
+from havenline.formats.list_lines import csv_blocks, hex_blocks
+from havenline.formats.list_mapping import FIELDS, HASHES, ColumnMap, ListError, named
+from havenline.formats.list_parquet import MAGIC, parquet_blocks
+from havenline.formats.list_values import Checked, checked
+from havenline.vocabulary import LONGEST_TEXT, EditionRef, HashKind, ListEntry, check_text
 from havenline.whole_file import write_whole
 
-COLUMNS = ("entry", "md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
 NO_EDITION = 0
 """The number of a list that is a plain file and no edition."""
+UNNAMED = "line-"
+"""Entries without an id are called so, and by the number of their line."""
+Progress = Callable[[int], None]
+"""Called with how many bytes of the file are read."""
 
-_HASHES = tuple(kind.value for kind in HashKind)
-_PREFIX = re.compile(rf"({'|'.join(_HASHES)}):(.+)", re.DOTALL)
-_RAW_LINE = re.compile(r"[0-9a-fA-F]{32,64}\s*\Z")
+_PREFIX = re.compile(rf"({'|'.join(HASHES)}):(.+)", re.DOTALL)
+_SAME_ID = "its entry id is that of line {other:,}"
+_SAME_ID_ELSEWHERE = "its entry id is that of line {other:,} of an earlier file"
 
-__all__ = ["COLUMNS", "NO_EDITION", "HashList", "ListError", "read_list", "write_list"]
+__all__ = ["NO_EDITION", "ColumnMap", "Form", "HashList", "ListError", "Problems", "joined", "read_list", "write_list"]
+
+
+class Form(StrEnum):
+    """The forms of file that a list is read from; raw lines of hex are named by their kind, as `pdq:FILE`."""
+
+    CSV = "csv"
+    TSV = "tsv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """Lines that were passed over: `lines` int64 ascending; `codes` int32, positions in `reasons`; `others` int64, the
+    line that a reason speaks of.
+    """
+
+    lines: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    codes: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    others: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    reasons: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[LineProblem]:
+        """The problems in the order of their lines."""
+        for line, code, other in zip(self.lines, self.codes, self.others, strict=True):
+            yield LineProblem(int(line), self.reasons[code].format(other=int(other)))
+
+    def __getitem__(self, place: int) -> LineProblem:
+        """One of them."""
+        reason = self.reasons[self.codes[place]].format(other=int(self.others[place]))
+        return LineProblem(int(self.lines[place]), reason)
+
+    @property
+    def repeats(self) -> int:
+        """How many of them were passed over because their entry id came before."""
+        return int((self.others > 0).sum())
+
+    def more(self, lines: NDArray[np.int64], reason: str, others: NDArray[np.int64]) -> Problems:
+        """The same and the `lines` that are passed over for one reason more."""
+        if not len(lines):
+            return self
+        numbers = np.concatenate([self.lines, lines])
+        order = np.argsort(numbers, kind="stable")
+        codes = np.concatenate([self.codes, np.full(len(lines), len(self.reasons), np.int32)])
+        return Problems(
+            numbers[order], codes[order], np.concatenate([self.others, others])[order], (*self.reasons, reason)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class HashList:
-    """A list as read: `problems` are the lines passed over, `notes` what else a person should know of the
-    file.
+    """A list as read: `lines` int64, the line of each entry; `problems`, the lines passed over; `alike`, how many
+    entries have the same values as an earlier one; `notes`, what else a person should know of the file.
     """
 
     ref: EditionRef
-    entries: tuple[ListEntry, ...]
-    made_by: str | None = None
-    problems: tuple[LineProblem, ...] = ()
+    entries: Entries
+    lines: NDArray[np.int64]
+    problems: Problems = field(default_factory=Problems)
+    alike: int = 0
     notes: tuple[str, ...] = ()
 
 
-def read_list(argument: str) -> HashList:
-    """The list that a `--list` argument names: an edition, a CSV with headers, or `KIND:FILE` for raw
-    lines of hex.
+def read_list(
+    argument: str,
+    *,
+    form: Form | None = None,
+    mapping: ColumnMap | None = None,
+    strict: bool = False,
+    unnamed: str = UNNAMED,
+    progress: Progress | None = None,
+) -> HashList:
+    """The list in a file, or, as `KIND:FILE`, in raw lines of hex; without `form` it is told by the content.
 
-    An edition's digest is verified. Of text files each bad line is reported and the rest is read. Raises
-    ListError when the file cannot be read, is damaged or foreign, or holds lines and none is usable. Not
-    checked: who made the list, and whether its hashes are right.
+    Each bad line is reported and the rest is read, unless `strict`. An entry whose id repeats an earlier one is a bad
+    line; one with the values of an earlier one is kept and counted. Raises ListError when the file cannot be read, is
+    damaged or foreign, or holds lines and none is usable. Not checked: who made the list, and whether its hashes are
+    right.
     """
     prefixed = _PREFIX.match(argument)
     path = Path(prefixed.group(2) if prefixed else argument)
+    mapping, unused = mapping or ColumnMap(), list[str]()
     try:
         if prefixed:
-            return _read_raw(path, prefixed.group(1))
-        with path.open("rb") as opened:
-            head = opened.read(4)
-        if head == edition.MAGIC:
-            read = edition.read_edition(path)
-            return HashList(read.ref, read.entries, made_by=read.made_by)
-        if path.suffix.lower() == ".parquet":
-            raise ListError(f"{path}: not a Parquet file, or cut short at its beginning; nothing was read from it")
-        return _read_csv(path)
+            blocks = hex_blocks(path, prefixed.group(1))
+        else:
+            blocks = _blocks(path, form or _form_of(path), mapping, unused)
+        read = _collected(path, blocks, strict=strict, unnamed=unnamed, progress=progress)
     except csv_text.NotTextError as error:
         raise ListError(f"{path}: {error}; nothing was read from it") from None
     except OSError as error:
         raise ListError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if unused:
+        read = replace(read, notes=(f"columns not used: {named(unused)}",))
+    return read
 
 
-def write_list(
-    path: Path, entries: Sequence[ListEntry], *, name: str, number: int, made_by: str, replace: bool = False
-) -> EditionRef:
-    """Write `entries` whole or not at all: a CSV when the name ends in .csv, else an edition.
+def path_of(argument: str) -> Path:
+    """The file that an argument of `read_list` names."""
+    prefixed = _PREFIX.match(argument)
+    return Path(prefixed.group(2) if prefixed else argument)
 
-    A CSV keeps neither `name` nor `number`; the answer is what a reader will see.
 
-    Raises ListError when the file exists and `replace` is false, or cannot be written; ValueError when an
-    entry id occurs twice, or a text is not one line of 1 to 200 printable characters.
+def joined(reads: Sequence[HashList]) -> tuple[Entries, list[Problems], int]:
+    """The entries of several lists as one, the bad lines of each, and how many entries have the values of another.
+
+    An entry whose id stands in an earlier list is passed over.
     """
-    digest = canonical_digest(entries)
-    for entry in entries:
-        check_text("entry id", entry.entry)
-        if entry.label is not None:
-            check_text("label", entry.label)
+    if len(reads) == 1:
+        return reads[0].entries, [reads[0].problems], reads[0].alike
+    entries = Entries.joined([each.entries for each in reads])
+    starts = np.cumsum([0, *(len(each.entries) for each in reads)])
+    later, first = entries.ids.repeats()
+    lines = np.concatenate([each.lines for each in reads]) if reads else np.empty(0, np.int64)
+    problems = []
+    for each, start, end in zip(reads, starts[:-1], starts[1:], strict=True):
+        here = (later >= start) & (later < end)
+        problems.append(each.problems.more(lines[later[here]], _SAME_ID_ELSEWHERE, lines[first[here]]))
+    if len(later):
+        entries = entries.take(np.delete(np.arange(len(entries)), later))
+    return entries, problems, _alike(entries)
+
+
+def write_list(path: Path, entries: Entries, *, replace: bool = False) -> EditionRef:
+    """Write `entries` as a CSV, whole or not at all; the answer is what a reader will see.
+
+    Raises ListError when the file exists and `replace` is false, or cannot be written; ValueError when an entry id
+    occurs twice, a text is not one line of 1 to 200 printable characters, or an entry carries opaque values, which a
+    CSV has no place for.
+    """
+    if len(entries.ids.repeats()[0]):
+        raise ValueError("two entries have one id")
+    if len(entries.opaque.rows):
+        raise ValueError("a CSV has no place for carried values")
     try:
-        if path.suffix.lower() != ".csv":
-            ref = EditionRef(check_text("list name", name), number, digest)
-            edition.write_edition(path, ref, entries, made_by=made_by, replace=replace)
-            return ref
         with write_whole(path, replace=replace) as file:
-            file.write((",".join(COLUMNS) + "\n").encode())
+            file.write((",".join(FIELDS) + "\n").encode())
             file.writelines(_csv_line(entry) for entry in entries)
-        return EditionRef(_plain_name(path), NO_EDITION, digest)
     except FileExistsError:
         raise ListError(f"{path}: exists already and was left as it is; use --force to replace it") from None
     except OSError as error:
         raise ListError(f"{path}: cannot be written ({error.strerror or error}); nothing was kept") from None
+    return EditionRef(plain_name(path), NO_EDITION, entries.digest())
+
+
+def plain_name(path: Path) -> str:
+    """What a list is called that has no name but its file's."""
+    name = "".join(sign if sign.isprintable() else "_" for sign in path.stem).strip()
+    return name[:LONGEST_TEXT].strip() or "list"
 
 
 def _csv_line(entry: ListEntry) -> bytes:
-    cells = (getattr(entry, column) for column in COLUMNS)
+    check_text("entry id", entry.entry)
+    if entry.label is not None:
+        check_text("label", entry.label)
+    cells = (getattr(entry, column) for column in FIELDS)
     return (",".join(_csv_cell("" if cell is None else str(cell)) for cell in cells) + "\n").encode()
 
 
@@ -107,106 +202,92 @@ def _csv_cell(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in '",;\t') else text
 
 
-class _Collector:
-    """Entries and problems of one text file, with entry ids kept unique."""
-
-    def __init__(self) -> None:
-        self.entries: list[ListEntry] = []
-        self.problems: list[LineProblem] = []
-        self._line_of: dict[str, int] = {}
-
-    def add(self, line: int, cells: dict[str, str]) -> None:
-        try:
-            entry = _entry(line, cells)
-            if entry.entry in self._line_of:
-                raise ValueError(f"its entry id is that of line {self._line_of[entry.entry]}")
-        except ValueError as error:
-            self.problems.append(LineProblem(line, str(error)))
-            return
-        self._line_of[entry.entry] = line
-        self.entries.append(entry)
-
-    def as_list(self, path: Path, notes: Iterable[str] = ()) -> HashList:
-        if self.problems and not self.entries:
-            first, count = self.problems[0], len(self.problems)
-            reason = f"none of its {count:,} lines is usable (line {first.line}: {first.reason})"
-            raise ListError(f"{path}: {reason}")
-        ref = EditionRef(_plain_name(path), NO_EDITION, canonical_digest(self.entries))
-        return HashList(ref, tuple(self.entries), problems=tuple(self.problems), notes=tuple(notes))
+def _form_of(path: Path) -> Form:
+    with path.open("rb") as opened:
+        head = opened.read(4096)
+    if head.startswith(MAGIC):
+        return Form.PARQUET
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        raise ListError(f"{path}: not a Parquet file, or cut short at its beginning; nothing was read from it")
+    if ending in (".jsonl", ".ndjson", ".json") or head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
+        return Form.JSONL
+    return Form.CSV
 
 
-def _read_raw(path: Path, kind: str) -> HashList:
-    collected = _Collector()
-    for line, text in csv_text.numbered_lines(path):
-        if isinstance(text, LineProblem):
-            collected.problems.append(text)
-        elif not text.lstrip().startswith("#"):
-            collected.add(line, {kind: text.strip()})
-    return collected.as_list(path)
+def _blocks(path: Path, form: Form, mapping: ColumnMap, unused: list[str]) -> Iterator[Block]:
+    if form is Form.PARQUET:
+        return parquet_blocks(path, mapping, unused)
+    if form is Form.JSONL:
+        return json_blocks(path, mapping, unused)
+    return csv_blocks(path, mapping, "\t" if form is Form.TSV else None, unused)
 
 
-def _read_csv(path: Path) -> HashList:
-    lines = csv_text.numbered_lines(path)
-    header = _header(path, next(lines, None))
-    collected = _Collector()
-    for line, text in lines:
-        row = text if isinstance(text, LineProblem) else csv_text.read_row(text, line, header)
-        if isinstance(row, LineProblem):
-            collected.problems.append(row)
-        else:
-            collected.add(line, row.cells)
-    unknown = [column for column in header.columns if column not in COLUMNS]
-    notes = [f"columns not used: {', '.join(repr(column) for column in unknown)}"] if unknown else []
-    return collected.as_list(path, notes)
-
-
-def _header(path: Path, first: tuple[int, str | LineProblem] | None) -> Header:
-    wanted = f"a header with at least one of {', '.join(_HASHES)}"
-    if first is None:
-        raise ListError(f"{path}: empty; a list begins with {wanted}")
-    line, text = first
-    if isinstance(text, LineProblem):
-        raise ListError(f"{path}: line {line} is {text.reason}; a list begins with {wanted}")
-    if _RAW_LINE.match(text):
+def _collected(
+    path: Path, blocks: Iterable[Block], *, strict: bool, unnamed: str, progress: Progress | None
+) -> HashList:
+    parts: list[Checked] = []
+    refused, codes = [np.empty((0, 2), np.int64)], dict[str, int]()
+    for block in blocks:
+        part = checked(block, unnamed=unnamed)
+        if part.refused:
+            if strict:
+                line, reason = part.refused[0]
+                raise ListError(f"{path}: line {line:,}: {reason}; nothing was kept, because every line must be right")
+            rows = [(line, codes.setdefault(_escaped(reason), len(codes))) for line, reason in part.refused]
+            refused.append(np.array(rows, np.int64))
+            part = replace(part, refused=())
+        parts.append(part)
+        if progress is not None:
+            progress(block.done)
+    found = np.concatenate(refused)
+    problems = Problems(found[:, 0], found[:, 1].astype(np.int32), np.zeros(len(found), np.int64), tuple(codes))
+    if len(problems) and not any(len(part.lines) for part in parts):
         raise ListError(
-            f"{path}: begins with bare hex, and PDQ and SHA-256 look alike: "
-            f"say which it is, as pdq:{path} or sha256:{path}"
+            f"{path}: none of its {len(problems):,} lines is usable (line {problems[0].line:,}: {problems[0].reason})"
         )
-    try:
-        header = csv_text.read_header(text, line, known=_HASHES)
-    except ValueError as error:
-        raise ListError(f"{path}: line {line}: {error}") from None
-    twice = [column for column in COLUMNS if header.columns.count(column) > 1]
-    if twice:
-        raise ListError(f"{path}: its header names {twice[0]} twice; nothing was read from it")
-    if not any(column in _HASHES for column in header.columns):
-        raise ListError(f"{path}: no hash list: {wanted} is expected in its first line")
-    return header
+    lines = np.concatenate([part.lines for part in parts]) if parts else np.empty(0, np.int64)
+    entries = Entries.joined([part.entries for part in parts])
+    parts.clear()
+    later, first = entries.ids.repeats()
+    if len(later):
+        if strict:
+            raise ListError(
+                f"{path}: line {lines[later[0]]:,}: {_SAME_ID.format(other=int(lines[first[0]]))}; "
+                "nothing was kept, because every line must be right"
+            )
+        problems = problems.more(lines[later], _SAME_ID, lines[first])
+        kept = np.delete(np.arange(len(entries)), later)
+        entries, lines = entries.take(kept), lines[kept]
+    ref = EditionRef(plain_name(path), NO_EDITION, entries.digest())
+    return HashList(ref, entries, lines, problems, _alike(entries))
 
 
-def _entry(line: int, cells: dict[str, str]) -> ListEntry:
-    """The entry in `cells`. Raises ValueError with what is wrong, never with the value itself."""
-    hashes: dict[str, Any] = {kind: check_hex(kind, cells[kind].lower()) for kind in _HASHES if cells.get(kind)}
-    if not hashes:
-        raise ValueError("no hash on this line")
-    quality = _quality(cells.get("pdq_quality", "")) if "pdq" in hashes else None
-    label = cells.get("label") or None
-    return ListEntry(
-        entry=check_text("entry id", cells.get("entry") or f"line-{line}"),
-        pdq_quality=quality,
-        label=None if label is None else check_text("label", label),
-        **hashes,
-    )
+def _escaped(reason: str) -> str:
+    return reason.replace("{", "{{").replace("}", "}}")
 
 
-def _quality(cell: str) -> int | None:
-    if not cell:
-        return None
-    if not re.fullmatch(r"[0-9]{1,3}", cell) or int(cell) > 100:
-        raise ValueError("pdq_quality is a whole number from 0 to 100")
-    return int(cell)
-
-
-def _plain_name(path: Path) -> str:
-    name = "".join(sign if sign.isprintable() else "_" for sign in path.stem)
-    return name[: edition.LONGEST_TEXT] or "list"
+def _alike(entries: Entries) -> int:
+    """How many entries have all the values of an earlier one; those that only carry are not counted."""
+    mixed, known = np.zeros(len(entries), np.uint64), np.zeros(len(entries), np.bool_)
+    for at, kind in enumerate(HashKind):
+        column = entries.hashes[kind]
+        words = np.ascontiguousarray(column.values[:, :16]).view(np.uint64)
+        odd = np.uint64((2 * at + 1) * 0x9E3779B97F4A7C15 % (1 << 64))
+        mixed[column.rows] ^= (words[:, 0] ^ words[:, 1] * odd) * odd
+        known[column.rows] = True
+    rows = np.flatnonzero(known)
+    order = rows[np.argsort(mixed[rows], kind="stable")]
+    pairs = np.flatnonzero(mixed[order][1:] == mixed[order][:-1])
+    if not len(pairs):
+        return 0
+    one, two = order[pairs], order[pairs + 1]
+    same = np.ones(len(pairs), np.bool_)
+    for kind in HashKind:
+        column, place = entries.hashes[kind], np.full(len(entries), -1, np.int64)
+        place[column.rows] = np.arange(len(column))
+        a, b = place[one], place[two]
+        both = np.flatnonzero((a >= 0) & (b >= 0))
+        same &= (a >= 0) == (b >= 0)
+        same[both] &= (column.values[a[both]] == column.values[b[both]]).all(axis=1)
+    return int(same.sum())

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from havenline.formats.csv_text import guarded, storable
-from havenline.vocabulary import EditionRef, Finding, HavenlineError, Match, Refused
+from havenline.vocabulary import EditionRef, Finding, FrameHash, HavenlineError, Match, Refused
 from havenline.whole_file import write_whole
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 METADATA_KEY = b"havenline.scan"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _FILE_COLUMNS = (
     "path",
@@ -33,6 +33,12 @@ _FILE_COLUMNS = (
     "pdq",
     "pdq_quality",
     "pipeline",
+    "pdq_512",
+    "pdq_512_quality",
+    "orientation",
+    "pdq_upright",
+    "pdq_512_upright",
+    "cut_short",
     "refusal",
     "refusal_detail",
 )
@@ -113,18 +119,21 @@ def _unwritable(path: Path, error: OSError) -> ScanTableError:
 
 
 def table_row(finding: Finding, *, size: int | None) -> Row:
-    """The row of one file, by column. `matches` is a list of dictionaries, the best first."""
+    """The row of one file, by column. `frames` and `matches` are lists of dictionaries, matches the best first."""
     row: Row = dict.fromkeys(_FILE_COLUMNS)
     row["path"], row["size"] = storable(finding.path), size
     refused: Refused | None = finding.refused
     fingerprint = finding.fingerprint
+    frames: tuple[FrameHash, ...] = ()
     if fingerprint is not None:
         for name in _FILE_COLUMNS[2:-2]:
             row[name] = getattr(fingerprint, name)
         row["size"] = fingerprint.size
+        frames = fingerprint.frames
         refused = fingerprint.refusal
     if refused is not None:
         row["refusal"], row["refusal_detail"] = refused.reason.value, storable(refused.detail)
+    row["frames"] = [frame._asdict() for frame in frames]
     row["matches"] = [_match(match) for match in finding.matches]
     return row
 
@@ -136,6 +145,8 @@ def _match(match: Match) -> Row:
         "entry": match.entry,
         "kind": match.kind.value,
         "distance": match.distance,
+        "allowed": match.allowed,
+        "more": match.more,
     }
 
 
@@ -170,21 +181,29 @@ class _ParquetSink:
 
 
 class _CsvSink:
-    """Plain cells, the best match in columns of its own, and all of them as JSON in the last."""
+    """Plain cells, frames and all matches as JSON, and the best match in columns of its own."""
 
     def __init__(self, file: BinaryIO, _lists: Sequence[EditionRef]) -> None:
         self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         self._writer = csv.writer(self._text, lineterminator="\n")
-        self._writer.writerow((*_FILE_COLUMNS, *_BEST_COLUMNS, "matches"))
+        self._writer.writerow((*_FILE_COLUMNS, "frames", *_BEST_COLUMNS, "matches"))
 
     def write(self, row: Row) -> None:
         matches = row["matches"]
-        best = [matches[0][name] for name in ("list", "edition", "entry", "kind", "distance")] if matches else [""] * 5
-        cells = [row[name] for name in _FILE_COLUMNS] + [len(matches), *best, _json(matches)]
-        self._writer.writerow([guarded(cell) if isinstance(cell, str) else cell for cell in cells])
+        leads = [match for match in matches if not match["allowed"]]
+        best = [leads[0][name] for name in ("list", "edition", "entry", "kind", "distance")] if leads else [""] * 5
+        frames = _json(row["frames"]) if row["frames"] else ""
+        cells = [row[name] for name in _FILE_COLUMNS] + [frames, len(leads), *best, _json(matches)]
+        self._writer.writerow([_cell(cell) for cell in cells])
 
     def close(self) -> None:
         self._text.detach()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return guarded(value) if isinstance(value, str) else value
 
 
 class _JsonLinesSink:
@@ -216,11 +235,22 @@ def parquet_schema() -> Any:
             ("entry", pa.string()),
             ("kind", pa.string()),
             ("distance", pa.int16()),
+            ("allowed", pa.bool_()),
+            ("more", pa.int64()),
         ]
     )
-    numbers = {"size": pa.int64(), "width": pa.int32(), "height": pa.int32(), "pdq_quality": pa.int16()}
-    columns = [(name, numbers.get(name, pa.string())) for name in _FILE_COLUMNS]
-    return pa.schema([*columns, ("matches", pa.list_(matches))])
+    frames = pa.struct([("second", pa.float64()), ("pdq", pa.string()), ("quality", pa.int16())])
+    kinds = {
+        "size": pa.int64(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "pdq_quality": pa.int16(),
+        "pdq_512_quality": pa.int16(),
+        "orientation": pa.int8(),
+        "cut_short": pa.bool_(),
+    }
+    columns = [(name, kinds.get(name, pa.string())) for name in _FILE_COLUMNS]
+    return pa.schema([*columns, ("frames", pa.list_(frames)), ("matches", pa.list_(matches))])
 
 
 def _json(value: object) -> str:

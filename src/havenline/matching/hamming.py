@@ -15,7 +15,7 @@ from havenline.matching.index_file import DAMAGED, read_index, write_index
 from havenline.matching.mapped_file import Flaw, MappedFileRefused
 from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, plan
 from havenline.matching.search_twin import Found, joined
-from havenline.matching.tables import KEYS, Tables, arrange, build_tables, restore
+from havenline.matching.tables import KEYS, Tables, arrange, build_tables, loaded, restore
 from havenline.vocabulary import NEAR_DISTANCE
 
 LARGEST_RADIUS = 64
@@ -129,7 +129,7 @@ class HammingIndex:
         _check_threads(threads)
         words = _as_words(queries)
         arranged = arrange(words)
-        if len(words) * self.code_count <= _SMALL:
+        if len(words) * self.code_count <= _SMALL and not loaded("search_kernel"):
             return search_twin.scan(arranged, self._tables.codes, radius)
         return joined(_together(self._search_tasks(arranged, radius), threads))
 
@@ -142,6 +142,10 @@ class HammingIndex:
     def entries_of_all(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The entries of each of `codes`, which are not checked: (places in `codes`, entry positions), in any order."""
         return self._tables.entries(codes)
+
+    def count_of_all(self, codes: NDArray[np.int64], *, most: int) -> int:
+        """How many entries `entries_of_all` would give, counted no further than some number above `most`."""
+        return self._tables.count(codes, most=most)
 
     def codes_of(self, entries: NDArray[np.integer] | range, *, threads: int = 1) -> NDArray[np.uint8]:
         """The codes of the entries at these positions as `build` was given them: uint8 of shape (m, 32).

@@ -21,6 +21,10 @@ MOST = 1000
 KINDS = (*DIGESTS, HashKind.PDQ)
 """The strongest first: a kind's position is its number in `Leads`."""
 _PDQ = KINDS.index(HashKind.PDQ)
+_ONE_BY_ONE = 24
+"""So many leads are made in plain Python: NumPy's calls would take longer."""
+_DIRECTLY = 1 << 16
+"""Up to this many pairs of a question and an entry are made at once, however often codes repeat."""
 Rows = NDArray[np.int64]
 
 
@@ -38,12 +42,12 @@ class Asked:
 
     @classmethod
     def of(cls, fingerprints: Sequence[Fingerprint]) -> Asked:
-        """The digests of every fingerprint, and the perceptual hash of those that have one."""
+        """The digests and all PDQ values of every fingerprint: of both of Meta's pipelines, upright, and of frames."""
         hashes = {
             kind: Values.of(kind, [(place, getattr(each, kind.value)) for place, each in enumerate(fingerprints)])
             for kind in DIGESTS
         }
-        pdq = [(place, each.pdq, each.pdq_quality) for place, each in enumerate(fingerprints) if each.pdq is not None]
+        pdq = [(place, *value) for place, each in enumerate(fingerprints) for value in each.pdq_values.items()]
         hashes[HashKind.PDQ] = Values.of(HashKind.PDQ, [(place, value) for place, value, _ in pdq])
         return cls(len(fingerprints), hashes, np.array([quality for *_, quality in pdq], np.uint8))
 
@@ -88,6 +92,28 @@ class ListLookup(Protocol):
         """As `Lists.lookup`."""
 
 
+class Together:
+    """Several lookups as one. An allow-list in one of them does not speak of the matches of another."""
+
+    __slots__ = ("_lookups",)
+
+    def __init__(self, lookups: Sequence[ListLookup]) -> None:
+        """Ask `lookups`, each time all of them."""
+        self._lookups = tuple(lookups)
+
+    @property
+    def heads(self) -> tuple[EditionHead, ...]:
+        """The editions of all."""
+        return tuple(head for each in self._lookups for head in each.heads)
+
+    def lookup(self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime) -> list[tuple[Match, ...]]:
+        """The matches of all, in the order of `Lists.lookup`."""
+        found = [each.lookup(fingerprints, at=at) for each in self._lookups]
+        return [
+            tuple(sorted((match for one in each for match in one), key=_order)) for each in zip(*found, strict=True)
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A snapshot, less the entries at the rows `gone`, int64 ascending."""
@@ -99,20 +125,26 @@ class Source:
 class Lists:
     """Hash lists that answer lookups. Immutable; safe to use from several threads."""
 
-    __slots__ = ("_allow", "_floor", "_heads", "_radius", "_sources", "heads")
+    __slots__ = ("_allow", "_allowing", "_floor", "_none", "_radius", "_ready", "_sources", "heads")
 
     def __init__(self, sources: Sequence[Source], terms: Mapping[str, ListTerms] | None = None) -> None:
         """Answer from `sources`; `terms`, by name of list, stand in place of those in the snapshots."""
         self._sources = [source for source in sources if source.snapshot.heads]
         changed = terms or {}
-        self.heads: tuple[EditionHead, ...] = tuple(
+        self._set_heads(
             replace(head, terms=changed.get(head.ref.list_name, head.terms))
             for source in self._sources
             for head in source.snapshot.heads
         )
+
+    def _set_heads(self, heads: Iterable[EditionHead]) -> None:
+        self.heads: tuple[EditionHead, ...] = tuple(heads)
         self._radius = np.array([head.terms.radius for head in self.heads], np.int64)
         self._floor = np.array([head.terms.quality_floor for head in self.heads], np.int64)
         self._allow = np.array([head.terms.allow for head in self.heads], np.bool_)
+        self._allowing = bool(self._allow.any())
+        self._ready: _Ready | None = None
+        self._none = _leads(tuple(head.ref for head in self.heads), _NOTHING, np.empty(0, np.bool_), Texts.of([]))
 
     @classmethod
     def build(cls, editions: Sequence[Edition], *, threads: int = 1) -> Lists:
@@ -123,6 +155,29 @@ class Lists:
     def open(cls, paths: Iterable[str | Path]) -> Lists:
         """Map the snapshots at `paths`; refusals as `Snapshot.open`."""
         return cls([Source(Snapshot.open(path)) for path in paths])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Lists]) -> Lists:
+        """The lists of all `parts`, each on its own terms; an allow-list of one counts for all."""
+        made = cls([source for part in parts for source in part._sources])
+        made._set_heads(head for part in parts for head in part.heads)
+        return made
+
+    def counts(self) -> dict[HashKind, int]:
+        """How many values of each kind there are, less those of withdrawn entries."""
+        return {
+            kind: sum(source.snapshot.count(kind, less=source.gone) for source in self._sources) for kind in HashKind
+        }
+
+    def flat(self) -> int:
+        """How many PDQ values lie below the quality floor of their list; the withdrawn ones count too."""
+        count, first = 0, 0
+        for source in self._sources:
+            rows, qualities = source.snapshot.pdq_qualities
+            floors = self._floor[first + source.snapshot.editions_of(rows.astype(np.int64))]
+            count += int((qualities < floors).sum())
+            first += len(source.snapshot.heads)
+        return count
 
     def __len__(self) -> int:
         """How many entries, over all editions."""
@@ -141,17 +196,33 @@ class Lists:
 
     def look_up(self, asked: Asked, *, at: dt.datetime, threads: int = 1) -> Leads:
         """As `lookup`, from columns to columns."""
+        ready = self._ready
+        if ready is None or not ready.since <= at < ready.until:
+            ready = self._ready = self._made_ready(at)
+        found = []
+        for source, first, terms in ready.active:
+            each = _found(source, asked, terms, threads)
+            if len(each.asked):
+                found.append((source.snapshot, first, each))
+        return self._told(asked, found) if found else self._none
+
+    def _made_ready(self, at: dt.datetime) -> _Ready:
+        """What is looked up in from `at` on, until a list expires."""
         active = np.array([head.terms.active(at) for head in self.heads], np.bool_)
-        found, first = [], 0
+        chosen, first = [], 0
         for source in self._sources:
-            last = first + len(source.snapshot.heads)
-            if active[first:last].any():
-                terms = _Terms(active[first:last], self._radius[first:last], self._floor[first:last])
-                found.append((source.snapshot, first, _found(source, asked, terms, threads)))
-            first = last
-        return self._told(asked, found)
+            here = slice(first, first + len(source.snapshot.heads))
+            if active[here].any():
+                chosen.append((source, first, _Terms.of(active[here], self._radius[here], self._floor[here])))
+            first = here.stop
+        ends = [head.terms.expires_at for head in self.heads if head.terms.expires_at is not None]
+        return _Ready(at, min([each for each in ends if each > at], default=_NEVER), chosen)
 
     def _told(self, asked: Asked, found: list[tuple[Snapshot, int, _Found]]) -> Leads:
+        if not self._allowing and len(found) == 1:
+            snapshot, first, each = found[0]
+            told = replace(each, edition=each.edition + first) if first else each
+            return _leads(self._none.editions, told, np.zeros(len(told.asked), np.bool_), snapshot.ids(told.row))
         kept = []
         allowing = [self._allow[each.edition + first] for _, first, each in found]
         known = np.zeros(asked.count, np.bool_)
@@ -159,29 +230,37 @@ class Lists:
             known[each.asked[allow & (each.kind == 0)]] = True
         for (snapshot, first, each), allow in zip(found, allowing, strict=True):
             told = each.at(~allow) if allow.any() else each
-            kept.append((told, first, snapshot.ids(told.row)))
-        parts = [told for told, _, _ in kept]
-        asking = _joined([each.asked for each in parts])
-        kind = _joined([each.kind for each in parts])
-        return Leads(
-            tuple(head.ref for head in self.heads),
-            asking.astype(np.uint32),
-            _joined([each.edition + first for each, first, _ in kept]).astype(np.uint16),
-            kind.astype(np.uint8),
-            _joined([each.distance for each in parts]).astype(np.uint8),
-            known[asking] & (kind == _PDQ),
-            _joined([each.more for each in parts]).astype(np.uint32),
-            Texts.joined(ids for _, _, ids in kept),
-        )
+            kept.append((replace(told, edition=told.edition + first), snapshot.ids(told.row)))
+        whole = _Found.joined([told for told, _ in kept])
+        allowed = known[whole.asked] & (whole.kind == _PDQ)
+        return _leads(self._none.editions, whole, allowed, Texts.joined(ids for _, ids in kept))
 
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """For each edition of one snapshot: whether it is active, its radius, its quality floor."""
+    """For each edition of one snapshot: whether it is active, its radius, its quality floor.
+
+    `widest` radius and `lowest` floor of those that are active.
+    """
 
     active: NDArray[np.bool_]
     radius: Rows
     floor: Rows
+    widest: int
+    lowest: int
+
+    @classmethod
+    def of(cls, active: NDArray[np.bool_], radius: Rows, floor: Rows) -> _Terms:
+        return cls(active, radius, floor, int(radius[active].max()), int(floor[active].min()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What is looked up in at any time from `since` until `until`: sources, where their editions begin, terms."""
+
+    since: dt.datetime
+    until: dt.datetime
+    active: list[tuple[Source, int, _Terms]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,18 +274,49 @@ class _Found:
     distance: Rows
     more: Rows
 
+    @classmethod
+    def joined(cls, parts: list[_Found]) -> _Found:
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(_joined([getattr(part, name) for part in parts]) for name in cls.__slots__))
+
     def at(self, chosen: NDArray[Any]) -> _Found:
         return _Found(*(getattr(self, name)[chosen] for name in _Found.__slots__))
 
 
+_NOTHING = _Found(*(np.empty(0, np.int64) for _ in _Found.__slots__))
+_NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+def _leads(editions: tuple[EditionRef, ...], found: _Found, allowed: NDArray[np.bool_], entries: Texts) -> Leads:
+    return Leads(
+        editions,
+        found.asked.astype(np.uint32),
+        found.edition.astype(np.uint16),
+        found.kind.astype(np.uint8),
+        found.distance.astype(np.uint8),
+        allowed,
+        found.more.astype(np.uint32),
+        entries,
+    )
+
+
 def _found(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
     """The leads in one snapshot, once for each fingerprint and entry, at most `MOST` for each edition."""
-    parts = [_by_digest(source, asked, terms, kind) for kind in range(_PDQ) if len(asked.hashes[KINDS[kind]])]
-    if len(asked.hashes[HashKind.PDQ]):
-        parts.append(_by_pdq(source, asked, terms, threads))
-    parts = [part for part in parts if len(part.asked)]
-    found = _Found(*(_joined([getattr(part, name) for part in parts]) for name in _Found.__slots__))
-    if len(found.asked) < 2:
+    parts = []
+    for kind, column in asked.hashes.items():
+        if not len(column.rows):
+            continue
+        if kind is HashKind.PDQ:
+            part = _by_pdq(source, column, asked.pdq_quality, terms, threads)
+        else:
+            part = _by_digest(source, column, terms, KINDS.index(kind))
+        if len(part.asked):
+            parts.append(part)
+    if not parts:
+        return _NOTHING
+    found = _Found.joined(parts)
+    if len(found.asked) < 2 or (len(parts) == 1 and _each_once(asked.hashes[KINDS[int(found.kind[0])]].rows)):
         return found
     # Sorted so that of one fingerprint and entry the strongest comes first, and then the nearest.
     found = found.at(np.lexsort((found.distance, found.kind, found.row, found.asked)))
@@ -215,8 +325,7 @@ def _found(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
     return _capped(found.at(fresh))
 
 
-def _by_digest(source: Source, asked: Asked, terms: _Terms, kind: int) -> _Found:
-    column = asked.hashes[KINDS[kind]]
+def _by_digest(source: Source, column: Values, terms: _Terms, kind: int) -> _Found:
     places, rows = source.snapshot.by_digest(KINDS[kind], column.values)
     kept, edition = _there(source, rows, terms)
     none = np.zeros(len(kept), np.int64)
@@ -224,15 +333,77 @@ def _by_digest(source: Source, asked: Asked, terms: _Terms, kind: int) -> _Found
     return _capped(_Found(asking, rows[kept], edition[kept], none + kind, none, none))
 
 
-def _by_pdq(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
-    """Codes first, and the entries of each code once: a code that many entries have is looked into once."""
-    column, quality = asked.hashes[HashKind.PDQ], asked.pdq_quality
-    chosen = np.flatnonzero(quality >= int(terms.floor[terms.active].min()))
-    radius = int(terms.radius[terms.active].max())
-    values = column.values if len(chosen) == len(column) else column.values[chosen]
-    queries, codes, distances = source.snapshot.index.search_codes(values, radius=radius, threads=threads)
+def _each_once(rows: NDArray[np.uint32]) -> bool:
+    """Whether no fingerprint has two values, so that none is near one entry twice. False where they are not sorted."""
+    return len(rows) == 1 or bool((rows[1:] > rows[:-1]).all())
+
+
+def _by_pdq(source: Source, column: Values, quality: NDArray[np.uint8], terms: _Terms, threads: int) -> _Found:
+    values, rows, told = column.values, column.rows, quality
+    if len(quality) > 1:
+        good = quality >= terms.lowest
+        if not good.all():
+            values, rows, told = column.values[good], column.rows[good], quality[good]
+    elif quality[0] < terms.lowest:
+        return _NOTHING
+    index = source.snapshot.index
+    queries, codes, distances = index.search_codes(values, radius=terms.widest, threads=threads)
     if not len(codes):
-        return _Found(*(np.empty(0, np.int64) for _ in _Found.__slots__))
+        return _NOTHING
+    if len(codes) <= _ONE_BY_ONE and not index.tables.repeats:
+        return _one_by_one(source, terms, (rows, told), (queries, codes, distances))
+    if index.count_of_all(codes, most=_DIRECTLY) <= _DIRECTLY:
+        return _near_directly(source, terms, (rows, told), (queries, codes, distances))
+    return _near_by_code(source, terms, (rows, told), (queries, codes, distances))
+
+
+_Asking = tuple[NDArray[np.uint32], NDArray[np.uint8]]
+"""Rows and qualities of the values that were searched for."""
+_Near = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+"""Places among those values, codes, distances."""
+
+
+def _near_directly(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> _Found:
+    """The entries of each code of each pair."""
+    places, rows, qualities = source.snapshot.rows_of_codes(near[1])
+    alone = len(places) == len(near[1])
+    queries, distances = (near[0], near[2]) if alone else (near[0][places], near[2][places])
+    asked, quality = asking[0][queries], asking[1][queries]
+    kept, edition = _there(source, rows, terms)
+    floor = terms.floor[edition]
+    good = (
+        (distances <= terms.radius[edition])
+        & (quality >= floor)
+        & ((qualities == UNKNOWN_QUALITY) | (qualities >= floor))
+    )
+    kept = kept[good[kept]]
+    none = np.zeros(len(kept), np.int64)
+    found = _Found(
+        asked[kept].astype(np.int64), rows[kept], edition[kept], none + _PDQ, distances[kept].astype(np.int64), none
+    )
+    return _capped(found)
+
+
+def _one_by_one(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> _Found:
+    """The same in plain Python, for few codes, each of one entry."""
+    made = []
+    for place, code, distance in zip(*(column.tolist() for column in near), strict=True):
+        row, edition, has = source.snapshot.row_of_entry(code)
+        if not terms.active[edition] or distance > terms.radius[edition]:
+            continue
+        if min(int(asking[1][place]), has) < terms.floor[edition]:
+            continue
+        if len(source.gone):
+            at = int(np.searchsorted(source.gone, row))
+            if at < len(source.gone) and source.gone[at] == row:
+                continue
+        made.append((int(asking[0][place]), row, edition, _PDQ, distance, 0))
+    return _Found(*np.array(made, np.int64).T) if made else _NOTHING
+
+
+def _near_by_code(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> _Found:
+    """The entries of each code once: a code that many entries have is looked into once, however many ask for it."""
+    queries, codes, distances = near
     distinct, which = np.unique(codes, return_inverse=True)
     places, rows, qualities = source.snapshot.rows_of_codes(distinct)
     kept, edition = _there(source, rows, terms)
@@ -245,10 +416,9 @@ def _by_pdq(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found
     lengths = np.searchsorted(entries.asked, which, side="right") - starts
     pair, entry = np.repeat(np.arange(len(which)), lengths), stretches(starts, lengths)
     made = entries.at(entry)
-    near, asking = distances[pair].astype(np.int64), chosen[queries[pair]]
-    there = (near <= terms.radius[made.edition]) & (quality[asking] >= terms.floor[made.edition])
-    asking = column.rows[asking].astype(np.int64)
-    return replace(made, asked=asking, distance=near).at(there)
+    distance, place = distances[pair].astype(np.int64), queries[pair]
+    there = (distance <= terms.radius[made.edition]) & (asking[1][place] >= terms.floor[made.edition])
+    return replace(made, asked=asking[0][place].astype(np.int64), distance=distance).at(there)
 
 
 def _there(source: Source, rows: Rows, terms: _Terms) -> tuple[Rows, Rows]:

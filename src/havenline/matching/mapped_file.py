@@ -65,14 +65,17 @@ class Mapped:
     digest: str
 
 
-def write_mapped(path: Path, kind: str, says: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+def write_mapped(
+    path: Path, kind: str, says: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, replace: bool = True
+) -> str:
     """Write `arrays` and what they are, `says` (JSON), in place of an earlier file; returns the file's digest.
 
     Beside its place under another name, flushed to the disk, renamed, the folder flushed: after a crash there is
-    the earlier file or the new one. Readable by its owner alone. Raises OSError when it cannot be written.
+    the earlier file or the new one. Readable by its owner alone. Raises FileExistsError when there is one and `replace`
+    is false, OSError when it cannot be written.
     """
     head, start = _head(kind, says, arrays)
-    with write_whole(path, replace=True) as file:
+    with write_whole(path, replace=replace) as file:
         file.write(start + head)
         for array in arrays.values():
             file.write(bytes(-file.tell() % _PAGE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,13 +61,14 @@ class Snapshot:
     not come back with a later edition. `digest` names the file that it was opened from.
     """
 
-    __slots__ = ("_arrays", "_ends", "_index", "_says", "digest", "heads", "withdrawn")
+    __slots__ = ("_arrays", "_ends", "_index", "_says", "_stops", "digest", "heads", "withdrawn")
 
     def __init__(self, says: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], digest: str | None = None) -> None:
         """Use `build` or `open`."""
         self._says, self._arrays, self.digest = says, arrays, digest
         self.heads: tuple[EditionHead, ...] = tuple(_head_of(each) for each in says["lists"])
         self._ends = np.cumsum([head.count for head in self.heads], dtype=np.int64)
+        self._stops = self._ends.tolist()
         self._index = HammingIndex(tables_of(arrays, entries=len(arrays["pdq_rows"])))
         kinds = arrays["withdrawn_lists"]
         self.withdrawn: dict[str, Texts] = {
@@ -107,12 +109,13 @@ class Snapshot:
             raise MappedFileRefused(Flaw.HEAD, "the head of the snapshot contradicts itself: make it anew")
         return cls(mapped.says, mapped.arrays, mapped.digest)
 
-    def save(self, path: str | Path) -> str:
+    def save(self, path: str | Path, *, replace: bool = True) -> str:
         """Write the snapshot `path`, whole or not at all, in place of an earlier one; returns its digest.
 
-        Readable by its owner alone. Raises OSError when it cannot be written.
+        Readable by its owner alone. Raises FileExistsError when there is one and `replace` is false, OSError when it
+        cannot be written.
         """
-        return write_mapped(Path(path), KIND, self._says, self._arrays)
+        return write_mapped(Path(path), KIND, self._says, self._arrays, replace=replace)
 
     def __len__(self) -> int:
         """How many entries, over all editions."""
@@ -123,9 +126,15 @@ class Snapshot:
         """The PDQ values; position k belongs to row `rows_of_pdq[k]`."""
         return self._index
 
-    def count(self, kind: HashKind) -> int:
-        """How many values of a kind there are."""
-        return len(self._arrays[f"{kind.value}_rows"])
+    def count(self, kind: HashKind, *, less: Rows | None = None) -> int:
+        """How many values of a kind there are, but for those of the entries at the rows `less`."""
+        rows = self._arrays[f"{kind.value}_rows"]
+        return len(rows) - (int(np.isin(rows, less).sum()) if less is not None and len(less) else 0)
+
+    @property
+    def pdq_qualities(self) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """The row of each PDQ value, and its quality; 255 for unknown."""
+        return self._arrays["pdq_rows"], self._arrays["pdq_quality"]
 
     def editions_of(self, rows: Rows) -> Rows:
         """For each of `rows` the position of its edition in `heads`."""
@@ -151,6 +160,11 @@ class Snapshot:
         """All entries that have one of the index's `codes` (positions): (places in `codes`, rows, qualities)."""
         places, entries = self._index.entries_of_all(codes)
         return places, self._arrays["pdq_rows"][entries].astype(np.int64), self._arrays["pdq_quality"][entries]
+
+    def row_of_entry(self, entry: int) -> tuple[int, int, int]:
+        """Of one entry of the index: its row, the position of its edition in `heads`, its quality."""
+        row = int(self._arrays["pdq_rows"][entry])
+        return row, bisect_right(self._stops, row), int(self._arrays["pdq_quality"][entry])
 
     def rows_of_ids(self, name: str, ids: Texts) -> Rows:
         """The rows of the list `name` that have one of `ids`, ascending."""

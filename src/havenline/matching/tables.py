@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -91,6 +92,14 @@ class Tables:
         again = self.repeat_entries[_stretches(starts, more)].astype(np.int64)
         return np.concatenate([places, np.repeat(places, more)]), np.concatenate([codes + before, again])
 
+    def count(self, codes: NDArray[np.int64], *, most: int) -> int:
+        """How many `entries` gives for `codes`, or some number above `most`."""
+        if not self.repeats or len(codes) > most:
+            return len(codes)
+        sought = codes.astype(np.uint32)
+        ends = np.searchsorted(self.repeat_codes, sought, side="right")
+        return len(codes) + int((ends - np.searchsorted(self.repeat_codes, sought)).sum())
+
     def codes_of(self, entries: NDArray[np.int64]) -> NDArray[np.int64]:
         """The position of the code of each entry: the inverse of `entries`."""
         if not self.repeats:
@@ -139,7 +148,7 @@ def build_tables(words: NDArray[np.uint64], *, tabled: bool, threads: int) -> Ta
 
 def arrange(words: NDArray[np.uint64], *, threads: int = 1) -> NDArray[np.uint64]:
     """`words` (n, 4) with their bits by diagonals."""
-    if len(words) <= _FEW:
+    if len(words) <= _FEW and not loaded("build_kernel"):
         return index_twin.arranged(words)
     from havenline.matching import build_kernel
 
@@ -174,6 +183,11 @@ def aligned(shape: tuple[int, ...], kind: type[Any]) -> NDArray[Any]:
     first = -room.ctypes.data % _LINE
     made: NDArray[Any] = room[first : first + wanted].view(kind).reshape(shape)
     return made
+
+
+def loaded(kernel: str) -> bool:
+    """Whether that module of compiled loops is there already, so that nothing would wait for it."""
+    return f"havenline.matching.{kernel}" in sys.modules
 
 
 def together(task: Callable[[int, int], None], cuts: Sequence[int], threads: int) -> None:
@@ -253,7 +267,7 @@ def _filled(
     directory = aligned((CHUNKS, KEYS + 1), np.uint32)
     partners = aligned((CHUNKS * len(codes) + LANES,), np.uint16)
     partners[CHUNKS * len(codes) :] = 0
-    postings = np.empty(CHUNKS * len(codes), np.uint32)
+    postings = aligned((CHUNKS * len(codes),), np.uint32)
     chunks = codes.view(np.uint16)
 
     def fill(first: int, last: int) -> None:

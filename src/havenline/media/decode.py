@@ -1,14 +1,17 @@
 """One decoding policy: 8-bit RGB out of every picture, or a named refusal. `docs/decisions/0003` says why.
 
-JPEG goes through simplejpeg (libjpeg-turbo, strict: a warning about missing picture is a refusal), everything
-else and CMYK JPEG through Pillow. Pixels stand in stored order: EXIF orientation and colour profiles are not
-applied. Alpha lies over white. Deeper values are scaled to 8 bits, never clipped. Of an animated picture the
-first frame counts.
+JPEG goes through simplejpeg (libjpeg-turbo, strict: a warning about missing picture is a refusal, unless only
+the end is missing), JPEG XL through libjxl, everything else and CMYK JPEG through Pillow. Pixels stand in
+stored order; the orientation mark comes beside them. Colour profiles are not applied. Alpha lies over white.
+Deeper values are scaled to 8 bits, never clipped. Of an animated picture the first frame counts here, and
+`animation` has the others.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -16,15 +19,17 @@ from io import BytesIO
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, Image, ImageCms
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
-from havenline.media import kinds
+from havenline.media import jpeg_xl, kinds, orientation
+from havenline.media.jpeg_segments import ARITHMETIC_FRAMES, FRAMES, segments
+from havenline.media.to_rgb import to_rgb
 from havenline.vocabulary import Refusal, Refused
 
 # A worker is one thread: more would only take the other workers' cores, and its limits may allow none.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
-_PILLOW_FORMATS = {
+PILLOW_FORMATS = {
     kinds.JPEG: "JPEG",
     kinds.PNG: "PNG",
     kinds.GIF: "GIF",
@@ -32,19 +37,14 @@ _PILLOW_FORMATS = {
     kinds.AVIF: "AVIF",
     kinds.TIFF: "TIFF",
     kinds.BMP: "BMP",
+    kinds.HEIF: "HEIF",
 }
+_NAMES = PILLOW_FORMATS | {kinds.JXL: "JPEG XL"}
+_EXTRAS = {kinds.HEIF: "heif", kinds.JXL: "jxl"}
 _PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
-
 _ORIENTATION = 0x0112
-_TURN_BACK = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
+_LEAST_PART_OF_ROWS = 7 / 8
+"""A JPEG that ends early is hashed when at least this part of its rows is there."""
 
 Pixels = NDArray[np.uint8]
 
@@ -69,7 +69,8 @@ class Picture:
     """Decoded pixels: `rgb` is (height, width, 3) uint8, C-contiguous, in stored order; `frames` is 1 if not
     animated.
 
-    For a TIFF `frames` counts its pages.
+    For a TIFF `frames` counts its pages. `orientation` is the file's mark, 1..8, not applied to `rgb`. With
+    `cut_short` the file ended early, and the rows or the detail that it lacks were left grey or coarse.
     """
 
     rgb: Pixels
@@ -77,10 +78,16 @@ class Picture:
     height: int
     media_type: str
     frames: int = 1
+    orientation: int = 1
+    cut_short: bool = False
 
 
 class _TooManyPixelsError(Exception):
     """The header declares more pixels than allowed."""
+
+
+class _UnsupportedFormError(Exception):
+    """The kind is known, this form of it is not opened; the text says which."""
 
 
 def decode_picture(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Picture | Refused:
@@ -98,29 +105,43 @@ def decode_picture(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Pictur
     if kind is None:
         return Refused(Refusal.UNKNOWN_KIND, "the first bytes are of no kind of file that is known here")
     if kind not in kinds.PICTURES:
-        return Refused(Refusal.UNSUPPORTED_KIND, f"the content is {kind}; only still pictures are fingerprinted so far")
-    name = _PILLOW_FORMATS[kind]
+        return Refused(Refusal.UNSUPPORTED_KIND, f"the content is {kind}; it is not opened as a picture")
+    name = _NAMES[kind]
     try:
         return _decode(content, kind, limits)
+    except ImportError:
+        extra = _EXTRAS.get(kind, "")
+        return Refused(Refusal.UNSUPPORTED_KIND, f"{name} needs the extra {extra!r}: install havenline[{extra}]")
     except _TooManyPixelsError as refusal:
         return Refused(Refusal.TOO_MANY_PIXELS, f"{refusal}; up to {limits.max_pixels:,} are opened")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         return Refused(Refusal.TOO_MANY_PIXELS, "the picture declares more pixels than the decoder ever opens")
+    except _UnsupportedFormError as refusal:
+        return Refused(Refusal.UNSUPPORTED_KIND, f"{name} {refusal} is not opened here")
     except MemoryError:
         return Refused(Refusal.DECODER_FAILED, f"there was not enough memory to open this {name} picture")
+    except UnidentifiedImageError:
+        return Refused(Refusal.BROKEN, f"the {name} picture is damaged, or stored in a form that is not opened here")
     except Exception:
         # Decoders raise almost anything on damaged files, and their messages may quote the content.
         return Refused(Refusal.BROKEN, f"the {name} picture is damaged or cut short and could not be read whole")
 
 
 def _decode(content: bytes, kind: str, limits: Limits) -> Picture:
-    rgb, frames = None, 1
     if kind == kinds.JPEG:
-        rgb = _plain_jpeg(content, limits)
-    if rgb is None:
-        rgb, frames = _by_pillow(content, kind, limits)
+        plain = _plain_jpeg(content, limits)
+        if plain is not None:
+            return plain
+    elif kind == kinds.JXL:
+        _check_pixels(*jpeg_xl.size(content), limits)
+        frames = jpeg_xl.decode(content)
+        return _picture(frames[0], kind, frames=len(frames))
+    return _by_pillow(content, kind, limits)
+
+
+def _picture(rgb: Pixels, kind: str, *, frames: int = 1, mark: int = 1, cut_short: bool = False) -> Picture:
     height, width = rgb.shape[:2]
-    return Picture(rgb=rgb, width=width, height=height, media_type=kind, frames=frames)
+    return Picture(rgb, width, height, kind, frames=frames, orientation=mark, cut_short=cut_short)
 
 
 def _check_pixels(width: int, height: int, limits: Limits) -> None:
@@ -128,8 +149,11 @@ def _check_pixels(width: int, height: int, limits: Limits) -> None:
         raise _TooManyPixelsError(f"the header declares {width:,} x {height:,} pixels")
 
 
-def _plain_jpeg(content: bytes, limits: Limits) -> Pixels | None:
+def _plain_jpeg(content: bytes, limits: Limits) -> Picture | None:
     """A grey, YCbCr or RGB JPEG by libjpeg-turbo; None when its form is left to Pillow."""
+    bits = {content[start] for name, start, end in segments(content) if name in FRAMES and end <= len(content)}
+    if bits and bits != {8}:
+        raise _UnsupportedFormError("of more than 8 bits a colour")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
@@ -139,37 +163,86 @@ def _plain_jpeg(content: bytes, limits: Limits) -> Pixels | None:
         # Decoded here only to learn whether it is whole: Pillow passes over libjpeg's warnings.
         _whole_jpeg(content, "CMYK")
         return None
-    return _whole_jpeg(content, "RGB")
+    rgb, cut_short = _whole_jpeg(content, "RGB")
+    return _picture(rgb, kinds.JPEG, mark=orientation.jpeg_mark(content), cut_short=cut_short)
 
 
-def _whole_jpeg(content: bytes, colours: str) -> Pixels:
-    """Decode strictly; only stray bytes before the end marker, which cost no pixel, are passed over."""
+def _whole_jpeg(content: bytes, colours: str) -> tuple[Pixels, bool]:
+    """Decode strictly, and whether the end is missing.
+
+    Passed over are stray bytes before the end marker, which cost no pixel, and an end that is missing while most
+    rows are there. What a later scan of a progressive picture would have added is detail, and not missed.
+    """
     try:
-        pixels = simplejpeg.decode_jpeg(content, colorspace=colours)
+        return np.asarray(simplejpeg.decode_jpeg(content, colorspace=colours), dtype=np.uint8), False
     except ValueError as error:
-        if not str(error).endswith("extraneous bytes before marker 0xd9"):
+        ends_early = str(error).startswith("Premature end of JPEG file") and colours == "RGB"
+        if not ends_early and not str(error).endswith("extraneous bytes before marker 0xd9"):
             raise
-        pixels = simplejpeg.decode_jpeg(content, colorspace=colours, strict=False)
-    return np.asarray(pixels, dtype=np.uint8)
+        pixels = np.asarray(simplejpeg.decode_jpeg(content, colorspace=colours, strict=False), dtype=np.uint8)
+        if ends_early and _rows_there(content, pixels) < len(pixels) * _LEAST_PART_OF_ROWS:
+            raise
+    return pixels, ends_early
 
 
-def _by_pillow(content: bytes, kind: str, limits: Limits) -> tuple[Pixels, int]:
+def _rows_there(content: bytes, pixels: Pixels) -> int:
+    """How many rows there are before those at the end that libjpeg left at its middle grey.
+
+    None with arithmetic coding, where it invents the rest instead.
+    """
+    if any(name in ARITHMETIC_FRAMES for name, _, _ in segments(content)):
+        return 0
+    for row in range(len(pixels), 0, -1):
+        if np.any(pixels[row - 1] != 128):
+            return row
+    return 0
+
+
+def _by_pillow(content: bytes, kind: str, limits: Limits) -> Picture:
     if kind == kinds.WEBP:
         _check_pixels(*_webp_size(content), limits)  # Pillow makes its canvas while it opens the file
+    mark = orientation.png_mark(content) if kind == kinds.PNG else 1
+    with opened(content, kind) as image:
+        _check_pixels(*image.size, limits)
+        if kind in (kinds.JPEG, kinds.WEBP, kinds.AVIF, kinds.TIFF):
+            mark = orientation.known(image.getexif().get(_ORIENTATION, 1))
+        image.load()
+        rgb = to_rgb(image)
+        animated = kind != kinds.JPEG and getattr(image, "is_animated", False)
+        frames = int(image.n_frames) if animated else 1  # type: ignore[attr-defined]
+    if kind == kinds.TIFF:  # of all formats Pillow applies the mark to TIFF alone
+        rgb = np.ascontiguousarray(orientation.stored(rgb, mark))
+    return _picture(rgb, kind, frames=frames, mark=mark)
+
+
+@contextmanager
+def opened(content: bytes, kind: str) -> Iterator[Image.Image]:
+    """The picture as Pillow opens it, by the one format that `kind` names; nothing is decoded yet.
+
+    Raises what Pillow raises, DecompressionBombWarning among it, and ImportError where HEIF's extra is missing.
+    """
+    if kind == kinds.HEIF:
+        _register_heif()
     if kind == kinds.PNG:
         content = _png_pixels_only(content)
     # Not safe between threads, but harmless there: at worst these two narrow filters stay.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\b")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(BytesIO(content), formats=[_PILLOW_FORMATS[kind]]) as image:
-            _check_pixels(*image.size, limits)
-            turned = image.getexif().get(_ORIENTATION, 1) if kind == kinds.TIFF else 1
-            image.load()
-            back = _TURN_BACK.get(turned)  # of all formats Pillow applies the orientation to TIFF alone
-            rgb = _to_rgb(image if back is None else image.transpose(back))
-            animated = kind != kinds.JPEG and getattr(image, "is_animated", False)
-            return rgb, int(image.n_frames) if animated else 1  # type: ignore[attr-defined]
+        with Image.open(BytesIO(content), formats=[PILLOW_FORMATS[kind]]) as image:
+            yield image
+
+
+@cache
+def _register_heif() -> None:
+    """Let Pillow know HEIF. The container's own turns are applied by libheif, as by every program that reads it."""
+    import pillow_heif
+
+    pillow_heif.options.DECODE_THREADS = 1
+    pillow_heif.options.THUMBNAILS = False
+    pillow_heif.options.DEPTH_IMAGES = False
+    pillow_heif.options.AUX_IMAGES = False
+    pillow_heif.register_heif_opener()
 
 
 def _webp_size(content: bytes) -> tuple[int, int]:
@@ -197,50 +270,3 @@ def _png_pixels_only(content: bytes) -> bytes:
         if name == b"IEND":
             break
     return b"".join(kept) if dropped else content
-
-
-def _to_rgb(image: Image.Image) -> Pixels:
-    """(h, w, 3) uint8, writable, from whatever mode Pillow decoded to."""
-    if image.mode == "I" or image.mode == "F" or image.mode.startswith("I;16"):
-        return _deep_to_rgb(image)
-    if image.mode == "LAB":
-        image = ImageCms.applyTransform(image, _lab_to_srgb())  # type: ignore[assignment]
-    elif image.mode == "La":
-        image = image.convert("LA")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        ground = Image.new("RGB", image.size, (255, 255, 255))
-        ground.paste(image, mask=image.getchannel("A"))
-        image = ground
-    elif image.mode != "RGB":
-        image = image.convert("RGB")
-    return np.array(image, dtype=np.uint8)
-
-
-@cache
-def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
-
-
-def _deep_to_rgb(image: Image.Image) -> Pixels:
-    """Grey of 16 or 32 bits or float, scaled to 8 bits: by its full range where that is known, else by what
-    it holds.
-
-    16-bit values keep their upper byte, as Pillow does for 16-bit RGB. Others: a range within 0..1, 0..255 or
-    0..65535 is taken as that; any other range is stretched from its least to its greatest value.
-    """
-    deep = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        grey = (deep >> 8).astype(np.uint8)
-    else:
-        values = np.nan_to_num(deep.astype(np.float32), nan=0.0)
-        low, high = float(values.min()), float(values.max())
-        if low < 0 or high > 65535:
-            values, top = values - np.float32(low), high - low
-        else:
-            top = 1.0 if high <= 1 and image.mode == "F" else 255.0 if high <= 255 else 65535.0
-        grey = np.rint(values * np.float32(255.0 / top)).astype(np.uint8)
-    if getattr(image, "tag_v2", {}).get(262) == 0:  # TIFF, WhiteIsZero: Pillow turns only shallow pictures round
-        grey = 255 - grey
-    return np.repeat(grey[:, :, None], 3, axis=2)

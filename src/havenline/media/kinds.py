@@ -12,8 +12,15 @@ HEAD_BYTES = 8192
 
 JPEG, PNG, GIF, WEBP = "image/jpeg", "image/png", "image/gif", "image/webp"
 AVIF, TIFF, BMP = "image/avif", "image/tiff", "image/bmp"
-PICTURES = frozenset({JPEG, PNG, GIF, WEBP, AVIF, TIFF, BMP})
-"""The kinds that `decode_picture` opens."""
+HEIF, JXL = "image/heif", "image/jxl"
+PICTURES = frozenset({JPEG, PNG, GIF, WEBP, AVIF, TIFF, BMP, HEIF, JXL})
+"""The kinds that `decode_picture` opens; HEIF and JPEG XL where their extras are installed."""
+
+MP4, QUICKTIME, THREE_GPP, M4V = "video/mp4", "video/quicktime", "video/3gpp", "video/x-m4v"
+WEBM, MATROSKA, AVI, MPEG = "video/webm", "video/x-matroska", "video/x-msvideo", "video/mpeg"
+TRANSPORT, FLASH, WINDOWS_MEDIA = "video/mp2t", "video/x-flv", "video/x-ms-wmv"
+FILMS = frozenset({MP4, QUICKTIME, THREE_GPP, M4V, WEBM, MATROSKA, AVI, MPEG, TRANSPORT, FLASH, WINDOWS_MEDIA})
+"""The kinds that `films` opens, where the extra `video` is installed."""
 
 ZIP, TAR = "application/zip", "application/x-tar"
 GZIP, BZIP2, XZ = "application/gzip", "application/x-bzip2", "application/x-xz"
@@ -25,14 +32,15 @@ _OPENINGS = (
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"GIF87a", GIF),
     (b"GIF89a", GIF),
-    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "image/jxl"),
-    (b"\xff\x0a", "image/jxl"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", JXL),
+    (b"\xff\x0a", JXL),
     (b"%PDF-", "application/pdf"),
     (b"\x1f\x8b\x08", GZIP),
     (b"\xfd7zXZ\x00", XZ),
 )
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_PACKET = 188  # bytes of an MPEG transport stream (ISO/IEC 13818-1, 2.4.3.2)
 _OFFICE = ("application/vnd.", "application/epub")
 
 
@@ -65,7 +73,11 @@ def _by_structure(head: bytes) -> str | None:
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return BMP
     if head[:4] == b"\x1aE\xdf\xa3":
-        return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
+        return WEBM if b"webm" in head[:64] else MATROSKA
+    if head[:4] == b"\0\0\x01\xba":
+        return MPEG
+    if head[:1] == b"G" and len(head) > 2 * _PACKET and head[_PACKET] == head[2 * _PACKET] == 0x47:
+        return TRANSPORT
     if head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
         return BZIP2
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
@@ -82,12 +94,12 @@ def _iso_media(head: bytes) -> str:
     if major in (b"avif", b"avis") or (major in (b"mif1", b"msf1") and brands & {b"avif", b"avis"}):
         return AVIF
     if major in _HEIF_BRANDS:
-        return "image/heif"
+        return HEIF
     if major == b"qt  ":
-        return "video/quicktime"
+        return QUICKTIME
     if major[:3] in (b"M4A", b"M4B"):
         return "audio/mp4"
-    return "video/3gpp" if major[:2] == b"3g" else "video/mp4"
+    return THREE_GPP if major[:2] == b"3g" else MP4
 
 
 def _is_tar(head: bytes) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -33,7 +32,7 @@ DAMAGES: tuple[Damage, ...] = (
     Damage("text named jpg", "jpg", Refusal.UNKNOWN_KIND),
     Damage("zip among pictures", "zip", Refusal.ARCHIVE_NESTED),
     Damage("png of 50,000 by 50,000", "png", Refusal.TOO_MANY_PIXELS),
-    Damage("mp4 header", "mp4", Refusal.UNSUPPORTED_KIND),
+    Damage("pdf header", "pdf", Refusal.UNSUPPORTED_KIND),
 )
 
 
@@ -77,10 +76,9 @@ def _huge(picture: RGB, number: int) -> bytes:
     return png_file(50_000, 50_000, bits=1, colour=0, compressed=zlib.compress(bytes(6_251 * (16 + number))))
 
 
-def _mp4(picture: RGB, number: int) -> bytes:
-    """A film's first box and no film in its body (ISO/IEC 14496-12, 4.3)."""
-    kind = b"ftyp" + b"isom" + struct.pack(">I", 512) + b"isomiso2avc1mp41"
-    return struct.pack(">I", 4 + len(kind)) + kind + struct.pack(">I", 12) + b"mdat" + struct.pack(">I", number)
+def _pdf(picture: RGB, number: int) -> bytes:
+    """The first line of a document and nothing on its pages (ISO 32000-1, 7.5.2)."""
+    return f"%PDF-1.7\n% BENIGN SAMPLE {number}\n%%EOF\n".encode()
 
 
 _MAKERS: Mapping[str, Callable[[RGB, int], bytes]] = MappingProxyType(
@@ -91,6 +89,6 @@ _MAKERS: Mapping[str, Callable[[RGB, int], bytes]] = MappingProxyType(
         "text named jpg": _text,
         "zip among pictures": _zip,
         "png of 50,000 by 50,000": _huge,
-        "mp4 header": _mp4,
+        "pdf header": _pdf,
     }
 )

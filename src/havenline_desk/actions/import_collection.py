@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from havenline.formats.manifest import Manifest
 from havenline.matching.lists import ListLookup
 from havenline.scan import Scanned, fingerprint_source
-from havenline.vocabulary import HavenlineError
+from havenline.vocabulary import PDQ_FULL, HavenlineError
 
 from .. import evidence, gates
 from ..models import File, Import, Investigation, Item, Person, SamplingRule, Selection
@@ -143,7 +143,7 @@ def _known() -> frozenset[str]:
     """SHA-256 values whose fingerprint (and content, where content is kept) need not be taken again."""
     files = File.objects.all()
     if evidence.storage_declared():
-        files = files.exclude(refusal="", stored=None)
+        files = files.exclude(perceptual_hashes__pipeline=PDQ_FULL, stored=None)
     return frozenset(files.values_list("sha256", flat=True))
 
 

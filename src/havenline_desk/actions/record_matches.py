@@ -7,7 +7,7 @@ import datetime as dt
 from django.db import transaction
 
 from havenline.matching.lists import ListLookup
-from havenline.vocabulary import EditionRef, Fingerprint, Refusal, Refused
+from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, FrameHash, Refusal, Refused
 
 from .. import models
 from ..models import File, Investigation, Match
@@ -22,7 +22,7 @@ def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.da
     files = list(
         File.objects.filter(items__investigation=investigation)
         .distinct()
-        .prefetch_related("perceptual_hashes")
+        .prefetch_related("perceptual_hashes", "frame_hashes")
         .order_by("pk")
     )
     found = [
@@ -62,14 +62,24 @@ def _edition(ref: EditionRef, *, entries: int, at: dt.datetime) -> models.Editio
 
 
 def _fingerprint(file: File) -> Fingerprint:
-    hashed = file.perceptual_hash
+    """What was recorded of the file, as far as lists can be asked with it."""
+    hashes = {each.pipeline: each for each in file.perceptual_hashes.all()}
+    stored = next((name for name in hashes if name != PDQ_512 and not name.endswith(UPRIGHT)), "")
+    full, reduced = hashes.get(stored), hashes.get(PDQ_512)
+    upright = {name: each.pdq for name, each in hashes.items() if name.endswith(UPRIGHT)}
+    frames = sorted(FrameHash(each.second, each.pdq, each.quality) for each in file.frame_hashes.all())
     return Fingerprint(
         md5=file.md5,
         sha1=file.sha1,
         sha256=file.sha256,
         size=file.size,
-        pdq=hashed.pdq if hashed else None,
-        pdq_quality=hashed.quality if hashed else None,
-        pipeline=hashed.pipeline if hashed else None,
-        refusal=None if hashed else Refused(Refusal(file.refusal), file.refusal_detail),
+        pdq=full.pdq if full else None,
+        pdq_quality=full.quality if full else None,
+        pipeline=full.pipeline if full else None,
+        pdq_512=reduced.pdq if reduced else None,
+        pdq_512_quality=reduced.quality if reduced else None,
+        pdq_upright=upright.get(stored + UPRIGHT),
+        pdq_512_upright=upright.get(PDQ_512 + UPRIGHT),
+        frames=tuple(frames),
+        refusal=None if full or frames else Refused(Refusal(file.refusal), file.refusal_detail),
     )

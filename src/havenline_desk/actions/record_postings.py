@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from havenline.formats.manifest import Manifest, ManifestRow, PostingKind
 from havenline.scan import Scanned
+from havenline.vocabulary import PDQ_FULL
 
 from .. import evidence
 from ..models import (
     File,
+    FrameHash,
     Import,
     ImportProblem,
     Item,
@@ -41,11 +43,10 @@ def record_postings(
     ]
     read = [post for post in scanned if not post.refused]
     files = _files(read)
+    pictures = _pictures(files.values())
     if evidence.storage_declared():
-        evidence.keep(
-            {files[_sha256(post)]: post.content for post in read if post.content and not files[_sha256(post)].refusal},
-            at=at,
-        )
+        kept = {files[_sha256(post)]: post.content for post in read if post.content}
+        evidence.keep({file: content for file, content in kept.items() if file.pk in pictures}, at=at)
     named = []
     for post in read:
         row, file = rows.get(post.path), files[_sha256(post)]
@@ -114,11 +115,20 @@ def _files(read: Sequence[Scanned]) -> dict[str, File]:
     files = {file.sha256: file for file in File.objects.filter(sha256__in=wanted)}
     PerceptualHash.objects.bulk_create(
         (
-            PerceptualHash(file=files[each.sha256], pipeline=each.pipeline, pdq=each.pdq, quality=each.pdq_quality)
+            PerceptualHash(file=files[each.sha256], pipeline=made.pipeline, pdq=made.pdq, quality=made.quality)
             for each in fingerprints
-            if each.pdq is not None and each.pipeline is not None and each.pdq_quality is not None
+            for made in each.hashes
         ),
         ignore_conflicts=True,
+    )
+    FrameHash.objects.bulk_create(
+        (
+            FrameHash(file=files[each.sha256], second=frame.second, pdq=frame.pdq, quality=frame.quality)
+            for each in fingerprints
+            for frame in each.frames
+        ),
+        ignore_conflicts=True,
+        batch_size=1000,
     )
     return files
 
@@ -128,7 +138,8 @@ def _add_items(
 ) -> None:
     if not named:
         return
-    kept = evidence.kept(file for _, file, _ in named if file is not None)
+    files = [file for _, file, _ in named if file is not None]
+    kept, pictures = evidence.kept(files), _pictures(files)
     Item.objects.bulk_create(
         (
             Item(
@@ -138,7 +149,7 @@ def _add_items(
                 path=path,
                 file=file,
                 kind=_kind(file, row),
-                state=_state(file, kept),
+                state=_state(file, kept, pictures),
                 posted_at=row.posted_at if row is not None else None,
                 imported_at=at,
             )
@@ -202,9 +213,16 @@ def _kind(file: File | None, row: ManifestRow | None) -> ItemKind:
     return ItemKind(row.kind.value) if row is not None and row.kind else ItemKind.UNKNOWN
 
 
-def _state(file: File | None, kept: Collection[int]) -> ItemState:
+def _pictures(files: Iterable[File]) -> frozenset[int]:
+    """Which of the files were decoded whole as pictures, by primary key: nothing else can be looked at."""
+    wanted = [file.pk for file in files]
+    hashed = PerceptualHash.objects.filter(file__in=wanted, pipeline=PDQ_FULL)
+    return frozenset(hashed.values_list("file_id", flat=True))
+
+
+def _state(file: File | None, kept: Collection[int], pictures: Collection[int]) -> ItemState:
     if file is None:
         return ItemState.NO_FILE
-    if file.refusal:
+    if file.pk not in pictures:
         return ItemState.NOT_VIEWABLE
     return ItemState.VIEWABLE if file.pk in kept else ItemState.HASH_ONLY

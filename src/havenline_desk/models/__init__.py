@@ -1,7 +1,7 @@
 """Every table of the desk, one file per context, one migration history."""
 
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step
-from .files import Edition, File, Match, PerceptualHash, StoredContent
+from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
     Import,
@@ -28,6 +28,7 @@ __all__ = [
     "Certificate",
     "Edition",
     "File",
+    "FrameHash",
     "FrameworkApproval",
     "Import",
     "ImportProblem",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from havenline.vocabulary import HashKind, Refusal
+from havenline.vocabulary import PDQ_FULL, HashKind, Refusal
 
 
 def _choices(words: type[Refusal] | type[HashKind]) -> list[tuple[str, str]]:
@@ -26,8 +26,8 @@ class File(models.Model):
 
     @property
     def perceptual_hash(self) -> PerceptualHash | None:
-        """The hash of the one pipeline there is; costs no query where `perceptual_hashes` is prefetched."""
-        return next(iter(self.perceptual_hashes.all()), None)
+        """The full-size hash of the picture as stored; costs no query where `perceptual_hashes` is prefetched."""
+        return next((each for each in self.perceptual_hashes.all() if each.pipeline == PDQ_FULL), None)
 
 
 class PerceptualHash(models.Model):
@@ -38,6 +38,18 @@ class PerceptualHash(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("file", "pipeline"), name="one_hash_per_pipeline"),)
+
+
+class FrameHash(models.Model):
+    """One frame of a film, or of the sample of an animated picture; `second` counts from its beginning."""
+
+    file = models.ForeignKey(File, on_delete=models.PROTECT, related_name="frame_hashes")
+    second = models.FloatField()
+    pdq = models.CharField(max_length=64)
+    quality = models.SmallIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("file", "second"), name="one_hash_per_moment"),)
 
 
 class StoredContent(models.Model):

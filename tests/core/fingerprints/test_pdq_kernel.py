@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from havenline.fingerprints.pdq import pdq
+from havenline.fingerprints.pdq import hash_picture
 from havenline.fingerprints.pdq_kernel import LANES, pdq_bits, reduced_kernel
 from havenline.fingerprints.pdq_twin import luma, pdq_twin, reduced
 
@@ -74,11 +74,11 @@ def test_chessboards_hash_as_the_twin_says(side: int) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(4, 500), (500, 4), (1, 1), (4, 4)])
 def test_a_side_under_five_pixels_gives_the_empty_hash_of_no_quality(height: int, width: int) -> None:
-    assert pdq(drawn(height, width, seed=1)) == ("0" * 64, 0)
+    assert hash_picture(drawn(height, width, seed=1)) == ("0" * 64, 0)
 
 
 def test_a_flat_picture_has_no_quality() -> None:
-    assert pdq(np.full((200, 300, 3), 77, dtype=np.uint8))[1] == 0
+    assert hash_picture(np.full((200, 300, 3), 77, dtype=np.uint8))[1] == 0
 
 
 def test_a_picture_that_is_a_view_or_may_not_be_written_hashes_the_same() -> None:
@@ -86,14 +86,14 @@ def test_a_picture_that_is_a_view_or_may_not_be_written_hashes_the_same() -> Non
     frozen = picture.copy()
     frozen.setflags(write=False)
     turned = np.asfortranarray(picture)
-    assert pdq(frozen) == pdq(turned) == pdq(picture)
+    assert hash_picture(frozen) == hash_picture(turned) == hash_picture(picture)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3), np.uint16)],
-    ids=["grey", "four-channels", "sixteen-bit"],
+    [np.zeros(9, np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3), np.uint16)],
+    ids=["one-dimension", "four-channels", "sixteen-bit"],
 )
-def test_an_array_that_is_no_rgb_picture_is_refused(wrong: NDArray[np.uint8]) -> None:
+def test_an_array_that_is_no_picture_is_refused(wrong: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="unsigned bytes"):
-        pdq(wrong)
+        hash_picture(wrong)

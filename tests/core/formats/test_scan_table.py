@@ -16,6 +16,7 @@ from havenline.vocabulary import (
     EditionRef,
     Finding,
     Fingerprint,
+    FrameHash,
     HashKind,
     Match,
     Refusal,
@@ -34,6 +35,11 @@ HASHED = Fingerprint(
     pdq="d" * 64,
     pdq_quality=99,
     pipeline="pdq-full/1",
+    pdq_512="e" * 64,
+    pdq_512_quality=98,
+    orientation=6,
+    pdq_upright="f" * 64,
+    frames=(FrameHash(0.0, "1" * 64, 97), FrameHash(1.5, "2" * 64, 40)),
 )
 BROKEN = Fingerprint(md5="0" * 32, sha1="1" * 40, sha256="2" * 64, size=7, refusal=Refused(Refusal.BROKEN, "cut short"))
 FINDINGS = [
@@ -76,11 +82,16 @@ def test_each_row_says_all_that_is_known(tmp_path: Path, ending: str) -> None:
     assert rows[0] == {
         "path": "a/b.jpg", "size": 1234, "media_type": "image/jpeg", "width": 640, "height": 480,
         "md5": "a" * 32, "sha1": "b" * 40, "sha256": "c" * 64, "pdq": "d" * 64, "pdq_quality": 99,
-        "pipeline": "pdq-full/1", "refusal": None, "refusal_detail": None, "matches": [],
+        "pipeline": "pdq-full/1", "pdq_512": "e" * 64, "pdq_512_quality": 98, "orientation": 6,
+        "pdq_upright": "f" * 64, "pdq_512_upright": None, "cut_short": False,
+        "refusal": None, "refusal_detail": None, "matches": [],
+        "frames": [
+            {"second": 0.0, "pdq": "1" * 64, "quality": 97}, {"second": 1.5, "pdq": "2" * 64, "quality": 40},
+        ],
     }  # fmt: skip
     assert rows[1]["matches"] == [
-        {"list": "shapes", "edition": 3, "entry": "e1", "kind": "sha256", "distance": 0},
-        {"list": "shapes", "edition": 3, "entry": "e2", "kind": "pdq", "distance": 12},
+        {"list": "shapes", "edition": 3, "entry": "e1", "kind": "sha256", "distance": 0, "allowed": False, "more": 0},
+        {"list": "shapes", "edition": 3, "entry": "e2", "kind": "pdq", "distance": 12, "allowed": False, "more": 0},
     ]
     assert (rows[2]["refusal"], rows[2]["refusal_detail"]) == ("broken", "cut short")
     assert (rows[2]["sha256"], rows[2]["pdq"], rows[2]["size"]) == ("2" * 64, None, 7)

@@ -19,6 +19,7 @@ import pytest
 
 from havenline.matching import HammingIndex, hamming, mapped_file, tables
 from havenline.matching.mapped_file import Flaw, MappedFileRefused
+from havenline.matching.search_twin import Found
 
 SIZES = {"none": 0, "one": 1, "few": 50, "repeats": 51, "tabled": 9000}
 
@@ -169,6 +170,9 @@ def test_an_unverified_search_that_meets_the_impossible_says_so(section: str, pl
     opened = HammingIndex.open(path)
     with pytest.raises(MappedFileRefused, match="damaged"):
         opened.search(np.zeros((place, 32), np.uint8) if section == "directory" else _stored(index, place))
+    for _ in range(2):
+        with pytest.raises(MappedFileRefused, match="damaged"):
+            opened.search(np.zeros((1, 32), np.uint8) if section == "directory" else _stored(index, 1))
     with pytest.raises(MappedFileRefused, match="damaged"):
         opened.pairs()
 
@@ -188,6 +192,33 @@ def rewritten(whole: bytes, change: Callable[[dict[str, Any]], None], *, form: i
     assert len(text) == length
     start = struct.pack("<8sIIQ", whole[:8], form, length, len(whole) + size)
     return start + hashlib.sha256(start + text).digest() + text + whole[56 + length :]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_stands_in_the_tables_a_search_refuses_or_finds_what_is_true(seed: int, tmp_path: Path) -> None:
+    path, draw = tmp_path / "index", np.random.default_rng(seed)
+    index = made("tabled")
+    index.save(path)
+    layout = sections(path)[1]
+    with path.open("r+b") as file:
+        for _ in range(1 << seed):
+            offset, end = layout[("directory", "postings")[int(draw.integers(2))]]
+            file.seek(offset + 4 * int(draw.integers((end - offset) // 4)))
+            file.write(draw.integers(0, 1 << int(draw.integers(1, 33)), 1, dtype=np.uint32).tobytes())
+    opened, queries = HammingIndex.open(path), _stored(index, 9)
+    asks: list[Callable[[HammingIndex], Found]] = [
+        lambda searched: searched.search(queries),
+        lambda searched: searched.search(queries[:1]),
+        lambda searched: searched.search(queries, radius=47),
+        lambda searched: searched.pairs(),
+    ]
+    for ask in asks:
+        truth = set(zip(*(part.tolist() for part in ask(index)), strict=True))
+        try:
+            found = set(zip(*(part.tolist() for part in ask(opened)), strict=True))
+        except MappedFileRefused:
+            continue
+        assert found <= truth
 
 
 def shortened(head: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from havenline.matching.snapshot import Snapshot
 from havenline.vocabulary import (
     EditionRef,
     Fingerprint,
+    FrameHash,
     HashKind,
     ListEntry,
     ListTerms,
@@ -347,3 +349,27 @@ def plainly(editions: list[Edition], of: Fingerprint) -> tuple[Match, ...]:
 def test_a_search_finds_each_code_once_however_many_entries_have_it() -> None:
     index = HammingIndex.build(np.zeros((100_000, 32), np.uint8))
     assert [len(column) for column in index.search_codes(np.zeros((1, 32), np.uint8))] == [1, 1, 1]
+
+
+def test_a_list_made_by_any_pipeline_is_matched_and_the_smallest_distance_counts() -> None:
+    asked = replace(
+        fingerprint(pdq=bits(250)),
+        pdq_512=bits(3),
+        pdq_512_quality=100,
+        orientation=6,
+        pdq_upright="f" * 64,
+        frames=(FrameHash(0.0, bits(100), 100), FrameHash(1.0, bits(130), 49)),
+    )
+    entries = [
+        ListEntry("reduced", pdq=EMPTY_CODE),
+        ListEntry("turned", pdq="f" * 64),
+        ListEntry("frame", pdq=bits(99)),
+    ]
+    assert found(*entries, ListEntry("flat frame", pdq=bits(160)), of=asked) == [
+        ("turned", PDQ, 0), ("frame", PDQ, 1), ("reduced", PDQ, 3),
+    ]  # fmt: skip
+
+
+def test_a_pipeline_of_low_quality_is_not_asked() -> None:
+    asked = replace(fingerprint(pdq=bits(200)), pdq_512=EMPTY_CODE, pdq_512_quality=49)
+    assert found(ListEntry("e", pdq=EMPTY_CODE), of=asked) == []

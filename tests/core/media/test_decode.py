@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
+import subprocess
 import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import imagecodecs
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,6 +90,8 @@ EXACT: dict[str, Callable[[], bytes]] = {
     "tiff-lzw": lambda: saved(RGB, "TIFF", compression="tiff_lzw"),
     "tiff-cmyk": lambda: saved(RGB.convert("CMYK"), "TIFF"),
     "bmp": lambda: saved(RGB, "BMP"),
+    "heif-lossless": lambda: heif(RGB, quality=-1, chroma=444, matrix_coefficients=0),
+    "jxl-lossless": lambda: jxl(np.asarray(RGB), lossless=True),
 }
 CLOSE: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: saved(RGB, "JPEG", quality=92),
@@ -99,7 +106,21 @@ CLOSE: dict[str, Callable[[], bytes]] = {
     "bmp-palette": lambda: saved(RGB.quantize(256), "BMP"),
     "tiff-ycbcr": lambda: saved(RGB.convert("YCbCr"), "TIFF"),
     "tiff-lab": lambda: saved(lab(), "TIFF"),
+    "heif": lambda: heif(RGB, quality=90),
+    "jxl": lambda: jxl(np.asarray(RGB), level=90),
 }
+
+
+PLAIN_JPEG = ("jpeg", "jpeg-progressive", "jpeg-rgb", "jpeg-444")
+
+
+def heif(image: Image.Image, **options: object) -> bytes:
+    pillow_heif.register_heif_opener()
+    return saved(image, "HEIF", **options)
+
+
+def jxl(values: NDArray[Any], **options: Any) -> bytes:
+    return bytes(imagecodecs.jpegxl_encode(values, **options))
 
 
 def lab() -> Image.Image:
@@ -155,8 +176,13 @@ def test_values_beyond_any_known_range_are_stretched() -> None:
 
 def test_a_float_picture_without_numbers_is_no_crash() -> None:
     values = np.full((8, 8), np.nan, dtype=np.float32)
-    values[0, 0] = np.inf
+    values[0, :3] = np.inf, -np.inf, 3e38
     assert decoded(saved(Image.fromarray(values), "TIFF")).rgb.shape == (8, 8, 3)
+
+
+def test_a_jpeg_of_more_than_eight_bits_is_refused_by_name() -> None:
+    content = imagecodecs.jpeg8_encode(np.asarray(RGB).astype(np.uint16) * 16, bitspersample=12)
+    assert refusal(content).reason is Refusal.UNSUPPORTED_KIND
 
 
 def test_white_is_zero_is_turned_round_at_every_depth() -> None:
@@ -238,10 +264,45 @@ def test_of_an_animated_picture_the_first_frame_counts() -> None:
 
 
 @pytest.mark.parametrize("part", [0.02, 0.2, 0.5, 0.8, 0.97])
-@pytest.mark.parametrize("form", [*EXACT, *CLOSE])
+@pytest.mark.parametrize("form", [*EXACT, *(form for form in CLOSE if form not in PLAIN_JPEG)])
 def test_a_picture_that_is_cut_short_is_never_half_read(form: str, part: float) -> None:
     whole = (EXACT | CLOSE)[form]()
     assert refusal(whole[: max(30, int(len(whole) * part))]).reason is Refusal.BROKEN
+
+
+@pytest.mark.parametrize("part", [0.02, 0.2, 0.5, 0.7, 0.8, 0.9, 0.97, 0.995])
+@pytest.mark.parametrize("form", ["jpeg", "jpeg-rgb", "jpeg-444"])
+def test_a_jpeg_that_ends_early_is_read_when_most_of_its_rows_are_there_and_says_so(form: str, part: float) -> None:
+    whole = CLOSE[form]()
+    expected = decoded(whole)
+    found = decode_picture(whole[: max(30, int(len(whole) * part))])
+    if isinstance(found, Refused):
+        assert found.reason is Refusal.BROKEN
+        assert part <= 0.97
+        return
+    assert found.cut_short
+    assert not expected.cut_short
+    assert part >= 0.7
+    kept = found.height * 7 // 8 - 16
+    np.testing.assert_array_equal(found.rgb[:kept], expected.rgb[:kept])
+
+
+def test_a_progressive_jpeg_that_ends_early_lacks_detail_and_no_rows() -> None:
+    whole = CLOSE["jpeg-progressive"]()
+    found = decoded(whole[: len(whole) * 6 // 10])
+    assert found.cut_short
+    assert far(found.rgb, decoded(whole).rgb) < 12
+    assert refusal(whole[: len(whole) // 5]).reason is Refusal.BROKEN
+
+
+@pytest.mark.skipif(shutil.which("jpegtran") is None, reason="no jpegtran here to code a JPEG arithmetically")
+@pytest.mark.parametrize("more", [(), ("-progressive",)])
+def test_an_arithmetically_coded_jpeg_gives_the_very_pixels_of_its_plain_one(more: tuple[str, ...]) -> None:
+    plain = CLOSE["jpeg"]()
+    coded = subprocess.run(["jpegtran", "-arithmetic", *more], input=plain, capture_output=True, check=True).stdout
+    assert coded != plain
+    np.testing.assert_array_equal(decoded(coded).rgb, decoded(plain).rgb)
+    assert refusal(coded[: len(coded) // 3]).reason is Refusal.BROKEN
 
 
 @pytest.mark.parametrize("form", ["jpeg", "jpeg-progressive", "jpeg-rgb", "jpeg-cmyk"])
@@ -285,7 +346,9 @@ def test_no_changed_bytes_make_a_decoder_raise(form: str, seed: int) -> None:
         (bytes(5000), Refusal.UNKNOWN_KIND),
         (b"%PDF-1.7\n" + bytes(99), Refusal.UNSUPPORTED_KIND),
         (b"\0\0\0\x18ftypisom" + bytes(99), Refusal.UNSUPPORTED_KIND),
-        (b"\0\0\0\x18ftypheic" + bytes(99), Refusal.UNSUPPORTED_KIND),
+        (b"\0\0\0\x18ftypheic" + bytes(99), Refusal.BROKEN),
+        (b"\xff\x0a", Refusal.BROKEN),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", Refusal.BROKEN),
         (b"ID3\x04" + bytes(99), Refusal.UNSUPPORTED_KIND),
         (b"PK\x03\x04" + bytes(99), Refusal.UNSUPPORTED_KIND),
         (b"\x89PNG\r\n\x1a\n", Refusal.BROKEN),

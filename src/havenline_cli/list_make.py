@@ -1,0 +1,175 @@
+"""`havenline list make`: a hash list from files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from havenline_cli import exits
+from havenline_cli.options import AsJson, Force, ListName, ListOutput, Number, SourcePath, Workers, checked_text
+from havenline_cli.told import Refusals, all_cores, get_ready, plain, tell
+
+if TYPE_CHECKING:
+    from havenline.entries import Entries
+    from havenline.scan import Scanned
+    from havenline.vocabulary import EditionRef, Fingerprint, ListEntry, ListTerms
+
+HELP = (
+    "Make a hash list from files: one entry for each distinct file, with all its hashes.\n\n"
+    "Files of a known kind that cannot be opened as pictures are listed by their digests alone; empty files "
+    "and those of unknown kind are left out. Both are reported."
+)
+
+
+def make(
+    path: SourcePath,
+    output: ListOutput,
+    name: ListName = None,
+    number: Number = 1,
+    label: Annotated[str | None, typer.Option(metavar="LABEL", help="A label for every entry.")] = None,
+    force: Force = False,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the command; `HELP` is what it tells."""
+    from havenline.entries import Entries
+    from havenline.formats.hash_list import ListError
+
+    name, label = checked_text("--name", name), checked_text("--label", label)
+    check_free(output, force=force)
+    get_ready()
+    made = _Made(label)
+    _gather(path, made, workers=workers or all_cores())
+    if not made.entries:
+        why = "; ".join(made.refusals.lines()).strip() or "it holds no files"
+        raise ListError(f"{path}: nothing to list, so nothing was written ({why})")
+    ref = write(output, Entries.of(made.entries), name=name, number=number, force=force)
+    tell(_summary(output, ref, made), made.lines(output, ref), as_json=as_json)
+    raise typer.Exit(exits.SOMETHING_REFUSED if made.refusals.total else exits.DONE)
+
+
+def is_csv(output: Path) -> bool:
+    """Whether a list of that name is written as CSV."""
+    return output.suffix.lower() == ".csv"
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """Raises ListError when there is something at `path` that must not be replaced."""
+    from havenline.formats.hash_list import ListError
+
+    if not force and path.exists():
+        raise ListError(f"{path}: exists already and was left as it is; use --force to replace it")
+
+
+def write(
+    output: Path, entries: Entries, *, name: str | None, number: int, force: bool, terms: ListTerms | None = None
+) -> EditionRef:
+    """Write a list as its name says; what a reader will see. Raises ListError."""
+    from havenline import __version__
+    from havenline.formats.hash_list import plain_name, write_list
+    from havenline.list_files import write_snapshot
+
+    if is_csv(output):
+        return write_list(output, entries, replace=force)
+    return write_snapshot(
+        output,
+        entries,
+        name=name or plain_name(output),
+        number=number,
+        made_by=f"havenline {__version__}",
+        terms=terms,
+        replace=force,
+        threads=all_cores(),
+    )
+
+
+@dataclass
+class _Made:
+    """Entries gathered from files, and what happened to the others."""
+
+    label: str | None
+    entries: list[ListEntry] = field(default_factory=list)
+    refusals: Refusals = field(default_factory=Refusals)
+    digests_only: int = 0
+    repeated: int = 0
+    _seen: set[str] = field(default_factory=set)
+
+    def add(self, each: Scanned) -> None:
+        """Take in one file, or take note why not."""
+        made = each.fingerprint
+        refused = each.refused or (made.refusal if made is not None else None)
+        if refused is not None:
+            self.refusals.add(each.path, refused)
+        if made is None or not _worth_an_entry(made):
+            return
+        if made.sha256 in self._seen:
+            self.repeated += 1
+            return
+        self._seen.add(made.sha256)
+        self.digests_only += made.pdq is None
+        self.entries.append(self._entry(made))
+
+    def lines(self, output: Path, ref: EditionRef) -> Iterator[str]:
+        """The summary for people."""
+        yield f"{plain(output)}: {len(self.entries):,} {'entry' if len(self.entries) == 1 else 'entries'}"
+        yield f"name     {plain(ref.list_name)}"
+        if ref.number:
+            yield f"number   {ref.number}"
+        yield f"digest   {ref.digest}"
+        if self.digests_only:
+            yield f"by digests only  {self.digests_only:,}"
+        if self.repeated:
+            yield f"the same file again, listed once  {self.repeated:,}"
+        if self.refusals.total:
+            yield f"refused  {self.refusals.total:,}"
+            yield from self.refusals.lines()
+
+    def _entry(self, made: Fingerprint) -> ListEntry:
+        from havenline.vocabulary import ListEntry
+
+        return ListEntry(
+            entry=f"e{len(self.entries) + 1:06d}",
+            md5=made.md5,
+            sha1=made.sha1,
+            sha256=made.sha256,
+            pdq=made.pdq,
+            pdq_quality=made.pdq_quality,
+            label=self.label,
+        )
+
+
+def _worth_an_entry(made: Fingerprint) -> bool:
+    """Not what anyone may have for innocent reasons: an empty file, a licence text."""
+    from havenline.vocabulary import Refusal
+
+    return made.refusal is None or made.refusal.reason not in (Refusal.EMPTY, Refusal.UNKNOWN_KIND)
+
+
+def _gather(path: Path, made: _Made, *, workers: int) -> None:
+    from havenline.scan import fingerprint_source
+    from havenline_cli.progress import meter
+
+    with closing(fingerprint_source(path, workers=workers)) as scanned, meter(path) as shown:
+        for each in scanned:
+            before = made.refusals.total
+            made.add(each)
+            shown.count(size=each.size, refused=made.refusals.total > before)
+
+
+def _summary(output: Path, ref: EditionRef, made: _Made) -> dict[str, Any]:
+    return {
+        "list": str(output),
+        "name": ref.list_name,
+        "number": ref.number,
+        "digest": ref.digest,
+        "entries": len(made.entries),
+        "digests_only": made.digests_only,
+        "repeated": made.repeated,
+        "refused": made.refusals.total,
+        "refusals": made.refusals.as_json(),
+    }

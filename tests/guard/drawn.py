@@ -1,0 +1,28 @@
+"""Entries of lists and fingerprints whose values follow from a name by seeded chance: no pictures."""
+
+from __future__ import annotations
+
+import random
+
+from havenline.entries import Entries
+from havenline.matching import Edition
+from havenline.vocabulary import EditionRef, Fingerprint, ListEntry, ListTerms
+
+
+def entry(name: str) -> ListEntry:
+    value = random.Random(name).getrandbits(256)
+    return ListEntry(name, sha256=f"{value:064x}", pdq=f"{value ^ 7:064x}", pdq_quality=100)
+
+
+def fingerprint(name: str, *, near: bool = False) -> Fingerprint:
+    """What has the SHA-256 of the entry of that name, or, with `near`, its PDQ within three bits alone."""
+    value = random.Random(name).getrandbits(256)
+    sha256 = f"{value:064x}" if not near else f"{random.Random(name + ' ').getrandbits(256):064x}"
+    return Fingerprint(
+        md5="0" * 32, sha1="0" * 40, sha256=sha256, size=1, pdq=f"{value:064x}", pdq_quality=100, pipeline="x"
+    )
+
+
+def edition(*names: str, of: str = "shapes", number: int = 1, terms: ListTerms | None = None) -> Edition:
+    entries = Entries.of(entry(name) for name in names)
+    return Edition(EditionRef(of, number, entries.digest()), entries, terms or ListTerms())
