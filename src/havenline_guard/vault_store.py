@@ -1,0 +1,82 @@
+"""Where sealed objects lie: named bytes that are written once, read, and deleted. A folder, so far."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from havenline.vocabulary import HavenlineError
+from havenline.whole_file import write_whole
+
+_NAME = re.compile(r"[0-9a-f]{32}")
+_PIECE = 1 << 20
+
+
+class StoreError(HavenlineError):
+    """The store could not; the text says what. Nothing was acknowledged."""
+
+
+class Store(Protocol):
+    """Keeps sealed objects under random names of 32 hex digits. Every method raises StoreError."""
+
+    def put(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Keep a new object whole; once this returns it survives a power cut. Never replaces one."""
+        ...
+
+    def get(self, name: str) -> Iterator[bytes]:
+        """Its bytes, in pieces."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Take it away; one that is not there is no error."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """The names of all objects."""
+        ...
+
+
+class FolderStore:
+    """Objects as files in one folder, for their owner alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def put(self, name: str, pieces: Iterable[bytes]) -> None:
+        """See Store.put: written beside its place, flushed, renamed, the folder flushed."""
+        try:
+            with write_whole(self._path(name), replace=False) as file:
+                for piece in pieces:
+                    file.write(piece)
+        except FileExistsError:
+            raise StoreError("an object of this name is kept already; it was left as it is") from None
+        except OSError as error:
+            raise StoreError(f"the object could not be kept: {error.strerror}") from error
+
+    def get(self, name: str) -> Iterator[bytes]:
+        """See Store.get."""
+        try:
+            with self._path(name).open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except OSError as error:
+            raise StoreError(f"the object could not be read: {error.strerror}") from error
+
+    def delete(self, name: str) -> None:
+        """See Store.delete."""
+        try:
+            self._path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"the object could not be deleted: {error.strerror}") from error
+
+    def names(self) -> Iterator[str]:
+        """See Store.names."""
+        return (path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise StoreError("the name of an object is 32 hex digits")
+        return self._folder / name
