@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from havenline.fingerprints.pdq import pdq
+from havenline.fingerprints.pdq import hash_picture
 from havenline.matching import HammingIndex, codes_from_hex, search_twin
 
 SOAK = bool(os.environ.get("HAVENLINE_SOAK"))
@@ -34,7 +34,7 @@ def codes() -> NDArray[np.uint8]:
         top, left = draw.integers(0, [each - side for each in picture.shape[:2]]).tolist()
         for turns in range(4):
             crop = np.rot90(picture[top : top + side, left : left + side], turns)
-            values += [pdq(np.ascontiguousarray(form))[0] for form in (crop, crop[::-1])]
+            values += [hash_picture(np.ascontiguousarray(form))[0] for form in (crop, crop[::-1])]
     return codes_from_hex(values)
 
 
