@@ -64,7 +64,9 @@ class Sink:
         with self._told():
             if not self.checkpoints.exists():
                 return None
-            blocks = self.checkpoints.read_bytes()[-2 * _TAIL :].split(b"\n\n")[:-1]
+            with self.checkpoints.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - 2 * _TAIL))
+                blocks = file.read(2 * _TAIL).split(b"\n\n")[:-1]
             if len(blocks) < 2:
                 return None
             for end in (len(blocks), len(blocks) - 1):  # a torn note may have left its first half
