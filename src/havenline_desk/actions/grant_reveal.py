@@ -30,6 +30,7 @@ def grant_reveal(
         raise RevealRefused(f"the ladder has no step {ladder_step}")
     with transaction.atomic():
         mine = Assignment.objects.select_for_update(of=("self",)).filter(pk=assignment_id, person=person, done_at=None)
+        mine = mine.select_related("revision__stack__investigation")
         assignment = mine.filter(expires_at__gt=at, revision__members__file=file_id).first()
         if assignment is None:
             raise RevealRefused("this file is not in a stack that is open in your name; go back and press Start")
@@ -58,7 +59,7 @@ def use_reveal(token: str, *, person: Person, session_key: str, at: dt.datetime)
     mine = Reveal.objects.filter(token_digest=_digest(token), person=person, session_digest=_digest(session_key))
     if mine.filter(used_at=None, expires_at__gt=at).update(used_at=at) != 1:
         raise RevealRefused("this view was used already, has run out, or is not yours")
-    reveal = mine.select_related("file", "person").get()
+    reveal = mine.select_related("file", "person", "assignment__revision__stack__investigation").get()
     _log(AuditAct.REVEAL_USED, reveal, at=at)
     return reveal
 
