@@ -31,7 +31,7 @@ from havenline_cli.options import (
     mapping_from,
     terms_from,
 )
-from havenline_cli.told import count_lines, plain, problem_lines, say_if_compiling, tell, terms_as_json, terms_words
+from havenline_cli.told import count_lines, plain, problem_lines, say_if_compiling, tell, terms_words
 
 if TYPE_CHECKING:
     from havenline.entries import Entries
@@ -185,6 +185,8 @@ def carried_of(entries: Entries) -> dict[str, int]:
 
 
 def _summary(output: Path, ref: EditionRef, entries: Entries, terms: ListTerms, *, alike: int) -> dict[str, Any]:
+    from havenline.matching.snapshot import said_terms
+
     return {
         "list": str(output),
         "name": ref.list_name,
@@ -194,7 +196,7 @@ def _summary(output: Path, ref: EditionRef, entries: Entries, terms: ListTerms, 
         "hashes": counts_of(entries),
         "carried": carried_of(entries),
         "alike": alike,
-        "terms": terms_as_json(terms),
+        "terms": said_terms(terms),
         "bytes": output.stat().st_size,
     }
 

@@ -22,7 +22,7 @@ from havenline_cli.options import (
     mapping_from,
     terms_from,
 )
-from havenline_cli.told import all_cores, list_warnings, now, plain, say_if_compiling, tell, terms_as_json, terms_words
+from havenline_cli.told import all_cores, list_warnings, now, plain, say_if_compiling, tell, terms_words
 
 if TYPE_CHECKING:
     from havenline.formats.hash_list import HashList
@@ -173,6 +173,8 @@ def terms(
     """Change the terms of a list; what is not said stays. Without an option, print them."""
     from dataclasses import replace
 
+    from havenline.matching.snapshot import said_terms
+
     live = _opened(folder)
     before = _terms_of(live, folder, name)
     after = terms_from(
@@ -184,7 +186,7 @@ def terms(
     if after != before:
         with _told(folder):
             summary |= _changed(folder, name, live.change(terms={name: after}, at=now()))
-    summary["terms"] = terms_as_json(after)
+    summary["terms"] = said_terms(after)
     tell(summary, [f"{plain(name)}: {terms_words(after)}"], as_json=as_json)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from havenline_cli import exits
 from havenline_cli.options import AsJson
-from havenline_cli.told import count_lines, list_warnings, plain, tell, terms_as_json, terms_words
+from havenline_cli.told import count_lines, list_warnings, plain, tell, terms_words
 
 if TYPE_CHECKING:
     from havenline.list_files import OpenedLists
@@ -45,6 +45,8 @@ def show(
 
 def summary_of(opened: OpenedLists, *, verified: bool = False) -> dict[str, Any]:
     """A snapshot or live lists for machines."""
+    from havenline.matching.snapshot import said_terms
+
     lists = opened.lists if opened.live is None else opened.live.current()
     path = Path(opened.argument)
     files = [path] if opened.live is None else [each for each in path.iterdir() if each.is_file()]
@@ -60,7 +62,7 @@ def summary_of(opened: OpenedLists, *, verified: bool = False) -> dict[str, Any]
                     "entries": head.count,
                     "added": head.added,
                     "made_by": head.made_by or None,
-                    "terms": terms_as_json(head.terms),
+                    "terms": said_terms(head.terms),
                 }
                 for head in lists.heads
             ],

@@ -127,18 +127,6 @@ def terms_words(terms: ListTerms) -> str:
     return ", ".join(words)
 
 
-def terms_as_json(terms: ListTerms) -> dict[str, Any]:
-    """The terms of a list for machines."""
-    expires = None if terms.expires_at is None else terms.expires_at.astimezone(dt.UTC).isoformat()
-    return {
-        "radius": terms.radius,
-        "quality_floor": terms.quality_floor,
-        "allow": terms.allow,
-        "enabled": terms.enabled,
-        "expires_at": expires,
-    }
-
-
 def count_lines(counts: dict[str, int]) -> Iterable[str]:
     """A line for each kind of value."""
     width = max([6, *(len(plain(kind)) for kind in counts)])

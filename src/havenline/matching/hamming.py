@@ -16,9 +16,8 @@ from havenline.matching.mapped_file import Flaw, MappedFileRefused
 from havenline.matching.pigeonhole import CHUNKS, LARGEST_TABLED, plan
 from havenline.matching.search_twin import Found, joined
 from havenline.matching.tables import KEYS, Tables, arrange, build_tables, loaded, restore
-from havenline.vocabulary import NEAR_DISTANCE
+from havenline.vocabulary import LARGEST_RADIUS, NEAR_DISTANCE
 
-LARGEST_RADIUS = 64
 CODE_BYTES = 32
 
 _SMALL = 1 << 21

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from havenline.matching import index_twin
 from havenline.matching.pigeonhole import CHUNKS, Plan
+from havenline.texts import stretches
 
 KEYS = 65536
 LANES = 32
@@ -89,7 +90,7 @@ class Tables:
         more = np.searchsorted(self.repeat_codes, sought, side="right") - starts
         if dense:
             before, starts, more = before[codes], starts[codes], more[codes]
-        again = self.repeat_entries[_stretches(starts, more)].astype(np.int64)
+        again = self.repeat_entries[stretches(starts, more)].astype(np.int64)
         return np.concatenate([places, np.repeat(places, more)]), np.concatenate([codes + before, again])
 
     def count(self, codes: NDArray[np.int64], *, most: int) -> int:
@@ -124,14 +125,7 @@ class Tables:
         ends = np.cumsum(counts + 1)
         within = np.arange(len(entries)) - np.repeat(ends - counts - 1, counts + 1)
         later = np.repeat(np.arange(len(entries)), within)
-        return entries[_stretches(np.arange(len(entries)) - within, within)], entries[later]
-
-
-def _stretches(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """starts[0], starts[0] + 1, … lengths[0] of them, then the same of starts[1] and so on."""
-    before = np.cumsum(lengths) - lengths
-    inside: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-    return inside
+        return entries[stretches(np.arange(len(entries)) - within, within)], entries[later]
 
 
 def build_tables(words: NDArray[np.uint64], *, tabled: bool, threads: int) -> Tables:
