@@ -22,8 +22,8 @@ from havenline_desk.actions.declare_policy import declare_policy
 from havenline_desk.actions.enrol_person import certify_person, enrol_person, grant_role
 from havenline_desk.actions.export_log import export_log
 from havenline_desk.actions.form_stacks import form_stacks
-from havenline_desk.actions.give_back import give_back
 from havenline_desk.actions.grant_reveal import grant_reveal, note_failed_reveal, use_reveal
+from havenline_desk.actions.skip_assignment import skip_assignment
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.models import (
     URGENT_ACTS,
@@ -41,6 +41,7 @@ from havenline_desk.models import (
     Role,
     RoleGrant,
     SamplingRule,
+    SkipReason,
     SourceKind,
     StoredContent,
 )
@@ -196,7 +197,7 @@ def test_urgent_acts_are_signed_at_once_others_after_256_or_a_minute() -> None:
     sealed = audit.sink().last_checkpoint()
     assert sealed is not None
     assert sealed.size < AuditEntry.objects.count()
-    give_back(assignment.pk, person=people["analyst-one"], at=AT + MINUTE)
+    skip_assignment(assignment.pk, person=people["analyst-one"], reason=SkipReason.UNCLEAR, at=AT + MINUTE)
     sealed = audit.sink().last_checkpoint()
     assert sealed is not None
     assert sealed.size == AuditEntry.objects.count(), "a minute has passed since the first that waits"
@@ -374,7 +375,7 @@ def _acts(people: dict[str, Person]) -> dict[str, Callable[[], object]]:
         "use_reveal": lambda: use_reveal(token, person=people["analyst-one"], session_key="s", at=AT),
         "note_failed_reveal": lambda: note_failed_reveal(used, at=AT),
         "export_log": lambda: export_log(by=people["auditor"], at=AT),
-        "give_back": lambda: give_back(assignment.pk, person=people["analyst-one"], at=AT),
+        "skip": lambda: skip_assignment(assignment.pk, person=people["analyst-one"], reason=SkipReason.UNCLEAR, at=AT),
     }
 
 
@@ -436,7 +437,7 @@ def test_no_byte_is_shown_where_the_view_cannot_be_logged_or_sealed(
     answer = client.get(url)
     assert (answer.status_code, opened) == (403, [])
     assert answer.headers["Content-Type"].startswith("text/plain")
-    assert client.post("/work/give-back", {"assignment": assignment.pk}).status_code == 503
+    assert client.post("/work/skip", {"assignment": assignment.pk, "reason": "unclear"}).status_code == 503
     assert (
         client.post("/work/reveal", {"member": member.pk, "step": 2}, content_type="application/json").status_code
         == 403

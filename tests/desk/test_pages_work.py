@@ -165,15 +165,15 @@ def test_an_answer_for_another_item_never_lands_on_this_one(people: dict[str, Pe
     assert not Assessment.objects.exists()
 
 
-def test_giving_back_frees_the_item_and_keeps_no_answer(people: dict[str, Person]) -> None:
+def test_skipping_frees_the_item_and_keeps_no_answer(people: dict[str, Person]) -> None:
     client = started(people["analyst-one"])
     assignment = Assignment.objects.get(person=people["analyst-one"])
-    client.post("/work/give-back", {"assignment": assignment.pk})
+    client.post("/work/skip", {"assignment": assignment.pk, "reason": "unclear"})
     assert not Assignment.objects.filter(person=people["analyst-one"]).exists()
-    assert "Given back" in client.get("/work").content.decode()
+    assert "Passed on" in client.get("/work").content.decode()
 
 
-@pytest.mark.parametrize("page", ["/work/start", "/work/give-back", "/work/submit", "/work/reveal"])
+@pytest.mark.parametrize("page", ["/work/start", "/work/skip", "/work/submit", "/work/reveal"])
 def test_a_verb_is_never_a_link(people: dict[str, Person], page: str) -> None:
     client = started(people["analyst-one"])
     before = list(Assignment.objects.order_by("pk").values())

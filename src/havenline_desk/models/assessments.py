@@ -23,6 +23,7 @@ class Assignment(Audited):
     revision = models.ForeignKey(StackRevision, on_delete=models.PROTECT, related_name="assignments")
     step = models.CharField(max_length=8, choices=Step)
     opened_at = models.DateTimeField()
+    waits_as_if_since = models.DateTimeField(help_text="what the queue is ordered by: opened, less what reasons count")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="assignments", null=True)
     leased_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
@@ -38,7 +39,7 @@ class Assignment(Audited):
             ),
         )
         indexes = (
-            models.Index(fields=("step", "opened_at"), condition=models.Q(done_at=None), name="assignment_waiting"),
+            models.Index(fields=("waits_as_if_since",), condition=models.Q(done_at=None), name="assignment_waiting"),
         )
 
 

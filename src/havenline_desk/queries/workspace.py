@@ -17,8 +17,23 @@ from django.utils.crypto import salted_hmac
 from havenline import frameworks
 from havenline.frameworks import Framework, Question
 from havenline.frameworks.model import Form
+from havenline.judgement import Counted, TriageFacts, reasons
 
-from ..models import Assessment, Assignment, Item, MemberPlace, Person, Reveal, SourceKind, StackMember, Step
+from ..models import (
+    Assessment,
+    Assignment,
+    Investigation,
+    Item,
+    MemberPlace,
+    Person,
+    Pool,
+    PoolKind,
+    Reveal,
+    SourceKind,
+    StackMember,
+    Step,
+)
+from ..waiting import reports_of, urgency_of
 
 CLOSE_DISTANCE = 15
 
@@ -65,6 +80,7 @@ class Workspace:
     shown_member_id: int
     shown_seen_step: int
     waiting_since: dt.datetime
+    why_next: tuple[Counted, ...]
     leased_until: dt.datetime
     lease_over: bool
     framework: str
@@ -112,6 +128,7 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         shown_member_id=shown.pk,
         shown_seen_step=seen.get(shown.file_id, 0),
         waiting_since=assignment.opened_at,
+        why_next=_why_next(assignment, investigation, at=at),
         leased_until=leased_until,
         lease_over=leased_until <= at,
         framework=framework.id,
@@ -120,6 +137,22 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         form=framework.form(),
         disputed=_disputed(assignment, framework) if third else (),
     )
+
+
+def pools_to_pass_to() -> tuple[tuple[PoolKind, str], ...]:
+    """The pools that a skip can name: languages and subjects. Who is in them is not shown."""
+    named = Pool.objects.exclude(kind=PoolKind.BLIND).order_by("kind", "name")
+    return tuple((PoolKind(pool.kind), pool.name) for pool in named)
+
+
+def _why_next(assignment: Assignment, investigation: Investigation, *, at: dt.datetime) -> tuple[Counted, ...]:
+    facts = TriageFacts(
+        opened_at=assignment.opened_at,
+        reports=reports_of([assignment.revision_id])[assignment.revision_id],
+        urgency=urgency_of(investigation),
+        disputed=assignment.step == Step.THIRD,
+    )
+    return reasons(facts, at=at)
 
 
 def place_of(member_id: int, *, person: Person) -> Place | None:
