@@ -22,9 +22,12 @@ from .models import (
     Skip,
     SkipReason,
     Step,
+    Submission,
 )
 
 NOT_TODAY = dt.timedelta(hours=12)
+TAKEN_BACK_WITHIN = dt.timedelta(seconds=5)
+"""How long a submission can be taken back."""
 
 
 def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
@@ -57,6 +60,17 @@ def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> 
         .exclude(Exists(looked_at_beside))
         .order_by("waits_as_if_since", "pk")
     )
+
+
+def open_in_the_name_of(person: Person) -> QuerySet[Assignment]:
+    """What `person` has open: leased, not done, and not submitted either."""
+    submitted = Submission.objects.filter(assignment=OuterRef("pk"), taken_back_at=None, recorded_at=None)
+    return Assignment.objects.filter(person=person, done_at=None).exclude(Exists(submitted))
+
+
+def held_by(person: Person) -> Submission | None:
+    """What `person` has submitted and could still take back, or would have recorded next."""
+    return Submission.objects.filter(person=person, taken_back_at=None, recorded_at=None).first()
 
 
 def urgency_of(investigation: Investigation) -> Urgency:

@@ -245,6 +245,7 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "Reveal",
         "RoleGrant",
         "StackRevision",
+        "Submission",
     }
 
 

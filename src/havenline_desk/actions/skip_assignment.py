@@ -8,6 +8,7 @@ from django.db import transaction
 
 from .. import audit
 from ..models import Assignment, AuditAct, Person, Pool, PoolKind, PoolNeed, Skip, SkipReason
+from ..waiting import open_in_the_name_of
 
 _KIND_OF = {SkipReason.LANGUAGE: PoolKind.LANGUAGE, SkipReason.SPECIALIST: PoolKind.SPECIALIST}
 
@@ -21,7 +22,7 @@ def skip_assignment(
     A pool of the reason's kind (a language, a specialist) keeps the stack for its members from now on; the name of no
     such pool is passed over, since the skip itself must never fail.
     """
-    held = Assignment.objects.filter(pk=assignment_id, person=person, done_at=None)
+    held = open_in_the_name_of(person).filter(pk=assignment_id)
     if held.update(person=None, leased_at=None, expires_at=None) != 1:
         return None
     assignment = Assignment.objects.select_related("revision__stack__investigation").get(pk=assignment_id)

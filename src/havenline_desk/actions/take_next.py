@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from .. import audit, gates
 from ..models import Assignment, AuditAct, Person, StackRevision, Step
 from ..waiting import waiting_for
+from .hold_submission import record_due, record_held
 
 LEASE = dt.timedelta(minutes=30)
 
@@ -16,10 +17,14 @@ LEASE = dt.timedelta(minutes=30)
 def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
     """Lease the most urgent assignment this person may do, or return the one already held; None when idle.
 
+    What the person has submitted and not taken back is recorded first, and what others left held is too.
+
     Nobody gets two steps of one stack revision, and one assignment is never held by two people: the row is locked
     while it is claimed and an expired lease is taken over by whoever asks next.
     Raises Denied without a role for assessment or a certificate in date.
     """
+    record_held(person=person, at=at)
+    record_due(at=at)
     steps = _steps(person, at=at)
     if not gates.certified(person, at=at):
         raise gates.Denied(f"{person.name} has no certificate in date: training and calibration come first")

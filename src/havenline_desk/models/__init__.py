@@ -1,6 +1,6 @@
 """Every table of the desk, one file per context, one migration history."""
 
-from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step
+from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
@@ -79,4 +79,5 @@ __all__ = [
     "StackRevision",
     "Step",
     "StoredContent",
+    "Submission",
 ]

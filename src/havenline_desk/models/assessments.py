@@ -58,6 +58,35 @@ class Reveal(Audited):
     used_at = models.DateTimeField(null=True)
 
 
+class Submission(Audited):
+    """What a person submitted and may still take back for some seconds; then it is recorded as an assessment."""
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="submissions")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="submissions")
+    facts = models.JSONField()
+    same = models.JSONField(help_text="by member id: whether each near member is the same picture")
+    active_seconds = models.DecimalField(max_digits=9, decimal_places=3)
+    submitted_at = models.DateTimeField()
+    taken_back_at = models.DateTimeField(null=True)
+    recorded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("assignment",),
+                condition=models.Q(taken_back_at=None) & models.Q(recorded_at=None),
+                name="one_submission_waits",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("submitted_at",),
+                condition=models.Q(taken_back_at=None) & models.Q(recorded_at=None),
+                name="submission_waiting",
+            ),
+        )
+
+
 class Assessment(Audited):
     """One person's recorded facts for one stack revision at one step."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Model
 
-from .assessments import Assignment, Reveal
+from .assessments import Assignment, Reveal, Submission
 from .investigations import Import
 from .people import Person, RoleGrant
 from .queue import PoolMember
@@ -18,5 +18,6 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Reveal: ("used_at",),
     RoleGrant: ("revoked_at",),
     StackRevision: ("frozen_at",),
+    Submission: ("taken_back_at", "recorded_at"),
 }
 """The only columns of Havenline's tables that the desk may ever update; rows are never deleted."""

@@ -21,6 +21,7 @@ class Notice(StrEnum):
     """One line shown once on the next page; only these, so that nothing of a case ends up in a session."""
 
     RECORDED = "recorded"
+    TOO_LATE = "too_late"
     SKIPPED = "skipped"
     ESCALATED = "escalated"
     WHY_SKIPPED = "why_skipped"
@@ -30,6 +31,7 @@ class Notice(StrEnum):
 
 NOTICES: dict[Notice, Promise] = {
     Notice.RECORDED: _("Recorded."),
+    Notice.TOO_LATE: _("Too late to take it back: it is recorded. A correction is a matter for the lead."),
     Notice.SKIPPED: _("Passed on, and remembered: you are not handed it again. None of your answers were kept."),
     Notice.ESCALATED: _("The clock runs. Telephone the contact below now; the item stays open in your name."),
     Notice.WHY_SKIPPED: _("Nothing was passed on: say why, so that it is not handed to you again."),

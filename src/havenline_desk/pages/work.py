@@ -14,14 +14,16 @@ from django.utils.translation import gettext as _
 
 from havenline.frameworks import Question
 
+from ..actions.hold_submission import hold_submission, record_held, take_back
 from ..actions.skip_assignment import skip_assignment
-from ..actions.submit_assessment import SubmissionRefused, submit_assessment
+from ..actions.submit_assessment import SubmissionRefused
 from ..actions.take_next import take_next
 from ..gates import Act, Denied, gate
 from ..models import SkipReason
 from ..queries.escalations import contacts
 from ..queries.home import Start, done_since, start_of
 from ..queries.workspace import NearPicture, Workspace, open_workspace, pools_to_pass_to
+from ..waiting import TAKEN_BACK_WITHIN, held_by
 from .layout import Notice, leave_notice, person_of
 from .numbers import whole_number
 from .session import session_began
@@ -116,7 +118,7 @@ def submit(request: HttpRequest) -> HttpResponse:
         unread = _("The page's clock could not be read, so nothing was recorded. Your answers are kept; submit again.")
         return _page(request, workspace, typed, {"active_seconds": unread})
     try:
-        submit_assessment(
+        hold_submission(
             workspace.assignment_id,
             person=person,
             facts=typed.facts,
@@ -126,8 +128,33 @@ def submit(request: HttpRequest) -> HttpResponse:
         )
     except SubmissionRefused as refused:
         return _page(request, workspace, typed, refused.problems)
-    leave_notice(request, Notice.RECORDED)
-    _take(request)
+    return redirect("work")
+
+
+@gate(Act.WORK)
+def undo(request: HttpRequest) -> HttpResponse:
+    """Take back what was submitted a moment ago: the item is open again, with every answer as it was."""
+    if request.method != "POST":
+        return redirect("work")
+    person, at = person_of(request), timezone.now()
+    taken_back = take_back(person=person, at=at)
+    workspace = open_workspace(person, at=at)
+    if taken_back is None or workspace is None:
+        leave_notice(request, Notice.TOO_LATE)
+        return redirect("work")
+    typed = Typed(
+        facts=taken_back.facts,
+        members={int(member): "same" if same else "different" for member, same in taken_back.same.items()},
+        active_seconds=taken_back.active_seconds,
+    )
+    return _page(request, workspace, typed, {})
+
+
+@gate(Act.WORK)
+def record(request: HttpRequest) -> HttpResponse:
+    """The seconds are over: record what is held, and hand out nothing."""
+    if request.method == "POST" and record_held(person=person_of(request), at=timezone.now()) is not None:
+        leave_notice(request, Notice.RECORDED)
     return redirect("work")
 
 
@@ -180,6 +207,8 @@ def _nothing_open(request: HttpRequest) -> HttpResponse:
         {
             "start": waiting,
             "may_start": waiting in {Start.WAITING, Start.CONTINUE},
+            "held": held_by(person),
+            "undo_seconds": int(TAKEN_BACK_WITHIN.total_seconds()),
             "done": done_since(person, since=session_began(request)),
         },
     )

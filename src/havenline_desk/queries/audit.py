@@ -105,6 +105,7 @@ def _tables() -> Iterator[tuple[str, type[Audited]]]:
         AuditAct.IMPORT_APPROVED: "Import",
         AuditAct.IMPORT_STARTED: "Import",
         AuditAct.REVEAL_GRANTED: "Reveal",
+        AuditAct.SUBMISSION_HELD: "Submission",
         AuditAct.ASSESSMENT_SUBMITTED: "Assessment",
         AuditAct.DISPUTE_OPENED: "Assignment",
         AuditAct.OUTCOME_SETTLED: "Outcome",

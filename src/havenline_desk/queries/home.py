@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .. import evidence, gates
-from ..models import Assessment, Assignment, Person, Role, Step
-from ..waiting import waiting_for
+from ..models import Assessment, Person, Role, Step
+from ..waiting import open_in_the_name_of, waiting_for
 from .investigations import InvestigationLine, investigation_lines, references
 
 
@@ -59,7 +59,7 @@ def done_since(person: Person, *, since: dt.datetime) -> int:
 def start_of(person: Person, *, at: dt.datetime) -> Start:
     if not gates.certified(person, at=at):
         return Start.NO_CERTIFICATE
-    if Assignment.objects.filter(person=person, done_at=None).exists():
+    if open_in_the_name_of(person).exists():
         return Start.CONTINUE
     steps = []
     if gates.allowed(person, gates.Act.TAKE_ASSESSMENT, at=at):

@@ -33,7 +33,7 @@ from ..models import (
     StackMember,
     Step,
 )
-from ..waiting import reports_of, urgency_of
+from ..waiting import open_in_the_name_of, reports_of, urgency_of
 
 CLOSE_DISTANCE = 15
 
@@ -100,9 +100,7 @@ class Place:
 
 def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
     """The assignment this person holds, or None. A lease that ran out is still theirs until somebody takes it over."""
-    assignment = (
-        Assignment.objects.select_related("revision__stack__investigation").filter(person=person, done_at=None).first()
-    )
+    assignment = open_in_the_name_of(person).select_related("revision__stack__investigation").first()
     if assignment is None:
         return None
     investigation = assignment.revision.stack.investigation
@@ -160,9 +158,9 @@ def place_of(member_id: int, *, person: Person) -> Place | None:
     return next(
         (
             Place(assignment_id=assignment_id, file_id=file_id)
-            for assignment_id, file_id in Assignment.objects.filter(
-                person=person, done_at=None, revision__members=member_id
-            ).values_list("pk", "revision__members__file_id")
+            for assignment_id, file_id in open_in_the_name_of(person)
+            .filter(revision__members=member_id)
+            .values_list("pk", "revision__members__file_id")
         ),
         None,
     )
