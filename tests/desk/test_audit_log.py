@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,8 +46,6 @@ from havenline_desk.models import (
     StoredContent,
 )
 from havenline_desk.queries.audit import export_lines, log_key, proof_of, rows_that_differ
-from havenline_desk.sites.cluster import DESK_ROLE
-from havenline_desk.sites.schema import grant_rights
 from havenline_guard import verify as checker
 
 from . import factories as make
@@ -111,18 +109,6 @@ def test_entries_are_neither_changed_nor_deleted_nor_put_out_of_line() -> None:
     ):
         with pytest.raises(DatabaseError, match="audit log"), connection.cursor() as cursor:
             cursor.execute(refused)
-
-
-@pytest.fixture
-def desk_role(transactional_db: None) -> Iterator[None]:
-    owner = connection.settings_dict["USER"]
-    with connection.cursor() as cursor:
-        grant_rights(cursor, DESK_ROLE)
-    connection.close()
-    connection.settings_dict["USER"] = DESK_ROLE
-    yield
-    connection.close()
-    connection.settings_dict["USER"] = owner
 
 
 @pytest.mark.usefixtures("desk_role")

@@ -68,7 +68,7 @@ def test_the_first_contact_is_called_then_the_second_until_somebody_takes_over()
         declare_contact(3, duty="duty lead", telephone="112", declared_by=lead, at=AT)
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("desk_role")
 def test_one_person_refers_at_once_and_another_co_signs_later() -> None:
     people = make.world(at=AT)
     escalation = raised(people)

@@ -65,7 +65,7 @@ def test_what_more_reports_name_comes_before_what_waits_as_long() -> None:
     assert [(why.reason, why.days) for why in workspace.why_next] == [(TriageReason.REPORTS, 3)]
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("desk_role")
 def test_urgency_moves_an_investigation_and_is_said_on_the_page() -> None:
     people = make.world(at=AT, stacks=1)
     second = make.make_investigation(people["lead"], at=AT + MINUTE, reference="HL-2")
@@ -126,7 +126,7 @@ def test_a_recusal_covers_what_is_excluded_from_the_stack() -> None:
     assert take_next(people["analyst-one"], at=AT + MINUTE) is None
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("desk_role")
 def test_a_stack_that_needs_a_pool_goes_to_its_members_alone() -> None:
     people = make.world(at=AT, stacks=1)
     one, two, lead = people["analyst-one"], people["analyst-two"], people["lead"]

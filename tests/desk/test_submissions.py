@@ -30,7 +30,7 @@ def held(person: Person, *, at: dt.datetime = AT) -> Submission:
     )
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("desk_role")
 def test_it_can_be_taken_back_for_five_seconds_and_then_it_is_recorded_by_whoever_starts() -> None:
     people = make.world(at=AT, stacks=2)
     one, two = people["analyst-one"], people["analyst-two"]

@@ -77,7 +77,7 @@ def record_stage(
     needs a referral by somebody else; Denied without the role.
     """
     gates.require(person, _ACTS[stage], at=at)
-    escalation = Escalation.objects.select_for_update().get(pk=escalation.pk)
+    Assignment.objects.select_for_update().get(pk=escalation.assignment_id)  # one stage after the other
     if not escalations_open_to(person).filter(pk=escalation.pk).exists():
         raise EscalationRefused("you work on the same stack, so this escalation is not yours to act on")
     done = {event.stage: event for event in escalation.events.all()}
