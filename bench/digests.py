@@ -1,7 +1,7 @@
 """The three digests of a file in one pass against `openssl dgst` for the three, on the same bytes from the same file.
 
 Run it with `./dev bench digests`. Both are timed in CPU time, in turn, medians of the rounds; the programs of `openssl`
-are each run once on an empty file too, and that start is taken off, since a scan does not start a program for each file.
+are each run on an empty file too, and that start is taken off, since a scan does not start a program for each file.
 Every digest is compared with openssl's before anything is timed. Asked: no more than openssl needs.
 """
 
