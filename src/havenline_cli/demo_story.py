@@ -24,8 +24,10 @@ from havenline_desk.actions.enrol_person import certify_person, enrol_person
 from havenline_desk.actions.escalate import declare_contact
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.import_collection import import_collection
+from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.submit_assessment import submit_assessment
 from havenline_desk.actions.take_next import take_next
+from havenline_desk.keys import keyd
 from havenline_desk.models import (
     CONTENT_ROLES,
     Assignment,
@@ -46,6 +48,7 @@ from havenline_desk.models import (
 )
 from havenline_desk.sites.folders import write
 from havenline_desk.sites.home import Home
+from havenline_guard.keyd_wire import Budget
 
 from .progress import meter, steps
 from .told import all_cores
@@ -65,6 +68,8 @@ VISITORS: dict[str, Role] = {
 }
 CONTACTS = ((1, "duty lead", "020 7946 0000"), (2, "director on call", "020 7946 0001"))
 """Numbers that are kept for drama: nobody answers them."""
+BUDGET_OF_THE_SYNTHETIC = Budget(per_hour=10**6, per_day=10**6, minutes=10**6, bytes_per_day=1 << 50)
+"""They look at thousands of drawn pictures in a few seconds, and nobody sees them."""
 SYNTHETIC_ANALYSTS = tuple(f"synthetic-{number}" for number in range(1, 7))
 SYNTHETIC_ADJUDICATOR = "synthetic-third"
 LEFT_TO_VISITORS = 60
@@ -108,8 +113,13 @@ def _people(home: Home, *, at: dt.datetime) -> dict[str, str]:
         person = enrol_person(name, password=passwords.get(name), roles=(role,), at=at)
         if role in CONTENT_ROLES:
             certify_person(person, until=at + dt.timedelta(days=365), issued_by=None, at=at)
+    lead, welfare = (Person.objects.get(name=name) for name in ("lead", "welfare"))
+    client = keyd()
+    for person in Person.objects.filter(role_grants__role__in=CONTENT_ROLES).distinct() if client else ():
+        if client is not None and client.exposed(person.audit_id.hex)[1] is None:
+            budget = USUAL if person.name in VISITORS else BUDGET_OF_THE_SYNTHETIC
+            set_budget(person, budget, set_by=lead, second=welfare, at=at)
     if not DutyContact.objects.exists():
-        lead = Person.objects.get(name="lead")
         for place, duty, telephone in CONTACTS:
             declare_contact(place, duty=duty, telephone=telephone, declared_by=lead, at=at)
     return passwords

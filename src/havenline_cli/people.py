@@ -50,6 +50,37 @@ def certify(
     typer.echo(f"{name} is certified until {until:%Y-%m-%d}.")
 
 
+@person.command("budget")
+def budget(
+    name: Annotated[str, typer.Argument(help="Whose budget it is.")],
+    by: opening.ByOption,
+    second: Annotated[
+        str, typer.Option(help="The other person who agrees; lowering needs none.", show_default=False)
+    ] = "",
+    per_hour: Annotated[int | None, typer.Option(min=0, help="Views in any hour.")] = None,
+    per_day: Annotated[int | None, typer.Option(min=0, help="Views in any day.")] = None,
+    minutes: Annotated[int | None, typer.Option(min=0, help="Minutes without a pause of 15 minutes.")] = None,
+    home: opening.HomeOption = None,
+) -> None:
+    """Say how much a person may open: two others give or raise it, one lowers it; escalation needs none."""
+    with opening.desk(opening.existing_home(home)):
+        from dataclasses import replace
+
+        from havenline_desk.actions.set_budget import USUAL, set_budget
+        from havenline_desk.keys import keyd
+
+        whose, client = opening.person_named(name), keyd()
+        before = client.exposed(whose.audit_id.hex)[1] if client is not None else None
+        said = {"per_hour": per_hour, "per_day": per_day, "minutes": minutes}
+        wanted = replace(before or USUAL, **{key: value for key, value in said.items() if value is not None})
+        other = opening.person_named(second) if second else None
+        set_budget(whose, wanted, set_by=opening.person_named(by), second=other, at=now())
+    typer.echo(
+        f"{name} may open {wanted.per_hour} in an hour, {wanted.per_day} in a day, "
+        f"{wanted.minutes} minutes without a pause."
+    )
+
+
 @person.command("list")
 def list_people(home: opening.HomeOption = None) -> None:
     """List who is enrolled, with roles and certificates."""

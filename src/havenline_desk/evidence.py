@@ -1,6 +1,7 @@
 """The only door to bytes: kept content goes in here, and a rendition for one granted reveal comes out here.
 
-Until sealed evidence exists, content is kept by a demonstration of drawn pictures alone (`require_storage`).
+With `keyd`, content is sealed under a key of its own and opened by one grant, for one person, once. Without it, content
+is kept by a demonstration of drawn pictures alone (`storage_declared`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,16 @@ from havenline.media.decode import decode_picture
 from havenline.media.renditions import render
 from havenline.vocabulary import HavenlineError, Refused
 from havenline.whole_file import write_whole
+from havenline_guard.keyd_client import KeyClient
+from havenline_guard.keyd_wire import Bound, KeydRefused
+from havenline_guard.vault import Kept, Vault, VaultError
+from havenline_guard.vault_store import FolderStore, StoreError
 
-from .models import File, InstallationKind, Policy, Reveal, StoredContent
+from .keys import keyd
+from .models import Escalation, File, InstallationKind, Policy, Reveal, StoredContent
+
+KIND = "original"
+GRANT = dt.timedelta(seconds=120)
 
 
 class EvidenceError(HavenlineError):
@@ -27,7 +36,7 @@ class EvidenceError(HavenlineError):
 
 
 class RevealRefused(EvidenceError):
-    """The grant is unknown, used, late, or belongs to somebody else. Nothing was shown."""
+    """The grant is unknown, used, late, over budget, or belongs to somebody else. Nothing was shown."""
 
 
 def storage_declared() -> bool:
@@ -39,19 +48,19 @@ def storage_declared() -> bool:
 def keep(contents: Mapping[File, bytes], *, at: dt.datetime) -> None:
     """Store the bytes of each file once, durably, under a random name; checks that they are those bytes.
 
-    Raises EvidenceError, before anything is written, when storage is off or the bytes are another file's.
+    Raises EvidenceError, before anything is written, when storage is off or the bytes are another file's; and where
+    the store or `keyd` would not, KeydUnreachable where `keyd` does not answer: then no row names what was written.
     """
     if not storage_declared():
         raise EvidenceError("content storage is off: no legal basis is declared, so only digests are kept")
     if any(hashlib.sha256(content).hexdigest() != file.sha256 for file, content in contents.items()):
         raise EvidenceError("the bytes are not those of this file; nothing was stored")
     already = kept(contents)
-    rows = []
-    for file, content in contents.items():
-        if file.pk not in already:
-            rows.append(StoredContent(file=file, object_name=secrets.token_hex(16), stored_at=at))
-            with write_whole(_folder() / rows[-1].object_name, replace=False) as stream:
-                stream.write(content)
+    rows = [
+        StoredContent(file=file, object_name=_kept_as(content), stored_at=at)
+        for file, content in contents.items()
+        if file.pk not in already
+    ]
     StoredContent.objects.bulk_create(rows)
 
 
@@ -61,15 +70,30 @@ def kept(files: Iterable[File]) -> frozenset[int]:
     return frozenset(StoredContent.objects.filter(file_id__in=wanted).values_list("file_id", flat=True))
 
 
-def rendition(reveal: Reveal) -> bytes:
-    """WebP bytes for a reveal that `actions.use_reveal` has just marked as used; re-checks the digest."""
+def grant(reveal: Reveal) -> str:
+    """The token that opens the content of `reveal` once, within 120 seconds; the row need not be saved yet.
+
+    An item that its holder has escalated is opened over every budget. Raises RevealRefused where `keyd` would not,
+    KeydUnreachable where it does not answer.
+    """
+    client = keyd()
+    if client is None:
+        return secrets.token_urlsafe(24)
+    escalated = Escalation.objects.filter(assignment=reveal.assignment, raised_by=reveal.person).exists()
+    try:
+        return client.grant(_bound(reveal), seconds=int(GRANT.total_seconds()), escalation=escalated)
+    except KeydRefused as refused:
+        raise RevealRefused(str(refused)) from None
+
+
+def rendition(reveal: Reveal, *, token: str) -> bytes:
+    """WebP bytes for a reveal that `actions.use_reveal` has just marked as used; re-checks the digest.
+
+    Raises EvidenceError, and gives nothing, where anything is not as it should be; KeydUnreachable.
+    """
     if reveal.used_at is None:
         raise RevealRefused("this reveal has not been recorded as used")
-    stored = StoredContent.objects.select_related("file").get(file=reveal.file)
-    content = (_folder() / stored.object_name).read_bytes()
-    if hashlib.sha256(content).hexdigest() != stored.file.sha256:
-        raise EvidenceError("the stored bytes no longer have their digest; nothing was shown, tell the administrator")
-    picture = decode_picture(content)
+    picture = decode_picture(_opened(reveal, token))
     if isinstance(picture, Refused):
         raise EvidenceError(picture.detail)
     mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.pk}"
@@ -78,12 +102,71 @@ def rendition(reveal: Reveal) -> bytes:
 
 def sweep() -> int:
     """Remove objects that no row names: what a killed import wrote and never acknowledged."""
-    folder = _folder()
     named = set(StoredContent.objects.values_list(F("object_name"), flat=True))
-    unnamed = [path for path in folder.iterdir() if path.name not in named]
-    for path in unnamed:
-        path.unlink()
+    store = FolderStore(_folder())
+    unnamed = [name for name in store.names() if name not in named]
+    for name in unnamed:
+        store.delete(name)
     return len(unnamed)
+
+
+def _kept_as(content: bytes) -> str:
+    """Keep the bytes; the random name they were given."""
+    client = keyd()
+    if client is None:
+        name = secrets.token_hex(16)
+        with write_whole(_folder() / name, replace=False) as stream:
+            stream.write(content)
+        return name
+    try:
+        return _vault(client).keep(content, kind=KIND).name
+    except (KeydRefused, StoreError) as refused:
+        raise EvidenceError(f"{refused}; nothing was kept") from None
+
+
+def _opened(reveal: Reveal, token: str) -> bytes:
+    stored = StoredContent.objects.select_related("file").get(file=reveal.file)
+    client = keyd()
+    if client is None:
+        content = (_folder() / stored.object_name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != stored.file.sha256:
+            raise EvidenceError(
+                "the stored bytes no longer have their digest; nothing was shown, tell the administrator"
+            )
+        return content
+    kept_object = Kept(stored.object_name, KIND, stored.file.size, stored.file.sha256)
+    try:
+        return _vault(client).open(kept_object, token, _bound(reveal))
+    except KeydRefused as refused:
+        raise RevealRefused(str(refused)) from None
+    except VaultError as error:
+        raise EvidenceError(str(error)) from None
+
+
+def _bound(reveal: Reveal) -> Bound:
+    """What the grant is bound to: random ids, which the audit log names too, and the session by its digest."""
+    stored = StoredContent.objects.filter(file_id=reveal.file_id).first()
+    if stored is None:
+        raise RevealRefused("the content of this file is not kept here; nothing was shown")
+    assignment = reveal.assignment
+    return Bound(
+        person=reveal.person.audit_id.hex,
+        session=reveal.session_digest,
+        item=str(reveal.file_id),
+        assignment=assignment.audit_id.hex,
+        purpose=purpose_of(reveal),
+        object=stored.object_name,
+        grant=reveal.audit_id.hex,
+    )
+
+
+def purpose_of(reveal: Reveal) -> str:
+    """What a view is for, as both logs name it: the step of the review plan, and that of the ladder."""
+    return f"{reveal.assignment.step}_assessment.{reveal.ladder_step}"
+
+
+def _vault(client: KeyClient) -> Vault:
+    return Vault(FolderStore(_folder()), client)
 
 
 def _folder() -> Path:

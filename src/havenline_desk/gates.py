@@ -52,6 +52,7 @@ class Act(StrEnum):
     DECLARE_CONTACT = "declare_contact"
     SET_URGENCY = "set_urgency"
     KEEP_POOLS = "keep_pools"
+    SET_BUDGET = "set_budget"
 
 
 EVERYONE = frozenset(Role)
@@ -74,6 +75,7 @@ ROLES: dict[Act, frozenset[Role]] = {
     Act.DECLARE_CONTACT: frozenset({Role.LEAD}),
     Act.SET_URGENCY: frozenset({Role.LEAD}),
     Act.KEEP_POOLS: frozenset({Role.LEAD}),
+    Act.SET_BUDGET: frozenset({Role.WELFARE, Role.LEAD}),
 }
 
 

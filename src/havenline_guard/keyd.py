@@ -76,7 +76,7 @@ def initialise(settings: Settings, passphrase: bytes, *, cost: int = COST) -> No
         raise KeydError(f"{settings.master}: there are master keys already; they were left as they are") from None
 
 
-def serve(settings: Settings, passphrase: bytes, *, say: Callable[[str], None]) -> None:
+def serve(settings: Settings, passphrase: bytes, *, say: Callable[[str], None], greets: bool = True) -> None:
     """Answer until SIGTERM or SIGINT. Raises KeydError, MasterKeysError or sqlite3.Error when it cannot start."""
     lock = os.open(settings.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -92,7 +92,8 @@ def serve(settings: Settings, passphrase: bytes, *, say: Callable[[str], None]) 
     server = _Server(state, listener, settings.peers)
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, server.end)
-    say(f"answering on {settings.socket}")
+    if greets:
+        say(f"answering on {settings.socket}")
     try:
         server.run()
     finally:
@@ -303,6 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--passphrase-file", type=Path, required=True, help="a path, such as a systemd credential")
     parser.add_argument("--origin", default="havenline", help="the name of the audit log whose checkpoints are signed")
     parser.add_argument("--group", type=int, help="the system group that may reach the socket")
+    parser.add_argument("--quiet", action="store_true", help="say nothing but what is wrong")
     parser.add_argument("--peer", action="append", default=[], metavar="UID:ROLE[,ROLE]")
     parser.add_argument("--cost", type=int, default=COST, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -314,11 +316,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.do == "init":
             initialise(settings, passphrase, cost=chosen.cost)
         else:
-            serve(settings, passphrase, say=lambda text: print(f"keyd: {text}", file=sys.stderr, flush=True))  # noqa: T201
+            serve(settings, passphrase, say=_say, greets=not chosen.quiet)
     except (HavenlineError, OSError, ValueError, sqlite3.Error) as error:
         print(f"keyd: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _say(text: str) -> None:
+    print(f"keyd: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _peer(text: str) -> tuple[int, frozenset[Peer]]:

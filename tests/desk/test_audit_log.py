@@ -426,7 +426,7 @@ def test_no_byte_is_shown_where_the_view_cannot_be_logged_or_sealed(
     assert client.post("/work/skip", {"assignment": assignment.pk, "reason": "unclear"}).status_code == 503
     assert (
         client.post("/work/reveal", {"member": member.pk, "step": 2}, content_type="application/json").status_code
-        == 403
+        == 503
     )
 
 

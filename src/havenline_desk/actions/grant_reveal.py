@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import secrets
 import uuid
 
 from django.db import transaction
 
-from .. import audit
-from ..evidence import RevealRefused
+from .. import audit, evidence
+from ..evidence import GRANT, RevealRefused
 from ..models import Assignment, AuditAct, Person, Reveal, StoredContent
 
-GRANT = dt.timedelta(seconds=120)
 LADDER = (1, 2, 3, 4)
 """Mosaic, small blurred grey, grey, full. Step 0, nothing, needs no grant."""
 
@@ -24,7 +22,7 @@ def grant_reveal(
     """Record the reveal and return its single-use token, good for 120 seconds in the same session.
 
     Raises RevealRefused when the assignment is not this person's open one, the file is not in its stack, or the
-    step is not one of the ladder.
+    step is not one of the ladder, or where a budget is used up; KeydUnreachable where `keyd` does not answer.
     """
     if ladder_step not in LADDER:
         raise RevealRefused(f"the ladder has no step {ladder_step}")
@@ -34,18 +32,19 @@ def grant_reveal(
         assignment = mine.filter(expires_at__gt=at, revision__members__file=file_id).first()
         if assignment is None:
             raise RevealRefused("this file is not in a stack that is open in your name; go back and press Start")
-        token = secrets.token_urlsafe(24)
-        reveal = Reveal.objects.create(
+        reveal = Reveal(
             assignment=assignment,
             person=person,
             session_digest=_digest(session_key),
             file_id=file_id,
             ladder_step=ladder_step,
             purpose=f"{assignment.step} assessment",
-            token_digest=_digest(token),
             granted_at=at,
             expires_at=at + GRANT,
         )
+        token = evidence.grant(reveal)
+        reveal.token_digest = _digest(token)
+        reveal.save(force_insert=True)
         _log(AuditAct.REVEAL_GRANTED, reveal, at=at, final=True)
     return token
 
@@ -73,14 +72,13 @@ def note_failed_reveal(reveal: Reveal, *, at: dt.datetime) -> None:
 def _log(act: AuditAct, reveal: Reveal, *, at: dt.datetime, final: bool = False) -> None:
     """The object is the random name of the kept content, which is all that a key process knows it by."""
     stored = StoredContent.objects.filter(file_id=reveal.file_id).first()
-    assignment = reveal.assignment
     audit.append(
         act,
         at=at,
         actor=reveal.person,
         about=uuid.UUID(stored.object_name) if stored else None,
-        investigation=assignment.revision.stack.investigation,
-        purpose=f"{assignment.step}_assessment.{reveal.ladder_step}",
+        investigation=reveal.assignment.revision.stack.investigation,
+        purpose=evidence.purpose_of(reveal),
         grant=reveal,
         record=reveal if final else None,
     )

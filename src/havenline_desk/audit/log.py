@@ -25,7 +25,10 @@ from havenline.formats.audit_log import BEFORE_THE_FIRST, Checkpoint, Checkpoint
 from havenline.formats.merkle_tree import Frontier
 from havenline.vocabulary import HavenlineError
 from havenline.whole_file import write_whole
+from havenline_guard.keyd_client import CheckpointKey, KeydUnreachable
+from havenline_guard.keyd_wire import KeydRefused
 
+from ..keys import keyd
 from ..models import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .key_file import KeyFileSigner
 from .outside import AuditUnavailable, Sink
@@ -112,10 +115,11 @@ def seal() -> Checkpoint | None:
         tree = _grown(before)
         if tree.size == 0:
             return None
-        checkpoint = Checkpoint(signer().name, tree.size, tree.root)
+        held = signer()
+        checkpoint = Checkpoint(held.name, tree.size, tree.root)
         if before != checkpoint:
             try:
-                note = signed(checkpoint, signer())
+                note = signed(checkpoint, held)
             except Exception as error:
                 raise AuditUnavailable(f"the audit log cannot be signed: {error}") from None
             sink().add_checkpoint(note)
@@ -130,9 +134,18 @@ def sink() -> Sink:
 
 
 def signer() -> CheckpointSigner:
-    """What signs: `AUDIT_SIGNER` of the settings, or a key in the data folder. Raises AuditUnavailable without one."""
+    """What signs: `AUDIT_SIGNER` of the settings, else `keyd`, else a key in the data folder.
+
+    Raises AuditUnavailable without one.
+    """
     if settings.AUDIT_SIGNER is not None:
         return cast(CheckpointSigner, settings.AUDIT_SIGNER)
+    client = keyd()
+    if client is not None:
+        try:
+            return CheckpointKey(client, _leaves)
+        except (KeydRefused, KeydUnreachable) as error:
+            raise AuditUnavailable(f"the audit log cannot be signed: {error}") from None
     try:
         return KeyFileSigner.of(settings.HOME / "audit_signing_key")
     except (OSError, ValueError):
@@ -232,6 +245,12 @@ def _grown(before: Checkpoint | None) -> Frontier:
         if (tree.size, tree.root) == (before.size, before.root):
             return _extended(tree, to=None)
     raise AuditDamaged(_NOT_SIGNED)
+
+
+def _leaves(after: int, until: int) -> list[bytes]:
+    """The leaf hashes of the entries after number `after` up to number `until`."""
+    rows = AuditEntry.objects.filter(seq__gt=after, seq__lte=until).order_by("seq")
+    return [entry_of(row).leaf() for row in rows]
 
 
 def _extended(tree: Frontier, *, to: int | None) -> Frontier:

@@ -49,6 +49,7 @@ class AuditAct(models.TextChoices):
     CONTACT_DECLARED = "contact_declared", "declared whom to telephone"
     ESCALATION_RAISED = "escalation_raised", "said that a child may be in danger now"
     ESCALATION_STAGE = "escalation_stage", "did what an escalation asks for"
+    BUDGET_SET = "budget_set", "said how much a person may open"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
     LOG_EXPORTED = "log_exported", "took the audit log out"
 

@@ -11,9 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from havenline.vocabulary import HavenlineError
+from havenline_guard.keyd_client import KeydUnreachable
 
 from .. import evidence
 from ..actions.grant_reveal import grant_reveal, note_failed_reveal, use_reveal
+from ..audit import AuditDamaged, AuditUnavailable
 from ..gates import Act, gate
 from ..queries.workspace import place_of
 from .layout import person_of
@@ -40,6 +42,8 @@ def ask(request: HttpRequest) -> HttpResponse:
             ladder_step=step,
             at=timezone.now(),
         )
+    except (KeydUnreachable, AuditUnavailable, AuditDamaged):
+        raise
     except HavenlineError as refused:
         return _refused(str(refused), status=403)
     return JsonResponse({"url": reverse("reveal", args=[token])})
@@ -56,9 +60,11 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
     except HavenlineError as refused:
         return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
     try:
-        picture = evidence.rendition(reveal)
+        picture = evidence.rendition(reveal, token=token)
     except HavenlineError as refused:
         note_failed_reveal(reveal, at=timezone.now())
+        if isinstance(refused, KeydUnreachable):
+            raise
         return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
     return HttpResponse(picture, content_type="image/webp")
 

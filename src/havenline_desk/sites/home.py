@@ -68,6 +68,16 @@ class Home:
         return self.path / "content"
 
     @property
+    def keyd(self) -> Path:
+        """Folder of the key process, for `OwnKeyd`, which makes it."""
+        return self.path / "keyd"
+
+    @property
+    def signs_by_file(self) -> bool:
+        """Whether the audit log of this folder was begun under a key in a file; then it goes on under it."""
+        return (self.path / "audit_signing_key").exists()
+
+    @property
     def secret_key_file(self) -> Path:
         """File of the key that signs sessions; made by `secret_key`."""
         return self.path / "secret_key"

@@ -31,7 +31,7 @@ def free_port(wanted: int, *, tries: int = 20) -> int:
 
 
 # Asks the kernel to end the server when this process is killed, and becomes the server.
-_ENDING_WITH_ITS_PARENT = (
+ENDING_WITH_ITS_PARENT = (
     "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); os.execv(sys.argv[1], sys.argv[1:])"
 )
 
@@ -55,7 +55,7 @@ def serving(port: int, *, timeout: float = 20.0) -> Iterator[subprocess.Popen[by
     ]
     environ = {name: value for name, value in os.environ.items() if name != "HAVENLINE_OWNER_URL"}
     child = subprocess.Popen(  # noqa: S603 - our own arguments
-        [sys.executable, "-c", _ENDING_WITH_ITS_PARENT, *command], env=environ, start_new_session=True
+        [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *command], env=environ, start_new_session=True
     )
     try:
         _wait_until_ready(child, port, timeout)

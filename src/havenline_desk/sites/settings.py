@@ -13,6 +13,8 @@ AUDIT_FOLDER = os.environ.get("HAVENLINE_AUDIT_FOLDER", "")
 """Where checkpoints and the journal of the audit log go; empty: a folder in the data folder."""
 AUDIT_SIGNER: object | None = None
 """What signs checkpoints (`formats.audit_log.CheckpointSigner`); None: a key in the data folder."""
+KEYD = os.environ.get("HAVENLINE_KEYD", "")
+"""Path of the socket of `keyd`; empty: no content is kept but by a demonstration, and the signer is a file's."""
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
 ALLOWED_HOSTS = os.environ.get("HAVENLINE_HOSTS", "127.0.0.1 localhost").split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import dataclass
 
 import django
@@ -10,26 +11,34 @@ from psycopg.conninfo import make_conninfo
 
 from .cluster import DESK_ROLE, OWNER_ROLE, Cluster, StartResult
 from .home import Home
+from .own_keyd import OwnKeyd, stop
 
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """A running database. `cluster` is None when HAVENLINE_DATABASE_URL names a server of the operator's own."""
+    """A running database. `cluster` is None when HAVENLINE_DATABASE_URL names a server of the operator's own.
+
+    `keyd` is the key process that was started here; None when one answers already, or HAVENLINE_KEYD names it.
+    """
 
     home: Home
     cluster: Cluster | None
     started: bool
+    keyd: subprocess.Popen[bytes] | None = None
 
     def release(self) -> None:
-        """Stop the embedded PostgreSQL when this process started it; an adopted one goes on."""
+        """Stop `keyd` and the embedded PostgreSQL when this process started them; adopted ones go on."""
+        if self.keyd is not None:
+            stop(self.keyd)
         if self.cluster is not None and self.started:
             self.cluster.stop()
 
 
 def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = False) -> Wired:
-    """Start or adopt the database of `home`, set the environment that `sites.settings` reads, and set Django up.
+    """Start or adopt database and `keyd` of `home`, set the environment that `sites.settings` reads, set Django up.
 
-    Raises ClusterError when PostgreSQL cannot be had. Not checked: the schema; see `sites.schema.bring_up_to_date`.
+    Raises ClusterError when PostgreSQL cannot be had, OwnKeydError when `keyd` cannot.
+    Not checked: the schema; see `sites.schema.bring_up_to_date`.
     """
     cluster: Cluster | None = None
     started = False
@@ -39,10 +48,16 @@ def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = Fals
         cluster.ensure_roles_and_database()
         os.environ["HAVENLINE_DATABASE_URL"] = make_conninfo(**cluster.connection(role=DESK_ROLE, database=database))
         os.environ["HAVENLINE_OWNER_URL"] = make_conninfo(**cluster.connection(role=OWNER_ROLE, database=database))
+    keyd: subprocess.Popen[bytes] | None = None
+    if "HAVENLINE_KEYD" not in os.environ and not home.signs_by_file:
+        process = OwnKeyd(home.keyd)
+        process.create(owner=home.uid)
+        keyd = process.start()
+        os.environ["HAVENLINE_KEYD"] = str(process.socket)
     os.environ["HAVENLINE_HOME"] = str(home.path)
     os.environ["HAVENLINE_SECRET_KEY"] = home.secret_key()
     os.environ["DJANGO_SETTINGS_MODULE"] = "havenline_desk.sites.settings"
     if plain_loopback:
         os.environ["HAVENLINE_PLAIN_LOOPBACK"] = "1"
     django.setup()
-    return Wired(home, cluster, started)
+    return Wired(home, cluster, started, keyd)

@@ -1,0 +1,47 @@
+"""Say how much one person may open: one other lowers it, two others give or raise it. `keyd` holds and enforces it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import transaction
+
+from havenline.vocabulary import HavenlineError
+from havenline_guard.keyd_wire import Budget, KeydRefused
+
+from .. import audit, gates
+from ..keys import keyd
+from ..models import AuditAct, Person
+
+USUAL = Budget(per_hour=120, per_day=600, minutes=60, bytes_per_day=4 << 30)
+"""What a person is given where nothing else is said."""
+
+
+class BudgetRefused(HavenlineError):
+    """Nothing was changed; the text says why."""
+
+
+@transaction.atomic
+def set_budget(
+    person: Person, budget: Budget, *, set_by: Person, second: Person | None = None, at: dt.datetime
+) -> None:
+    """Raises Denied without the role, BudgetRefused where `keyd` would not, KeydUnreachable where it does not answer.
+
+    The entry of the audit log comes first: a budget that `keyd` then would not set leaves no entry.
+    """
+    gates.require(set_by, gates.Act.SET_BUDGET, at=at)
+    if second is not None:
+        gates.require(second, gates.Act.SET_BUDGET, at=at)
+    client = keyd()
+    if client is None:
+        raise BudgetRefused("there is no keyd here, so there are no budgets")
+    audit.append(AuditAct.BUDGET_SET, at=at, actor=set_by, about=person)
+    try:
+        client.set_budget(
+            person.audit_id.hex,
+            budget,
+            by=set_by.audit_id.hex,
+            second=second.audit_id.hex if second is not None else "",
+        )
+    except KeydRefused as refused:
+        raise BudgetRefused(str(refused)) from None
