@@ -162,7 +162,8 @@ def close_off(room: Room, *, keep: Collection[int]) -> None:
     machine = platform.machine()
     if machine not in MACHINES:
         raise SandboxUnavailable(f"no filter of system calls is known for {machine}")
-    nothing = os.open("/dev/null", os.O_RDWR)
+    # For reading alone, for whoever starts this process may have given up to open for writing already.
+    nothing = os.open("/dev/null", os.O_RDONLY)
     for stream in (0, 1, 2):
         if stream not in keep:
             os.dup2(nothing, stream)
