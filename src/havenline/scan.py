@@ -85,16 +85,20 @@ def fingerprint_source(
     whatever the source's size. A file that kills its worker twice, the second time with no other file at
     work, or takes longer than `seconds_per_file`, is refused as `decoder_failed`; the others are not
     touched by it. Closing the iterator, or an interrupt, kills the workers at once. `close_off` closes each worker
-    off before its first file (`havenline_guard.sandbox.close_worker`); without it they are processes like any other.
+    off before its first file (`havenline_guard.sandbox.close_worker`), and has an archive unpacked by one more such
+    process; without it workers are processes like any other, and archives are unpacked here.
 
     Raises `containers.SourceError` when the source cannot be opened, `scan_workers.WorkersFailedError` when
     no worker can be started, ValueError when `workers` is under 1. Not checked: that a source stays as it
     is while it is read.
     """
+    from havenline.media.archives import members
     from havenline.media.containers import open_source
+    from havenline.unpacking import unpacked_by
 
+    unpacking = members if close_off is None else unpacked_by(close_off, seconds=seconds_per_file)
     return fingerprint_postings(
-        open_source(source),
+        open_source(source, unpacking=unpacking),
         workers=workers,
         known=known,
         keep_content=keep_content,

@@ -72,7 +72,8 @@ def _warm_extras(ramp: NDArray[np.uint8]) -> None:
     fingerprint_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(64))
 
 
-import_module("havenline.media.containers")
+for _name in ("havenline.unpacking", "encodings.cp437", "encodings.utf_16", "encodings.latin_1", "encodings.ascii"):
+    import_module(_name)
 _warm()
 load_kernels()
 # Or every worker would copy the pages of all these objects as soon as its collector looks at them.

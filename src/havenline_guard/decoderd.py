@@ -360,8 +360,10 @@ class _Supervisor:
     def _why(self, job: _Job) -> str:
         assert job.status is not None
         code = os.waitstatus_to_exitcode(job.status)
-        if job.late or code in (-signal.SIGXCPU, -signal.SIGKILL):
+        if job.late:
             return f"opening it took longer than {self._settings.seconds:g} seconds; nothing of it was kept"
+        if code in (-signal.SIGXCPU, -signal.SIGKILL):
+            return "opening it took more than one file may take of the processor; nothing of it was kept"
         if code == -signal.SIGSYS:
             return "opening it tried what no decoder does, and was ended; look at it apart"
         return "opening it ended the process that opened it; nothing of it was kept, look at it apart"
