@@ -38,6 +38,7 @@ ROOM = 800 * MIB
 """Bytes of memory that a process gets beyond what it has when it is closed: with its base, under 1 GiB resident."""
 
 _PROT_EXEC = 4
+_CAPSET, _CAPABILITIES = (126, 91), 0x20080522
 _CREATE_RULESET, _RESTRICT_SELF, _ASK_VERSION = 444, 446, 1
 _WRITE_FILE = ((1, 13), (2, 14), (3, 15), (5, 16))
 """Landlock's version, and how many rights over files it knows from there on."""
@@ -170,6 +171,7 @@ def close_off(room: Room, *, keep: Collection[int]) -> None:
     _close_others({0, 1, 2, *keep})
     _limit(room)
     give_up_privileges()
+    _no_capabilities(MACHINES[machine][0])
     _no_paths()
     if why := install(list(_assembled(machine)), machine):
         raise SandboxUnavailable(why)
@@ -246,6 +248,13 @@ def _limit(room: Room) -> None:
         resource.setrlimit(name, (value, value))
     # Beyond the limit of file sizes a write shall fail; nothing else that a library catches may save the process.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def _no_capabilities(column: int) -> None:
+    """Also root is nobody in particular from here on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(_CAPSET[column], struct.pack("=Ii", _CAPABILITIES, 0), bytes(24)):
+        raise SandboxUnavailable(f"capabilities cannot be given up: {os.strerror(ctypes.get_errno())}")
 
 
 def _no_paths() -> None:
