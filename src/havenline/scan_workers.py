@@ -115,6 +115,7 @@ def answers(
     worker dies before its first task, or cannot be started (a script
     that scans needs the usual `if __name__ == "__main__":`).
     """
+    # long: the docstring states the order of steps that the loop keeps
     crew = _Crew(work, workers=workers, seconds=seconds, close_off=close_off, opened=opened)
     held: dict[int, Task] = {}
     burden = 0

@@ -91,8 +91,9 @@ def scan(
     get_ready()
     opened, lists = open_all(list_ or [])
     effort = Effort(lane=lane, films=films, seconds_a_frame=every)
-    close_off = told.closing(sandbox)
-    summary = _Summary(path, [edition for each in opened for edition in _editions_of(each)], table, effort, close_off)
+    summary = _Summary(
+        path, [edition for each in opened for edition in _editions_of(each)], table, effort, told.closing(sandbox)
+    )
     _run(path, lists, opened, matchd, summary, workers=workers or all_cores())
     if as_json:
         typer.echo(json.dumps(summary.as_json(), ensure_ascii=False, indent=2))

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,9 @@ class DecoderClient:
             try:
                 made.connect(self._path)
                 self._check_server(made)
-                socket.send_fds(made, [question], descriptors)
+                # Whoever is turned away has the reason to read, though nobody reads what he sends.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    socket.send_fds(made, [question], descriptors)
                 said = self._received(made)
             except TimeoutError:
                 raise DecoderdUnreachable(f"{self._path}: no answer within {self._timeout:g} s") from None

@@ -6,13 +6,15 @@ import os
 import signal
 import socket
 import struct
+import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 from typing import NoReturn
 
 from havenline_guard.decoder_child import Answering, live
-from havenline_guard.lockdown import end_with_parent
+from havenline_guard.lockdown import end_with_parent, lock_down
 
 JOB = struct.Struct("<QHHIQ")
 """To the zygote: number, width, height, zero, bytes of content; with the descriptors of content and reply. Width 0: end
@@ -29,9 +31,15 @@ def be_zygote(control: socket.socket, *, warm: Callable[[], None], answering: An
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(each, signal.SIG_IGN)
         warm()
+        # Only now: loops that were never compiled on this machine are compiled, and kept in a folder.
+        lock_down(accepts=False, starts=True, writes=False)
         _Zygote(control, answering).run()
         code = 0
+    except BaseException:
+        # It has not looked at any content, so nothing of one can stand in the traceback.
+        traceback.print_exc(file=sys.stderr)
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 

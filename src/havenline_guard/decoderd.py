@@ -37,6 +37,8 @@ _CREDENTIALS = struct.Struct("3i")
 _CONNECTIONS = 64
 _SOONEST, _LATEST = 0.1, 10.0
 """Seconds before a zygote that fell is started again: the longer, the oftener it fell at once."""
+_MOST_FALLS = 4
+"""In a row before it was ready: then the server ends, so that whoever started it learns why and may start it anew."""
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _UNREAD = 30.0
 _PIECE = 1 << 20
@@ -63,20 +65,24 @@ def serve(
     *,
     say: Callable[[str], None],
     answering: decoder_child.Answering = decoder_child.answer,
+    warm: Callable[[], None] = decoder_child.warm,
 ) -> None:
     """Answer until SIGTERM, SIGINT or SIGHUP; `say` is given lines for people.
 
-    Raises DecoderdError where the machine cannot close a process off, or the socket cannot be had: nothing is then
-    opened. Not done: to encrypt what passes; memory of all children together is the unit's to limit.
+    Raises DecoderdError where the machine cannot close a process off, the socket cannot be had, or the process that
+    children are forked from falls again and again before it is ready: nothing is then opened. Not done: to encrypt
+    what passes; memory of all children together is the unit's to limit.
     """
     tried = probe()
     if not tried.can:
         raise DecoderdError(f"content cannot be opened safely on this machine, so none is: {tried.why}")
     listener, lock = _listening(settings)
     try:
-        # Children of the zygote give up the rest; starting programs and networks is given up here already.
+        supervisor = _Supervisor(settings, listener, say, answering, warm)
+        # Before anything is given up, for it may have to write compiled loops down; it gives up the same once warm.
+        supervisor.start_zygote()
         lock_down(accepts=True, starts=True, writes=False)
-        _Supervisor(settings, listener, say, answering).run()
+        supervisor.run()
     finally:
         listener.close()
         os.close(lock)
@@ -151,7 +157,9 @@ class _Supervisor:
         listener: socket.socket,
         say: Callable[[str], None],
         answering: decoder_child.Answering,
+        warm: Callable[[], None],
     ) -> None:
+        self._warm = warm
         self._settings, self._listener, self._say, self._answering = settings, listener, say, answering
         self._selector = DefaultSelector()
         self._links: set[_Link] = set()
@@ -162,6 +170,8 @@ class _Supervisor:
         self._numbers = 0
         self._counts = dict.fromkeys(("pictures", "refused", "ended", "late", "restarts", "most_kib"), 0)
         self._ending = False
+        self._falls = 0
+        """How often in a row the zygote fell before it was ready."""
         self._wake, self._waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -171,7 +181,6 @@ class _Supervisor:
         woken = signal.set_wakeup_fd(self._waking, warn_on_full_buffer=False)
         try:
             self._selector.register(self._wake, EVENT_READ, self._woken)
-            self._start_zygote()
             while not self._ending:
                 for key, events in self._selector.select(0.25):
                     key.data(events)
@@ -180,7 +189,7 @@ class _Supervisor:
             signal.set_wakeup_fd(woken)
             for each, earlier in before.items():
                 signal.signal(each, earlier)
-            if self._zygote is not None:
+            if self._zygote is not None and self._zygote_pid:
                 self._zygote.close()
                 os.kill(self._zygote_pid, signal.SIGKILL)
                 os.waitpid(self._zygote_pid, 0)
@@ -192,7 +201,8 @@ class _Supervisor:
         with suppress(BlockingIOError):
             os.read(self._wake, 4096)
 
-    def _start_zygote(self) -> None:
+    def start_zygote(self) -> None:
+        """Fork the process that children are forked from; it says when it is warm."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -204,7 +214,7 @@ class _Supervisor:
             ours.close()
             for link in self._links:
                 link.socket.close()
-            be_zygote(theirs, warm=decoder_child.warm, answering=self._answering)
+            be_zygote(theirs, warm=self._warm, answering=self._answering)
         theirs.close()
         self._zygote, self._zygote_pid, self._ready, self._started = ours, pid, False, time.monotonic()
         self._selector.register(ours, EVENT_READ, self._told)
@@ -221,7 +231,7 @@ class _Supervisor:
             return
         number, status, most = ENDED.unpack(said)
         if not number:
-            self._ready = True
+            self._ready, self._falls = True, 0
             if self._listener not in self._selector.get_map():
                 self._selector.register(self._listener, EVENT_READ, self._accept)
                 self._say(f"answering on {self._settings.path}, {self._settings.at_once} files at once")
@@ -238,12 +248,16 @@ class _Supervisor:
         self._zygote.close()
         os.kill(self._zygote_pid, signal.SIGKILL)
         os.waitpid(self._zygote_pid, 0)
+        self._falls += not self._ready
         self._zygote, self._ready = None, False
         self._counts["restarts"] += 1
+        self._say("the process that children are forked from fell, and is started again; its reason stands above")
         lived = time.monotonic() - self._started
         self._pause = _SOONEST if lived > _LATEST else min(_LATEST, 2 * self._pause + _SOONEST)
         for job in list(self._running.values()):
             self._settle(job, wire.not_served("the server had to start anew; ask again"))
+        if self._falls >= _MOST_FALLS:
+            raise DecoderdError("the process that children are forked from cannot start; its reason stands above")
 
     def _accept(self, _events: int) -> None:
         try:
@@ -412,7 +426,7 @@ class _Supervisor:
         for link in [link for link in self._links if link.out and now > link.since + _UNREAD]:
             self._drop(link)
         if self._zygote is None and now > self._started + self._pause:
-            self._start_zygote()
+            self.start_zygote()
 
     def _state(self) -> dict[str, Any]:
         return {"ready": self._ready, "running": len(self._running), "waiting": len(self._waiting)} | self._counts

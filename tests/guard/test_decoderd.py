@@ -218,6 +218,54 @@ def test_without_a_sandbox_nothing_is_opened(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "s").exists()
 
 
+def test_it_starts_where_no_loop_was_ever_compiled_and_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor may not write files; what is compiled at the first start must be kept all the same."""
+    cache = tmp_path / "kernels"
+    cache.mkdir(mode=0o700)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    rig = Rig(tmp_path, OPENING)
+    try:
+        assert isinstance(rig.client.decode(saved("PNG"), width=64, height=64), Decoded)
+        assert rig.client.state()["restarts"] == 0
+        assert list(cache.rglob("*.nbi"))
+        os.kill(rig.zygote(), signal.SIGKILL)
+        for _ in range(1000):
+            try:
+                if isinstance(rig.client.decode(saved("PNG"), width=64, height=64), Decoded):
+                    break
+            except DecoderdUnreachable:
+                time.sleep(0.02)
+        assert rig.client.state()["restarts"] == 1
+    finally:
+        assert rig.stop() == 0
+
+
+def never_warm() -> None:
+    raise RuntimeError("no decoder can be loaded")
+
+
+def test_a_server_whose_zygote_cannot_start_ends_and_says_so(tmp_path: Path) -> None:
+    """In a process of its own: it gives up for good what this one needs."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
+            serve(Settings(tmp_path / "s", users=frozenset({os.geteuid()})), say=lambda _: None, warm=never_warm)
+        except DecoderdError as error:
+            os.write(theirs, str(error).encode())
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as told:
+        assert b"cannot start" in told.read()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
 def test_without_a_server_the_client_says_so(tmp_path: Path) -> None:
     with pytest.raises(DecoderdUnreachable, match="is it started"):
         DecoderClient(tmp_path / "s").decode(b"x", width=8, height=8)

@@ -8,10 +8,12 @@ import tarfile
 import time
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from havenline.media import archives
 from havenline.media.containers import open_source
@@ -33,8 +35,15 @@ def made(originals: list[bytes], count: int) -> list[bytes]:
     return [mutated(originals[number % len(originals)], chance) for number in range(count)]
 
 
-def test_decoderd_outlives_mutated_pictures(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, OPENING)
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    started = Rig(tmp_path, OPENING)
+    yield started
+    assert started.stop() == 0
+
+
+@pytest.mark.timeout(3000)
+def test_decoderd_outlives_mutated_pictures(rig: Rig) -> None:
     server = Path(f"/proc/{rig.process.pid}/status")
     before, zygote = _resident(server), rig.zygote()
 
@@ -57,9 +66,9 @@ def test_decoderd_outlives_mutated_pictures(tmp_path: Path) -> None:
     assert max(seconds for _, seconds in told) < 12
     assert ends["picture"] > PICTURES // 20
     assert grown < 0.05 or not SOAK
-    assert rig.stop() == 0
 
 
+@pytest.mark.timeout(3000)
 def test_closed_workers_outlive_mutated_films() -> None:
     postings = [Posting(str(n), len(film), content=film) for n, film in enumerate(made(whole_films(), FILMS))]
     ends = Counter(
@@ -73,6 +82,7 @@ def test_closed_workers_outlive_mutated_films() -> None:
     assert ends["decoder_failed"] <= FILMS // 100
 
 
+@pytest.mark.timeout(3000)
 def test_archives_are_unpacked_to_the_same_members_or_refusals(tmp_path: Path) -> None:
     ends: Counter[str] = Counter()
     for number, content in enumerate(made(_archives(), ARCHIVES)):
