@@ -81,6 +81,7 @@ def scan(
     as_json: AsJson = False,
 ) -> None:
     """Run the command; `HELP` is what it tells."""
+    # long: most of it states the options
     from havenline.formats.scan_table import check_ending
 
     if not list_ and matchd is None:
