@@ -35,8 +35,10 @@ from havenline.list_files import write_snapshot
 from havenline.matching import Snapshot
 from havenline.media.decode import Picture, decode_picture
 from havenline.scan import fingerprint_source
+from havenline.scan_workers import CloseOff
 from havenline.vocabulary import NEAR_DISTANCE, QUALITY_FLOOR, HashKind, ListEntry
 from havenline_cli.told import all_cores
+from havenline_guard.sandbox import close_worker
 
 SIZES = ((640, 480), (640, 480), (640, 480), (1280, 960), (1280, 960), (2560, 1920))
 LISTED = 20
@@ -129,10 +131,11 @@ def bare(pictures: Path) -> float:
     return len(paths) / (time.perf_counter() - begun)
 
 
-def steady(pictures: Path, *, workers: int) -> float:
+def steady(pictures: Path, *, workers: int, close_off: CloseOff | None) -> float:
     """Files a second of a scan's workers from the first answers on."""
     begun, count = 0.0, 0
-    for count, _ in enumerate(fingerprint_source(pictures, workers=workers), start=1):
+    scanned = fingerprint_source(pictures, workers=workers, close_off=close_off)
+    for count, _ in enumerate(scanned, start=1):
         if count == WARM_UP:
             begun = time.perf_counter()
     return (count - WARM_UP) / (time.perf_counter() - begun)
@@ -145,14 +148,17 @@ def print_steady(pictures: Path, *, cores: int, rounds: int) -> None:
     for _ in range(rounds):
         rates.setdefault("bare: read, digests, both pipelines, 1 process", []).append(bare(pictures))
         for workers in sorted({1, cores}):
-            rates.setdefault(f"scan at steady state, {workers} workers", []).append(steady(pictures, workers=workers))
-    first, *rest = rates.values()
+            for name, close_off in (("open", None), ("sandboxed", close_worker)):
+                rate = steady(pictures, workers=workers, close_off=close_off)
+                rates.setdefault(f"scan at steady state, {workers} {name} workers", []).append(rate)
+    first = next(iter(rates.values()))
+    rest = [each for name, each in rates.items() if "sandboxed" in name]
     for name, each in rates.items():
         ratio = statistics.median(one / base for one, base in zip(each, first, strict=True))
         print(f"{name:<52} {statistics.median(each):8.1f} files/s {ratio:6.2f}x")
     if len(rest) > 1:
         ratio = statistics.median(many / one for one, many in zip(*rest, strict=True))
-        print(f"{cores} workers against 1: {ratio:.2f}x")
+        print(f"{cores} sandboxed workers against 1: {ratio:.2f}x")
 
 
 def main() -> None:

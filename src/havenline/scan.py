@@ -1,7 +1,8 @@
 """One posting through media, fingerprints and matching to its Finding; a whole source, in workers.
 
 1. `containers.open_source` names the postings of a folder, zip or tar, and refuses what is no file.
-2. A worker process reads a posting's bytes and fingerprints them; a file that kills its worker is refused.
+2. A worker process reads a posting's bytes and fingerprints them; a file that kills its worker is refused. Closed off
+   (`close_off`), a worker opens nothing: this process opens the files and hands them over.
 3. The fingerprints are looked up in lists, in the caller's process.
 """
 
@@ -16,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from havenline.scan_workers import Lost, answers
+from havenline.scan_workers import CloseOff, Lost, answers
 from havenline.vocabulary import (
     FULL_EFFORT,
     PDQ_FULL,
@@ -30,10 +31,13 @@ from havenline.vocabulary import (
     Match,
     Refusal,
     Refused,
+    check_hex,
+    check_text,
 )
 
 SECONDS_PER_FILE = 300
 _LOOKED_UP_AT_ONCE = 64
+_UNREADABLE = "the file could not be read; check that it is still there, and try again"
 
 Lookup = Callable[[Sequence[Fingerprint]], list[tuple[Match, ...]]]
 """As `matching.Lists.lookup, at one time`."""
@@ -72,6 +76,7 @@ def fingerprint_source(
     keep_content: bool = False,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
+    close_off: CloseOff | None = None,
 ) -> Generator[Scanned, None, None]:
     """Every posting of `source` (a folder, zip or tar), fingerprinted by `workers` processes, in order.
 
@@ -80,21 +85,27 @@ def fingerprint_source(
     unless the file is larger than pictures may be. A few postings are held at a time,
     whatever the source's size. A file that kills its worker twice, the second time with no other file at
     work, or takes longer than `seconds_per_file`, is refused as `decoder_failed`; the others are not
-    touched by it. Closing the iterator, or an interrupt, kills the workers at once.
+    touched by it. Closing the iterator, or an interrupt, kills the workers at once. `close_off` closes each worker
+    off before its first file (`havenline_guard.sandbox.close_worker`), and has an archive unpacked by one more such
+    process; without it workers are processes like any other, and archives are unpacked here.
 
     Raises `containers.SourceError` when the source cannot be opened, `scan_workers.WorkersFailedError` when
     no worker can be started, ValueError when `workers` is under 1. Not checked: that a source stays as it
     is while it is read.
     """
+    from havenline.media.archives import members
     from havenline.media.containers import open_source
+    from havenline.unpacking import unpacked_by
 
+    unpacking = members if close_off is None else unpacked_by(close_off, seconds=seconds_per_file)
     return fingerprint_postings(
-        open_source(source),
+        open_source(source, unpacking=unpacking),
         workers=workers,
         known=known,
         keep_content=keep_content,
         seconds_per_file=seconds_per_file,
         effort=effort,
+        close_off=close_off,
     )
 
 
@@ -107,6 +118,7 @@ def fingerprint_postings(
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     fingerprint: Callable[[bytes], Fingerprint] | None = None,
+    close_off: CloseOff | None = None,
 ) -> Generator[Scanned, None, None]:
     """As `fingerprint_source`, for postings as `containers.open_source` gives them: picklable, with `read()`.
 
@@ -122,6 +134,8 @@ def fingerprint_postings(
         weight=partial(_weight, keep_content=keep_content),
         workers=workers,
         seconds=seconds_per_file,
+        close_off=close_off,
+        opened=_opened,
     ):
         posting, reply = answer.task, answer.reply
         if reply is None:
@@ -215,15 +229,16 @@ class _Work:
     effort: Effort
     fingerprint: Callable[[bytes], Fingerprint] | None
 
-    def __call__(self, posting: Any) -> tuple[bytes, bytes]:
+    def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
         from havenline.media.containers import PostingUnreadableError
 
         content = b""
+        if descriptor is not None:
+            posting = replace(posting, descriptor=descriptor)
         try:
             said, content = self._said_of(posting)
         except (PostingUnreadableError, OSError):
-            detail = "the file could not be read; check that it is still there, and try again"
-            said = _refusal(Refusal.UNREADABLE, detail)
+            said = _refusal(Refusal.UNREADABLE, _UNREADABLE)
         except MemoryError:
             said = _refusal(Refusal.DECODER_FAILED, "there was not enough memory to open this file")
         except Exception as error:
@@ -252,6 +267,14 @@ class _Work:
         return {"fingerprint": asdict(made)}, kept
 
 
+def _opened(posting: Any) -> int | None:
+    """The file of a posting, open for a worker that can open none. Raises OSError."""
+    from havenline.media.postings import open_descriptor
+
+    file = getattr(posting, "file", None)
+    return None if file is None else open_descriptor(file)
+
+
 def _weight(posting: Any, *, keep_content: bool) -> int:
     """What a posting takes up in this process: bytes that come from an archive, or are to come back."""
     if getattr(posting, "refused", None) is not None:
@@ -264,24 +287,38 @@ def _refusal(reason: Refusal, detail: str) -> dict[str, Any]:
 
 
 def _from_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool) -> Scanned:
+    """What a worker said, which a file may have taken over: anything unexpected is a refusal."""
+    try:
+        return _read_reply(posting, reply, keep_content=keep_content)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        detail = "the worker that opened it gave an answer that none gives; look at it apart"
+        return Scanned(posting.path, posting.size, refused=Refused(Refusal.DECODER_FAILED, detail))
+
+
+def _read_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool) -> Scanned:
     said = json.loads(reply[0])
     content = reply[1] if keep_content and len(reply[1]) >= min(posting.size, 1) else None
     place = partial(Scanned, posting.path, posting.size)
     if "refused" in said:
         return place(refused=_refused(said["refused"]))
     if "known_sha256" in said:
-        return place(known_sha256=said["known_sha256"], content=content)
+        return place(known_sha256=check_hex("sha256", said["known_sha256"]), content=content)
     fields = said["fingerprint"]
     if fields["refusal"] is not None:
         fields["refusal"] = _refused(fields["refusal"])
     fields["frames"] = tuple(FrameHash(*frame) for frame in fields["frames"])
+    for name in ("media_type", "pipeline"):
+        if fields[name] is not None:
+            check_text(name, fields[name])
     return place(fingerprint=Fingerprint(**fields), content=content)
 
 
 def _refused(said: dict[str, str]) -> Refused:
-    return Refused(Refusal(said["reason"]), said["detail"])
+    return Refused(Refusal(said["reason"]), check_text("detail", said["detail"]))
 
 
 def _lost(lost: Lost, seconds: int) -> Refused:
+    if lost is Lost.NOT_OPENED:
+        return Refused(Refusal.UNREADABLE, _UNREADABLE)
     what = f"took longer than {seconds} seconds" if lost is Lost.TOOK_TOO_LONG else "ended the process that opened it"
     return Refused(Refusal.DECODER_FAILED, f"opening it {what}; nothing of it was kept, look at it apart")

@@ -1,31 +1,79 @@
 """Imported once, in the process that workers are forked from: each starts ready to fingerprint.
 
-Importing this is the effect: decoders are imported and the compiled loops are loaded, or compiled the first
-time.
+Importing this is the effect: decoders are imported and used once on a drawn picture of each form, and the compiled
+loops are loaded, or compiled the first time. A worker that is closed off afterwards can load nothing more.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
 
+# Threads of a linear algebra that nothing here uses would be there before a worker is closed off.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, features
 
 from havenline.fingerprints import fingerprint_bytes
 from havenline.fingerprints.pdq import load_kernels
+from havenline.vocabulary import Effort, FilmMode, Lane
 
 
 def _warm() -> None:
     ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-    for form in ("JPEG", "PNG"):
+    picture = Image.fromarray(np.stack([ramp, ramp.T, ramp], axis=2))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for form in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", *(["AVIF"] if features.check("avif") else [])):
+        _open(picture, form, exif=turned)
+        if form in ("GIF", "WEBP", "PNG"):
+            _open(picture, form, save_all=True, append_images=[picture.rotate(90)])
+    small = picture.resize((48, 48))
+    for mode in ("L", "P", "RGBA", "CMYK", "1", "F"):
+        _open(small.convert(mode), "TIFF", compression="group4" if mode == "1" else "tiff_lzw")
+    _open(small, "TIFF", compression="jpeg")
+    _open(picture.convert("CMYK"), "JPEG")
+    _open(picture, "JPEG", progressive=True, effort=Effort(lane=Lane.SCREENING))
+    for damaged in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + bytes(64), b"no kind"):
+        fingerprint_bytes(damaged)
+    _warm_extras(ramp)
+
+
+def _open(picture: Image.Image, form: str, *, effort: Effort | None = None, **options: object) -> None:
+    written = BytesIO()
+    picture.save(written, form, **({"speed": 10} | options if form == "AVIF" else options))
+    fingerprint_bytes(written.getvalue(), effort=effort or Effort())
+
+
+def _warm_extras(ramp: NDArray[np.uint8]) -> None:
+    with suppress(ImportError):
+        import imagecodecs
+
+        fingerprint_bytes(bytes(imagecodecs.jpegxl_encode(np.stack([ramp] * 3, axis=2), effort=1)))
+    with suppress(ImportError):
+        import av
+
         written = BytesIO()
-        Image.fromarray(np.stack([ramp, ramp.T, ramp], axis=2)).save(written, form)
-        fingerprint_bytes(written.getvalue())
+        with av.open(written, "w", format="avi") as film:
+            stream = film.add_stream("mpeg4", rate=5)
+            stream.width = stream.height = 256
+            stream.pix_fmt = "yuv420p"
+            for _ in range(3):
+                film.mux(stream.encode(av.VideoFrame.from_ndarray(np.stack([ramp] * 3, axis=2), format="rgb24")))
+            film.mux(stream.encode())
+        for mode in (FilmMode.EXACT, FilmMode.KEYFRAMES):
+            fingerprint_bytes(written.getvalue(), effort=Effort(films=mode))
+    # No HEIF is written here, for its coder takes long: the decoder's library is loaded, and refuses this one.
+    fingerprint_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(64))
 
 
-import_module("havenline.media.containers")
+for _name in ("havenline.unpacking", "encodings.cp437", "encodings.utf_16", "encodings.latin_1", "encodings.ascii"):
+    import_module(_name)
 _warm()
 load_kernels()
 # Or every worker would copy the pages of all these objects as soon as its collector looks at them.

@@ -2,7 +2,8 @@
 
 Workers are forked from a small server process, never from the caller, which may have threads. Tasks go to a
 worker as pickles; answers come back as plain bytes, so that a worker which a file has taken over cannot
-reach the caller by a pickle. Nothing here knows what the work is.
+reach the caller by a pickle. A worker may be closed off before its first task: then the caller opens what the
+tasks are about, and hands over descriptors. Nothing here knows what the work is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -18,15 +20,19 @@ from enum import Enum
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import recv_handle, send_handle
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Generic, TypeVar
 
 from havenline.vocabulary import HavenlineError
 
 Task = TypeVar("Task")
-Work = Callable[[Any], tuple[bytes, bytes]]
-"""What a worker does with a task: two byte strings come back. Must be picklable."""
+Work = Callable[[Any, int | None], tuple[bytes, bytes]]
+"""What a worker does with a task and the descriptor that came with it: two byte strings come back. Picklable."""
+CloseOff = Callable[[int], None]
+"""Run in a new worker before its first task: it gives up all but what it has and the descriptor that is named, and can
+load nothing afterwards, not even the module of a task. Must be picklable; what it raises ends the worker."""
 
 _PRELOADED = ["__main__", "havenline.scan_warm", "havenline.scan"]
 _QUEUED = 2
@@ -37,6 +43,9 @@ _HELD = 16
 """Tasks per worker that are held at a time, so that one slow file does not leave the others idle."""
 _HEAVIEST = 256 * 1024 * 1024
 _READY = b"ready"
+_LONGEST_REPLY = 1 << 30
+_GRACE = 5
+"""Seconds after which the caller ends a worker that did not end itself when its time for a task was over."""
 
 
 class WorkersFailedError(HavenlineError):
@@ -48,6 +57,7 @@ class Lost(Enum):
 
     DIED = "died"
     TOOK_TOO_LONG = "took too long"
+    NOT_OPENED = "not opened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,9 @@ class _Worker:
     ready: bool = False
     waiting: deque[int] = field(default_factory=deque)
     given: int = 0
+    since: float | None = None
+    """When it began the task it is at, by the monotonic clock; None before its first."""
+    late: bool = False
 
     @property
     def retired(self) -> bool:
@@ -80,6 +93,8 @@ def answers(
     weight: Callable[[Task], int],
     workers: int,
     seconds: int,
+    close_off: CloseOff | None = None,
+    opened: Callable[[Task], int | None] = lambda task: None,
 ) -> Generator[Answer[Task], None, None]:
     """Each task with its answer, in the order of `tasks`, of which a few are held at a time.
 
@@ -90,13 +105,18 @@ def answers(
     2. When a worker dies, the task it was at is set aside and the ones behind it are given out again.
     3. When all workers are idle, tasks set aside run again, one at a time with no other beside them: a
     process can also be killed for its neighbours' hunger. One that dies again is Lost.DIED. 4. A task at
-    work for more than `seconds` is Lost.TOOK_TOO_LONG, and not tried again.
+    work for more than `seconds` is Lost.TOOK_TOO_LONG, and not tried again. The worker ends itself then, and
+    is killed by a thread of this process when it does not.
+
+    With `close_off` the workers can open nothing themselves: `opened` gives the descriptor that goes with a task,
+    or None, and is this module's to close; where it raises OSError the task is Lost.NOT_OPENED.
 
     Closing the iterator, or any exception, kills the workers at once. Raises WorkersFailedError when a
     worker dies before its first task, or cannot be started (a script
     that scans needs the usual `if __name__ == "__main__":`).
     """
-    crew = _Crew(work, workers=workers, seconds=seconds)
+    # long: the docstring states the order of steps that the loop keeps
+    crew = _Crew(work, workers=workers, seconds=seconds, close_off=close_off, opened=opened)
     held: dict[int, Task] = {}
     burden = 0
     settled: dict[int, tuple[bytes, bytes] | Lost | None] = {}
@@ -117,7 +137,7 @@ def answers(
                 else:
                     settled[taken] = None
                 taken += 1
-            crew.give_out(held, fresh, suspects)
+            crew.give_out(held, settled, fresh, suspects)
             while given in settled:
                 burden -= weight(held[given])
                 yield Answer(held.pop(given), settled.pop(given))
@@ -133,9 +153,20 @@ def answers(
 class _Crew:
     """The worker processes and what each of them is at."""
 
-    def __init__(self, work: Work, *, workers: int, seconds: int) -> None:
+    def __init__(
+        self,
+        work: Work,
+        *,
+        workers: int,
+        seconds: int,
+        close_off: CloseOff | None,
+        opened: Callable[[Any], int | None],
+    ) -> None:
         self._work, self._limit, self._seconds = work, workers, seconds
+        self._close_off, self._opened = close_off, opened
         self._workers: list[_Worker] = []
+        self._ended = Event()
+        Thread(target=self._watch, daemon=True).start()
         self._leaving: list[_Worker] = []
         self._again: set[int] = set()
 
@@ -143,18 +174,24 @@ class _Crew:
     def busy(self) -> bool:
         return any(worker.waiting for worker in self._workers)
 
-    def give_out(self, held: dict[int, Any], fresh: deque[int], suspects: deque[int]) -> None:
+    def give_out(
+        self,
+        held: dict[int, Any],
+        settled: dict[int, tuple[bytes, bytes] | Lost | None],
+        fresh: deque[int],
+        suspects: deque[int],
+    ) -> None:
         """Hand tasks to workers with room; one that was set aside goes out alone, when all are idle."""
         if suspects:
             if not self.busy:
                 self._again.add(suspects[0])
-                self._give(self._roomiest(), suspects.popleft(), held)
+                self._give(self._roomiest(), suspects.popleft(), held, settled)
             return
         while fresh and not (self._again and self.busy):
             worker = self._roomiest()
             if len(worker.waiting) >= _QUEUED:
                 return
-            self._give(worker, fresh.popleft(), held)
+            self._give(worker, fresh.popleft(), held, settled)
 
     def collect(
         self,
@@ -167,15 +204,16 @@ class _Crew:
         for pipe in wait(list(pipes)):
             worker = pipes[pipe]  # type: ignore[index]
             try:
-                first = worker.pipe.recv_bytes()
+                first = worker.pipe.recv_bytes(_LONGEST_REPLY)
                 if not worker.ready and first == _READY:
-                    worker.ready = True
+                    worker.ready, worker.since = True, time.monotonic()
                     continue
-                reply = first, worker.pipe.recv_bytes()
+                reply = first, worker.pipe.recv_bytes(_LONGEST_REPLY)
             except (EOFError, OSError):
                 self._bury(worker, settled, fresh, suspects)
                 continue
             number = worker.waiting.popleft()
+            worker.since = time.monotonic() if worker.waiting else None
             self._again.discard(number)
             settled[number] = reply
             if worker.retired and not worker.waiting:
@@ -193,6 +231,7 @@ class _Crew:
 
     def close(self) -> None:
         """Kill all workers; they hold nothing worth keeping."""
+        self._ended.set()
         for worker in self._workers:
             worker.process.kill()
             worker.pipe.close()
@@ -221,7 +260,7 @@ class _Crew:
             raise _cannot_start(f"exit status {code}")
         number = worker.waiting.popleft()
         fresh.extendleft(reversed(worker.waiting))
-        if code == -getattr(signal, "SIGALRM", 0):
+        if worker.late or code == -getattr(signal, "SIGALRM", 0):
             settled[number] = Lost.TOOK_TOO_LONG
         elif number in self._again:
             settled[number] = Lost.DIED
@@ -235,16 +274,45 @@ class _Crew:
         least = min(able, key=lambda worker: len(worker.waiting), default=None)
         if least is not None and (not least.waiting or len(able) >= self._limit):
             return least
-        self._workers.append(_started(self._work, self._seconds))
+        self._workers.append(_started(self._work, self._seconds, self._close_off))
         return self._workers[-1]
 
-    @staticmethod
-    def _give(worker: _Worker, number: int, held: dict[int, Any]) -> None:
+    def _give(
+        self,
+        worker: _Worker,
+        number: int,
+        held: dict[int, Any],
+        settled: dict[int, tuple[bytes, bytes] | Lost | None],
+    ) -> None:
+        descriptor = None
+        if self._close_off is not None:
+            try:
+                descriptor = self._opened(held[number])
+            except OSError:
+                settled[number] = Lost.NOT_OPENED
+                self._again.discard(number)
+                return
+        if worker.ready and not worker.waiting:
+            worker.since = time.monotonic()
         worker.waiting.append(number)
         worker.given += 1
         # A worker that died meanwhile is noticed when answers are collected.
         with suppress(OSError):
-            worker.pipe.send(held[number])
+            worker.pipe.send((held[number], descriptor is not None))
+            if descriptor is not None:
+                send_handle(worker.pipe, descriptor, worker.process.pid)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _watch(self) -> None:
+        """Kill a worker that stays at one task for too long: also one that says half an answer, or takes no task in."""
+        while not self._ended.wait(1.0):
+            for worker in list(self._workers):
+                since = worker.since
+                if since is not None and time.monotonic() > since + self._seconds + _GRACE:
+                    worker.late = True
+                    with suppress(OSError, ValueError):  # it may be gone already
+                        worker.process.kill()
 
 
 def get_ready() -> None:
@@ -254,13 +322,13 @@ def get_ready() -> None:
         forkserver.ensure_running()
 
 
-def _started(work: Work, seconds: int) -> _Worker:
+def _started(work: Work, seconds: int, close_off: CloseOff | None) -> _Worker:
     get_ready()
     forked = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if forked else "spawn")
     ours, theirs = context.Pipe()
     start = context.Process  # type: ignore[attr-defined]
-    process = start(target=_serve, args=(theirs, work, seconds), daemon=True)
+    process = start(target=_serve, args=(theirs, work, seconds, close_off), daemon=True)
     try:
         process.start()
     except (EOFError, OSError) as error:
@@ -278,18 +346,20 @@ def _cannot_start(reason: str) -> WorkersFailedError:
     )
 
 
-def _serve(pipe: Connection, work: Work, seconds: int) -> None:
+def _serve(pipe: Connection, work: Work, seconds: int, close_off: CloseOff | None) -> None:
     """The life of a worker. An interrupt at the terminal is the caller's to answer: it kills its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if close_off is not None:
+        close_off(pipe.fileno())
     tasks: SimpleQueue[Any] = SimpleQueue()
     Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
     # The caller may be gone by the time there is something to say.
     with suppress(OSError):
         pipe.send_bytes(_READY)
         while True:
-            task = tasks.get()
+            task, descriptor = tasks.get()
             _alarm(seconds)
-            reply = work(task)
+            reply = work(task, descriptor)
             _alarm(0)
             for part in reply:
                 pipe.send_bytes(part)
@@ -299,8 +369,9 @@ def _receive(pipe: Connection, tasks: SimpleQueue[Any]) -> None:
     """Take tasks in while the work goes on, so that neither side waits for the other; end with the caller."""
     while True:
         try:
-            tasks.put(pipe.recv())
-        except (EOFError, OSError):
+            task, opened = pipe.recv()
+            tasks.put((task, recv_handle(pipe) if opened else None))
+        except BaseException:  # a worker that takes nothing in must not seem to be at work
             os._exit(1)
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from . import desk as opening
+from .decoderd import decoding
 from .told import get_ready, now
 
 PORT = 8640
@@ -71,7 +72,7 @@ def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
     from havenline_desk.sites.server import LOOPBACK, free_port, serving
 
     chosen = free_port(port)
-    with serving(chosen) as child, contextlib.suppress(KeyboardInterrupt):
+    with decoding(), serving(chosen) as child, contextlib.suppress(KeyboardInterrupt):
         typer.echo(
             f"The desk is open at http://{LOOPBACK}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)"
         )

@@ -50,8 +50,9 @@ from havenline_desk.sites.folders import write
 from havenline_desk.sites.home import Home
 from havenline_guard.keyd_wire import Budget
 
+from .options import Sandbox
 from .progress import meter, steps
-from .told import all_cores
+from .told import all_cores, closing
 
 REFERENCE = "DEMO-2023-09"
 SEED = 2023
@@ -164,6 +165,7 @@ def _take_in(
             approved_by=Person.objects.get(name="senior"),
             workers=workers,
             at=at,
+            close_off=closing(Sandbox.AUTO),
             progress=lambda one: shown.count(size=one.size, refused=one.refused is not None),
         )
 

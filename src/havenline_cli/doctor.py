@@ -99,6 +99,7 @@ def examine(home: Home, *, environ: Mapping[str, str] | None = None, at: dt.date
         check_swap(_read("/proc/swaps")),
         check_clock(now, made=_made(home.kind_file)),
         check_kernel_cache(kernel_cache(surroundings), uid=home.uid),
+        check_sandbox(),
         *check_home(home),
         check_disk(shutil.disk_usage(_nearest(home.path)).free),
         *check_database(home, environ=surroundings),
@@ -204,6 +205,20 @@ def check_kernel_cache(folder: Path, *, uid: int) -> Check:
     return Check(
         name, Verdict.WARN, f"{folder} cannot be written",
         "Kernels are compiled at every start: run `havenline doctor --compile` as the user who installed Havenline.",
+    )  # fmt: skip
+
+
+def check_sandbox() -> Check:
+    """Try whether a process that opens hostile files can be closed off on this machine."""
+    from havenline_guard.sandbox import probe
+
+    tried = probe()
+    if tried.can:
+        return Check("sandbox", Verdict.OK, "files are opened in processes that reach nothing")
+    return Check(
+        "sandbox", Verdict.FAIL, tried.why,
+        "Pictures cannot be shown here, and `scan` opens files without a sandbox: use Linux 5.13 or newer with "
+        "Landlock on x86-64 or aarch64.",
     )  # fmt: skip
 
 

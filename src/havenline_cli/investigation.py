@@ -12,10 +12,10 @@ import typer
 
 from . import desk as opening
 from .exits import EPILOG, SOMETHING_REFUSED
-from .options import Matchd
+from .options import Matchd, Sandbox, SandboxOption
 from .progress import meter
 from .scan import open_all
-from .told import all_cores, now, plain
+from .told import all_cores, closing, now, plain
 
 if TYPE_CHECKING:
     from havenline.matching.lists import ListLookup
@@ -82,6 +82,7 @@ def import_(
     lists: Annotated[list[str] | None, typer.Option("--list", help="Hash list to match against; repeatable.")] = None,
     matchd: Matchd = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that decode. Default: all cores.")] = all_cores(),
+    sandbox: SandboxOption = Sandbox.AUTO,
     home: opening.HomeOption = None,
     as_json: opening.JsonOption = False,
 ) -> None:
@@ -104,6 +105,7 @@ def import_(
                 approved_by=opening.person_named(approved_by),
                 workers=workers,
                 at=now(),
+                close_off=closing(sandbox),
                 progress=lambda one: shown.count(size=one.size, refused=one.refused is not None),
             )
         problems = [

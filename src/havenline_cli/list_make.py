@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from havenline_cli import exits
-from havenline_cli.options import AsJson, Force, ListName, ListOutput, Number, SourcePath, Workers, checked_text
+from havenline_cli import exits, told
+from havenline_cli.options import (
+    AsJson,
+    Force,
+    ListName,
+    ListOutput,
+    Number,
+    Sandbox,
+    SandboxOption,
+    SourcePath,
+    Workers,
+    checked_text,
+)
 from havenline_cli.told import Refusals, all_cores, get_ready, plain, tell
 
 if TYPE_CHECKING:
@@ -34,6 +45,7 @@ def make(
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="A label for every entry.")] = None,
     force: Force = False,
     workers: Workers = None,
+    sandbox: SandboxOption = Sandbox.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Run the command; `HELP` is what it tells."""
@@ -45,7 +57,7 @@ def make(
     check_free(output, force=force)
     get_ready()
     made = _Made(label)
-    _gather(path, made, workers=workers or all_cores())
+    _gather(path, made, workers=workers or all_cores(), sandbox=sandbox)
     if not made.entries:
         why = "; ".join(made.refusals.lines()).strip() or "it holds no files"
         raise ListError(f"{path}: nothing to list, so nothing was written ({why})")
@@ -159,11 +171,12 @@ def _worth_an_entry(made: Fingerprint) -> bool:
     return made.refusal is None or made.refusal.reason not in (Refusal.EMPTY, Refusal.UNKNOWN_KIND)
 
 
-def _gather(path: Path, made: _Made, *, workers: int) -> None:
+def _gather(path: Path, made: _Made, *, workers: int, sandbox: Sandbox) -> None:
     from havenline.scan import fingerprint_source
     from havenline_cli.progress import meter
 
-    with closing(fingerprint_source(path, workers=workers)) as scanned, meter(path) as shown:
+    close_off = told.closing(sandbox)
+    with closing(fingerprint_source(path, workers=workers, close_off=close_off)) as scanned, meter(path) as shown:
         for each in scanned:
             before = made.refusals.total
             made.add(each)

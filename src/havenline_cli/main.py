@@ -12,6 +12,7 @@ import typer
 from havenline.vocabulary import HavenlineError
 from havenline_cli import (
     audit,
+    decoderd,
     demo,
     doctor,
     exits,
@@ -66,6 +67,7 @@ app.add_typer(film.app, name="film")
 app.add_typer(investigation.app, name="investigation")
 app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
 app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
+app.command("decoderd", help=decoderd.HELP, epilog=exits.EPILOG)(decoderd.decoderd)
 app.command("figures")(figures.figures)
 app.add_typer(people.person, name="person")
 app.add_typer(people.framework, name="framework")

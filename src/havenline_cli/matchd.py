@@ -51,9 +51,9 @@ def matchd(
     settings = Settings(
         socket,
         workers or all_cores(),
-        lookup=_users(allow_lookup, "--allow-lookup"),
-        change=_users(allow_change, "--allow-change"),
-        group=None if group is None else _group(group),
+        lookup=users_named(allow_lookup, "--allow-lookup"),
+        change=users_named(allow_change, "--allow-change"),
+        group=None if group is None else group_named(group),
         fold_after=fold_after,
         fold_age=fold_age,
     )
@@ -91,7 +91,8 @@ def status(
     typer.echo(f"refused    {told['refused_total']:,}, of them malformed {told['malformed_total']:,}")
 
 
-def _users(names: list[str] | None, option: str) -> frozenset[int]:
+def users_named(names: list[str] | None, option: str) -> frozenset[int]:
+    """The numbers of system users; without any, of who runs this. Raises typer.BadParameter."""
     import os
     import pwd
 
@@ -103,7 +104,8 @@ def _users(names: list[str] | None, option: str) -> frozenset[int]:
         raise typer.BadParameter(str(error.args[0]), param_hint=option) from None
 
 
-def _group(name: str) -> int:
+def group_named(name: str) -> int:
+    """The number of a system group. Raises typer.BadParameter."""
     import grp
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,23 @@ if TYPE_CHECKING:
     from havenline.formats.hash_list import ColumnMap
     from havenline.vocabulary import ListTerms
 
+
+class Sandbox(StrEnum):
+    """Whether the processes that open files are closed off: always, where the machine can, or never."""
+
+    REQUIRED = "required"
+    AUTO = "auto"
+    OFF = "off"
+
+
+SandboxOption = Annotated[
+    Sandbox,
+    typer.Option(
+        "--sandbox",
+        help="Close off the processes that open files, so that a hostile one reaches nothing: required refuses to "
+        "start where the machine cannot, auto says so and goes on, off is for finding faults alone.",
+    ),
+]
 SourcePath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a zip, a tar (also packed), or one file.")]
 Workers = Annotated[
     int | None,

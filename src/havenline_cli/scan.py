@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from havenline.vocabulary import Effort, FilmMode, Lane
-from havenline_cli import exits
-from havenline_cli.options import AsJson, Matchd, SourcePath, Workers
+from havenline_cli import exits, told
+from havenline_cli.options import AsJson, Matchd, Sandbox, SandboxOption, SourcePath, Workers
 from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, now, plain
 
 if TYPE_CHECKING:
     from havenline.list_files import ListsTogether, OpenedLists
     from havenline.matching.lists import ListLookup
     from havenline.matching.snapshot import EditionHead
+    from havenline.scan_workers import CloseOff
     from havenline.vocabulary import EditionRef, Finding, Match
 
 HELP = (
     "Fingerprint every file and match it against hash lists.\n\n"
     "Exact by SHA-256, SHA-1 and MD5; by PDQ within 31 of 256 bits, where both sides have quality 50 or "
     "more, unless the terms of a list say otherwise; a picture by both of Meta's pipelines, and turned as its "
-    "orientation mark says; films and animated pictures by sampled frames. Files are opened in worker processes, and "
-    "nothing is kept but the table. A match is a lead, never a verdict."
+    "orientation mark says; films and animated pictures by sampled frames. Files are opened in worker processes "
+    "that can reach nothing else, and nothing is kept but the table. A match is a lead, never a verdict."
 )
 SCREENING_ERROR = (
     "Its own hashes lay half a bit from the exact ones on average, 99 of 100 within 6 bits and none beyond 12, "
@@ -76,9 +77,11 @@ def scan(
         float, typer.Option(metavar="SECONDS", min=0.04, max=3600, help="The interval of sampled frames.")
     ] = 1.0,
     workers: Workers = None,
+    sandbox: SandboxOption = Sandbox.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Run the command; `HELP` is what it tells."""
+    # long: most of it states the options
     from havenline.formats.scan_table import check_ending
 
     if not list_ and matchd is None:
@@ -89,7 +92,9 @@ def scan(
     get_ready()
     opened, lists = open_all(list_ or [])
     effort = Effort(lane=lane, films=films, seconds_a_frame=every)
-    summary = _Summary(path, [edition for each in opened for edition in _editions_of(each)], table, effort)
+    summary = _Summary(
+        path, [edition for each in opened for edition in _editions_of(each)], table, effort, told.closing(sandbox)
+    )
     _run(path, lists, opened, matchd, summary, workers=workers or all_cores())
     if as_json:
         typer.echo(json.dumps(summary.as_json(), ensure_ascii=False, indent=2))
@@ -131,13 +136,16 @@ def _run(
     from havenline.vocabulary import SCREENING_LEEWAY
     from havenline_cli.progress import meter
 
-    effort = summary.effort
+    effort, close_off = summary.effort, summary.close_off
 
     def confirm(postings: list[Any]) -> Iterator[Scanned]:
-        yield from fingerprint_postings(postings, workers=workers, effort=replace(effort, lane=Lane.EXACT))
+        exact = replace(effort, lane=Lane.EXACT)
+        yield from fingerprint_postings(postings, workers=workers, effort=exact, close_off=close_off)
 
     with ExitStack() as stack:
-        scanned = stack.enter_context(closing(fingerprint_source(path, workers=workers, effort=effort)))
+        scanned = stack.enter_context(
+            closing(fingerprint_source(path, workers=workers, effort=effort, close_off=close_off))
+        )
         asking: ListLookup = lists
         if matchd is not None:
             from havenline_guard.client import MatchClient
@@ -197,6 +205,7 @@ class _Summary:
     lists: list[_Edition]
     table: Path | None
     effort: Effort
+    close_off: CloseOff | None
     films: int = 0
     files: int = 0
     hashed: int = 0
@@ -275,6 +284,7 @@ class _Summary:
             "lane": self.effort.lane.value,
             "films_sampled": self.effort.films.value,
             "seconds_a_frame": self.effort.seconds_a_frame,
+            "sandbox": self.close_off is not None,
             "hashed": self.hashed,
             "films": self.films,
             "below_quality_floor": self.below_floor,

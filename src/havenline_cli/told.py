@@ -15,7 +15,9 @@ import typer
 
 if TYPE_CHECKING:
     from havenline.formats.hash_list import HashList, Problems
+    from havenline.scan_workers import CloseOff
     from havenline.vocabulary import ListTerms, Refused
+    from havenline_cli.options import Sandbox
 
 _EXAMPLES = 3
 _LINES = 5
@@ -43,6 +45,25 @@ def get_ready() -> None:
 
     say_if_compiling()
     scan_workers.get_ready()
+
+
+def closing(sandbox: Sandbox) -> CloseOff | None:
+    """How workers are closed off, or None when they are not; says so where that is not by choice.
+
+    Raises SandboxUnavailable where it is required and the machine cannot.
+    """
+    from havenline_cli.options import Sandbox
+    from havenline_guard.sandbox import SandboxUnavailable, close_worker, probe
+
+    if sandbox is Sandbox.OFF:
+        return None
+    tried = probe()
+    if tried.can:
+        return close_worker
+    if sandbox is Sandbox.REQUIRED:
+        raise SandboxUnavailable(f"files cannot be opened in a sandbox here, so none was opened: {tried.why}")
+    typer.echo(f"havenline: files are opened WITHOUT a sandbox: {tried.why}", err=True)
+    return None
 
 
 def say_if_compiling() -> None:

@@ -12,13 +12,15 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 from django.conf import settings
 from django.db.models import F
 
-from havenline.media.decode import decode_picture
-from havenline.media.renditions import render
+from havenline.media.decode import Picture
+from havenline.media.renditions import render, room
 from havenline.vocabulary import HavenlineError, Refused
 from havenline.whole_file import write_whole
+from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
 from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_wire import Bound, KeydRefused
 from havenline_guard.vault import Kept, Vault, VaultError
@@ -93,11 +95,24 @@ def rendition(reveal: Reveal, *, token: str) -> bytes:
     """
     if reveal.used_at is None:
         raise RevealRefused("this reveal has not been recorded as used")
-    picture = decode_picture(_opened(reveal, token))
-    if isinstance(picture, Refused):
-        raise EvidenceError(picture.detail)
+    picture = _pixels(_opened(reveal, token), reveal.ladder_step)
     mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.pk}"
     return render(picture, reveal.ladder_step, mark=mark)
+
+
+def _pixels(content: bytes, step: int) -> Picture:
+    """The pixels that a step needs, from the sandbox: this process never runs a decoder on what was posted."""
+    if not settings.DECODERD:
+        raise EvidenceError("no decoderd is running (HAVENLINE_DECODERD), so no content is opened; hashes stay usable")
+    width, height = room(step)
+    try:
+        found = DecoderClient(settings.DECODERD).decode(content, width=width, height=height)
+    except DecoderdUnreachable as error:
+        raise EvidenceError(str(error)) from error
+    if isinstance(found, Refused):
+        raise EvidenceError(found.detail)
+    rgb = np.frombuffer(found.rgb, np.uint8).reshape(found.shown_height, found.shown_width, 3)
+    return Picture(rgb, found.shown_width, found.shown_height, found.media_type, orientation=found.orientation)
 
 
 def sweep() -> int:

@@ -8,24 +8,15 @@ files that the user may read, and answering over sockets that are open already.
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import platform
 import resource
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from havenline_guard.call_filter import ALLOW, MACHINES, REFUSE, UNKNOWN, beginning, end, install, when, when_flags
+
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_PDEATHSIG, _PR_GET_DUMPABLE = 4, 38, 1, 3
-_SET_FILTER, _ALL_THREADS = 1, 1
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-"""Instructions of the classic packet filter: load a word, jump if equal, if at least, if any bit is set, return."""
-_ALLOW, _KILL = 0x7FFF0000, 0x80000000
-_REFUSE = 0x00050000 | errno.EPERM
-_UNKNOWN = 0x00050000 | errno.ENOSYS
-_NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
-_OTHER_ABI = 0x40000000
-"""System calls of x86-64's second numbering (x32) start here."""
 _NEW_SPACES = 0x7E020080
 """Flags of `clone` that make new namespaces."""
 _AS_THREAD = 0x00010000
@@ -122,9 +113,7 @@ _WRITING: dict[str, tuple[int | None, int | None]] = {
     "fchownat": (260, 54),
 }
 _OPEN, _OPENAT, _OPENAT2 = (2, None), (257, 56), (437, 437)
-_CLONE, _CLONE3, _SECCOMP = (56, 220), (435, 435), (317, 277)
-_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-"""Place in the pairs above, and what the kernel calls the machine."""
+_CLONE, _CLONE3 = (56, 220), (435, 435)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +122,6 @@ class LockedDown:
 
     filtered: bool
     why: str = ""
-
-
-class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
 
 def lock_down(*, accepts: bool, starts: bool, writes: bool) -> LockedDown:
@@ -148,21 +133,21 @@ def lock_down(*, accepts: bool, starts: bool, writes: bool) -> LockedDown:
     Where the kernel knows no filters, or the machine is unknown, the rest still holds, and the answer says why. Calls
     add up: nothing comes back. Not done: a filter of what is read.
     """
+    give_up_privileges()
+    machine = platform.machine()
+    if machine not in MACHINES:
+        return LockedDown(False, f"no filter of system calls is known for {machine}")
+    why = install(list(_assembled(machine, accepts=accepts, starts=starts, writes=writes)), machine)
+    return LockedDown(not why, why)
+
+
+def give_up_privileges() -> None:
+    """No core dumps, no reading of this process's memory by others of its user, no new privileges. Raises OSError."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)
     for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_NO_NEW_PRIVS, 1)):
         if libc.prctl(option, value, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl was refused")
-    machine = platform.machine()
-    if machine not in _MACHINES:
-        return LockedDown(False, f"no filter of system calls is known for {machine}")
-    column, _ = _MACHINES[machine]
-    instructions = b"".join(_assembled(machine, accepts=accepts, starts=starts, writes=writes))
-    program = _Program(len(instructions) // 8, instructions)
-    number = _SECCOMP[column]
-    if libc.syscall(number, _SET_FILTER, _ALL_THREADS, ctypes.byref(program)):
-        return LockedDown(False, f"the kernel refused a filter of system calls: {os.strerror(ctypes.get_errno())}")
-    return LockedDown(True)
 
 
 def end_with_parent(signal: int) -> None:
@@ -177,50 +162,26 @@ def is_dumpable() -> bool:
 
 def _assembled(machine: str, *, accepts: bool, starts: bool, writes: bool) -> Iterator[bytes]:
     """The filter's instructions, each eight bytes."""
-    column, name = _MACHINES[machine]
+    column, _ = MACHINES[machine]
 
     def numbers(calls: dict[str, tuple[int | None, int | None]]) -> Iterator[int]:
         yield from (pair[column] for pair in calls.values() if pair[column] is not None)  # type: ignore[misc]
 
-    yield _step(_LOAD, _MACHINE)
-    yield _step(_EQUAL, name, then=1)
-    yield _step(_RETURN, _KILL)
-    yield _step(_LOAD, _NUMBER)
-    if machine == "x86_64":
-        yield from _when(_AT_LEAST, _OTHER_ABI, _REFUSE)
+    yield from beginning(machine, foreign=REFUSE)
     refused = [*numbers(_NEVER)]
     refused += [] if accepts else numbers(_ACCEPTING)
     refused += [] if starts else numbers(_STARTING)
     refused += [] if writes else numbers(_WRITING)
     for number in refused:
-        yield from _when(_EQUAL, number, _REFUSE)
+        yield from when(number, REFUSE)
     # A pointer hides its flags, so glibc is sent back to `clone` and `openat`, whose flags can be seen.
-    yield from _when(_EQUAL, _CLONE3[column], _UNKNOWN)
-    yield from _flags(_CLONE[column], 0, _NEW_SPACES)
+    yield from when(_CLONE3[column], UNKNOWN)
+    yield from when_flags(_CLONE[column], 0, _NEW_SPACES, REFUSE)
     if not starts:
-        yield from _flags(_CLONE[column], 0, _AS_THREAD, wanted=True)
+        yield from when_flags(_CLONE[column], 0, _AS_THREAD, REFUSE, wanted=True)
     if not writes:
-        yield from _when(_EQUAL, _OPENAT2[column], _UNKNOWN)
-        yield from _flags(_OPENAT[column], 2, _WRITES)
+        yield from when(_OPENAT2[column], UNKNOWN)
+        yield from when_flags(_OPENAT[column], 2, _WRITES, REFUSE)
         if _OPEN[column] is not None:
-            yield from _flags(_OPEN[column], 1, _WRITES)
-    yield _step(_RETURN, _ALLOW)
-
-
-def _when(test: int, value: int, verdict: int) -> Iterator[bytes]:
-    yield _step(test, value, otherwise=1)
-    yield _step(_RETURN, verdict)
-
-
-def _flags(number: int | None, argument: int, flags: int, *, wanted: bool = False) -> Iterator[bytes]:
-    """Refuse the call `number` when one of `flags` is in its argument; with `wanted`, when none is."""
-    assert number is not None
-    yield _step(_EQUAL, number, otherwise=4)
-    yield _step(_LOAD, _ARGUMENTS + 8 * argument)
-    yield _step(_ANY_BIT, flags, then=1 if wanted else 0, otherwise=0 if wanted else 1)
-    yield _step(_RETURN, _REFUSE)
-    yield _step(_LOAD, _NUMBER)
-
-
-def _step(code: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, then, otherwise, value)
+            yield from when_flags(_OPEN[column], 1, _WRITES, REFUSE)
+    yield end(ALLOW)

@@ -7,11 +7,22 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from tests.guard.decoder_rig import OPENING, Rig
+
+
+@pytest.fixture(scope="session")
+def decoderd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The process that opens kept content, as the desk's server has it."""
+    rig = Rig(tmp_path_factory.mktemp("d"), OPENING)
+    yield rig.path
+    assert rig.stop() == 0
+
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, settings: Settings) -> Path:
+def home(tmp_path: Path, settings: Settings, decoderd: Path) -> Path:
     """A data folder of the test's own, so that kept content never leaks between tests."""
     settings.HOME = tmp_path
+    settings.DECODERD = str(decoderd)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # Argon2id costs 0.2 s a person
     return tmp_path
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import havenline_guard
-from havenline_guard import lockdown
+from havenline_guard import call_filter, lockdown
 
 LOCK = """
 import json, os, resource, socket, sys, threading
@@ -131,7 +131,7 @@ def verdict(program: list[bytes], machine: int, number: int, *arguments: int) ->
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_filter_of_each_machine_refuses_what_it_should(machine: str) -> None:
-    column, name = lockdown._MACHINES[machine]
+    column, name = call_filter.MACHINES[machine]
     program = list(lockdown._assembled(machine, accepts=False, starts=False, writes=False))
     allow, refuse, unknown = 0x7FFF0000, 0x00050000 | EPERM, 0x00050000 | errno.ENOSYS
     calls = lockdown._NEVER | lockdown._ACCEPTING | lockdown._STARTING | lockdown._WRITING

@@ -64,14 +64,18 @@ def archive_kind(stream: BinaryIO) -> str | None:
 
 
 def members(source: Path, kind: str, limits: ContainerLimits) -> Iterator[Posting | RefusedPosting]:
-    """The members of the archive at `source`, in its own order; folders are passed over. `kind` by
-    `archive_kind`.
+    """As `members_of`, of the archive at `source`."""
+    with source.open("rb") as stream:
+        yield from members_of(stream, shown(source.name.encode("utf-8", "surrogateescape")), kind, limits)
 
-    What concerns the archive as a whole is refused under the archive's own name.
+
+def members_of(stream: BinaryIO, whole: str, kind: str, limits: ContainerLimits) -> Iterator[Posting | RefusedPosting]:
+    """The members of an archive, in its own order; folders are passed over. `kind` by `archive_kind`.
+
+    What concerns the archive as a whole is refused under `whole`, the archive's own name.
     """
     names = Names()
-    whole = shown(source.name.encode("utf-8", "surrogateescape"))
-    taken_in = _of_zip(source, limits) if kind == kinds.ZIP else _of_tar(source, kind, limits)
+    taken_in = _of_zip(stream, limits) if kind == kinds.ZIP else _of_tar(stream, kind, limits)
     for number, (name, found) in enumerate(taken_in):
         if number == limits.max_members and name is not None:
             detail = f"the archive has more than {limits.max_members:,} members; the rest was not read"
@@ -91,33 +95,29 @@ _Found = tuple[str | None, bytes | Refused]
 """A member's name (None: the archive as a whole, and nothing follows) and its bytes or why there are none."""
 
 
-def _of_zip(source: Path, limits: ContainerLimits) -> Iterator[_Found]:
-    with source.open("rb") as stream:
-        size = stream.seek(0, 2)
-        if _directory_bytes(stream, size) > limits.max_directory_bytes:
-            detail = "the archive's list of members is too long; nothing was read; split it"
-            yield None, Refused(Refusal.ARCHIVE_TOO_MANY, detail)
-            return
-        try:
-            archive = zipfile.ZipFile(stream)
-        except Exception:  # `zipfile` lets struct.error and others through
-            yield (
-                None,
-                Refused(Refusal.ARCHIVE_BROKEN, "the zip's list of members is damaged; nothing was read"),
-            )
-            return
-        with archive:
-            allowed = max(limits.ratio_from, limits.max_ratio * size)
-            for entry in archive.infolist():
-                if entry.is_dir():
-                    continue
-                name, safe = _path(_zip_name(entry))
-                found = _zip_member(archive, entry, limits) if safe else _PATH
-                allowed -= 0 if isinstance(found, Refused) else len(found)
-                if allowed < 0:  # only members that share their packed bytes get here
-                    yield None, _RATIO_REST
-                    return
-                yield name, found
+def _of_zip(stream: BinaryIO, limits: ContainerLimits) -> Iterator[_Found]:
+    size = stream.seek(0, 2)
+    if _directory_bytes(stream, size) > limits.max_directory_bytes:
+        detail = "the archive's list of members is too long; nothing was read; split it"
+        yield None, Refused(Refusal.ARCHIVE_TOO_MANY, detail)
+        return
+    try:
+        archive = zipfile.ZipFile(stream)
+    except Exception:  # `zipfile` lets struct.error and others through
+        yield None, Refused(Refusal.ARCHIVE_BROKEN, "the zip's list of members is damaged; nothing was read")
+        return
+    with archive:
+        allowed = max(limits.ratio_from, limits.max_ratio * size)
+        for entry in archive.infolist():
+            if entry.is_dir():
+                continue
+            name, safe = _path(_zip_name(entry))
+            found = _zip_member(archive, entry, limits) if safe else _PATH
+            allowed -= 0 if isinstance(found, Refused) else len(found)
+            if allowed < 0:  # only members that share their packed bytes get here
+                yield None, _RATIO_REST
+                return
+            yield name, found
 
 
 def _directory_bytes(stream: BinaryIO, size: int) -> int:
@@ -225,24 +225,23 @@ class _Header(tarfile.TarInfo):
             raise
 
 
-def _of_tar(source: Path, kind: str, limits: ContainerLimits) -> Iterator[_Found]:
-    with source.open("rb") as packed:
-        stream = _Rationed(packed, kind, limits)
-        stream.allow(_HEADER_BYTES)
-        try:
-            with tarfile.open(mode="r|", fileobj=stream, tarinfo=_Header, encoding="utf-8") as archive:  # type: ignore[call-overload]
-                while (entry := archive.next()) is not None:
-                    archive.members = []  # or they would pile up
-                    stream.allow(archive.offset - entry.offset_data + _HEADER_BYTES)
-                    if not entry.isdir():
-                        name, safe = _path(entry.name.encode("utf-8", "surrogateescape"))
-                        yield name, _tar_member(archive, entry, limits) if safe else _PATH
-                if not getattr(archive, "ended_well", False):
-                    yield None, _CUT_SHORT
-        except _TooMuchError:
-            yield None, _RATIO_REST
-        except Exception:  # `tarfile` lets RecursionError and others through
-            yield None, _CUT_SHORT
+def _of_tar(packed: BinaryIO, kind: str, limits: ContainerLimits) -> Iterator[_Found]:
+    stream = _Rationed(packed, kind, limits)
+    stream.allow(_HEADER_BYTES)
+    try:
+        with tarfile.open(mode="r|", fileobj=stream, tarinfo=_Header, encoding="utf-8") as archive:  # type: ignore[call-overload]
+            while (entry := archive.next()) is not None:
+                archive.members = []  # or they would pile up
+                stream.allow(archive.offset - entry.offset_data + _HEADER_BYTES)
+                if not entry.isdir():
+                    name, safe = _path(entry.name.encode("utf-8", "surrogateescape"))
+                    yield name, _tar_member(archive, entry, limits) if safe else _PATH
+            if not getattr(archive, "ended_well", False):
+                yield None, _CUT_SHORT
+    except _TooMuchError:
+        yield None, _RATIO_REST
+    except Exception:  # `tarfile` lets RecursionError and others through
+        yield None, _CUT_SHORT
 
 
 def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, limits: ContainerLimits) -> bytes | Refused:

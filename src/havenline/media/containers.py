@@ -9,7 +9,7 @@ Archives are opened one level deep: an archive inside a source is refused and ha
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from havenline.media import archives
@@ -37,15 +37,19 @@ __all__ = [
 ]
 
 
+Unpacking = Callable[[Path, str, ContainerLimits], Iterator[Posting | RefusedPosting]]
+"""As `archives.members`."""
+
+
 def open_source(
-    path: Path, *, limits: ContainerLimits = DEFAULT_CONTAINER_LIMITS
+    path: Path, *, limits: ContainerLimits = DEFAULT_CONTAINER_LIMITS, unpacking: Unpacking = archives.members
 ) -> Iterator[Posting | RefusedPosting]:
     """Every posting of the source at `path`, and a refusal for each that cannot be had; links are never
     followed.
 
     The source itself may be a link: whoever named it meant it. Raises SourceError at once, with one line,
-    when it does not exist, is neither a folder nor a file, or cannot be read. Not checked: the kind of the
-    postings themselves.
+    when it does not exist, is neither a folder nor a file, or cannot be read. `unpacking` reads the members of an
+    archive. Not checked: the kind of the postings themselves.
     """
     try:
         source = path.resolve(strict=True)
@@ -62,7 +66,7 @@ def open_source(
         raise SourceError(f"{path} cannot be read ({reason})") from error
     if kind is None:
         return iter((Posting(path=shown(os.fsencode(source.name)), size=size, file=source),))
-    return archives.members(source, kind, limits)
+    return unpacking(source, kind, limits)
 
 
 def _in_folder(root: Path) -> Iterator[Posting | RefusedPosting]:

@@ -42,8 +42,8 @@ DEFAULT_CONTAINER_LIMITS = ContainerLimits()
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One file of a source at its relative `path`, either still on disk (`file`) or out of an archive
-    (`content`).
+    """One file of a source at its relative `path`: still on disk (`file`), out of an archive (`content`), or open
+    already (`descriptor`, read from its beginning and closed with the stream).
 
     Cheap to hand to another process: a path, or the bytes that would have to travel anyway. `path` is
     unique within its source, uses `/`, and shows bytes that are not UTF-8 and control characters as
@@ -54,11 +54,14 @@ class Posting:
     size: int
     file: Path | None = None
     content: bytes | None = field(default=None, repr=False)
+    descriptor: int | None = None
 
     def open(self) -> BinaryIO:
         """A stream over the bytes; links are not followed. Raises PostingUnreadableError."""
         if self.content is not None:
             return BytesIO(self.content)
+        if self.descriptor is not None:
+            return os.fdopen(self.descriptor, "rb")
         if self.file is None:
             raise PostingUnreadableError(f"{self.path} has neither a file nor content")
         try:
@@ -113,8 +116,13 @@ def shown(name: bytes) -> str:
 
 def open_regular(file: Path) -> BinaryIO:
     """Open a regular file without following a link or waiting at a pipe. Raises OSError."""
+    return os.fdopen(open_descriptor(file), "rb")
+
+
+def open_descriptor(file: Path) -> int:
+    """As `open_regular`, as a bare descriptor that the caller closes. Raises OSError."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(0, "not a regular file")
-    return os.fdopen(descriptor, "rb")
+    return descriptor

@@ -21,6 +21,11 @@ _BLOCKS = 12
 _QUALITY = 80
 
 
+def room(step: int) -> tuple[int, int]:
+    """The most pixels wide and high that the picture itself has at a step, 1 to 4: no more need be had to render it."""
+    return LONG_SIDE[step], LONG_SIDE[step] - _strip(step)
+
+
 def render(picture: Picture, step: int, *, mark: str) -> bytes:
     """A WebP of `picture` at a step of the ladder, 1 to 4, with `mark` in a strip under it; no metadata.
 
@@ -31,13 +36,18 @@ def render(picture: Picture, step: int, *, mark: str) -> bytes:
         raise ValueError(f"there is no rendition for step {step}; steps 1 to 4 show something")
     if not mark.strip():
         raise ValueError("a rendition needs a mark")
-    letters = max(10, LONG_SIDE[step] // 64)
-    strip = letters + 6
-    room = (LONG_SIDE[step], LONG_SIDE[step] - strip)
     out = BytesIO()
-    sheet = _marked(_less(Image.fromarray(picture.rgb), step, room), mark, letters, strip)
+    sheet = _marked(_less(Image.fromarray(picture.rgb), step, room(step)), mark, _letters(step), _strip(step))
     sheet.save(out, "WEBP", quality=_QUALITY, method=2)
     return out.getvalue()
+
+
+def _letters(step: int) -> int:
+    return max(10, LONG_SIDE[step] // 64)
+
+
+def _strip(step: int) -> int:
+    return _letters(step) + 6
 
 
 def _less(image: Image.Image, step: int, room: tuple[int, int]) -> Image.Image:

@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from havenline.formats.manifest import Manifest
 from havenline.matching.lists import ListLookup
 from havenline.scan import Scanned, fingerprint_source
+from havenline.scan_workers import CloseOff
 from havenline.vocabulary import PDQ_FULL, HavenlineError
 
 from .. import audit, evidence, gates
@@ -58,9 +59,10 @@ def import_collection(
     approved_by: Person,
     workers: int,
     at: dt.datetime,
+    close_off: CloseOff | None = None,
     progress: Callable[[Scanned], None] = lambda scanned: None,
 ) -> Imported:
-    """Run all steps; `progress` is called after each posting is committed.
+    """Run all steps; `progress` is called after each posting is committed, `close_off` as in `fingerprint_source`.
 
     Raises ImportRefused without authority, Denied without the role, SourceError when the source cannot be read.
     Not checked here: that the organisation may hold the collection; the investigation records who says so.
@@ -72,7 +74,13 @@ def import_collection(
             evidence.sweep()
         before = _counts(taken_in_by)
         rows = {row.path: row for row in manifest.rows} if manifest is not None else {}
-        scanned = fingerprint_source(source, workers=workers, known=_known(), keep_content=evidence.storage_declared())
+        scanned = fingerprint_source(
+            source,
+            workers=workers,
+            known=_known(),
+            keep_content=evidence.storage_declared(),
+            close_off=close_off,
+        )
         read = 0
         for batch in _batches(scanned, BATCH):
             with transaction.atomic():

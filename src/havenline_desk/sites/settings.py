@@ -9,6 +9,8 @@ from csp.constants import NONE, SELF
 from psycopg.conninfo import conninfo_to_dict
 
 HOME = Path(os.environ.get("HAVENLINE_HOME", "/nonexistent"))
+DECODERD = os.environ.get("HAVENLINE_DECODERD", "")
+"""The socket of the `decoderd` that opens kept content; empty: none is opened."""
 AUDIT_FOLDER = os.environ.get("HAVENLINE_AUDIT_FOLDER", "")
 """Where checkpoints and the journal of the audit log go; empty: a folder in the data folder."""
 AUDIT_SIGNER: object | None = None

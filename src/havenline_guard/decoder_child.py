@@ -1,0 +1,82 @@
+"""What runs on hostile bytes: the throw-away child of `decoderd`, and the warming of the process it is forked from."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import NoReturn
+
+from PIL import Image
+
+from havenline.fingerprints.pdq import hash_512_first, hash_picture
+from havenline.media.decode import decode_picture
+from havenline.vocabulary import Refusal, Refused
+from havenline_guard import decoder_wire as wire
+from havenline_guard.lockdown import end_with_parent
+from havenline_guard.sandbox import Room, SandboxUnavailable, close_off
+
+Answering = Callable[[bytes, int, int], bytes]
+"""From content and the most pixels wide and high to a whole answer."""
+_SECONDS = 8
+"""Of processor time; the wall limit is the parent's."""
+
+
+def answer(content: bytes, width: int, height: int) -> bytes:
+    """Decode, hash by both pipelines, shrink to `width` x `height`: a whole answer. Raises nothing of a decoder's."""
+    try:
+        found = decode_picture(content)
+        if isinstance(found, Refused):
+            return wire.refusal(found)
+        pdq, quality = hash_picture(found.rgb)
+        pdq_512, other = hash_512_first(found.rgb)
+        scale = min(1.0, width / found.width, height / found.height)
+        size = max(1, round(found.width * scale)), max(1, round(found.height * scale))
+        small = Image.fromarray(found.rgb)
+        if size != small.size:
+            small = small.resize(size, Image.Resampling.BOX)
+        return wire.picture(
+            wire.Decoded(
+                found.width, found.height, found.frames, found.orientation, found.cut_short, found.media_type,
+                pdq, quality, pdq_512, other, *size, small.tobytes(),
+            )
+        )  # fmt: skip
+    except MemoryError:
+        return wire.refusal(Refused(Refusal.DECODER_FAILED, "there was not enough memory to open this file"))
+
+
+def warm() -> None:
+    """Load all that the children will need: decoders are used once on drawn pictures, kernels loaded or compiled."""
+    from importlib import import_module
+
+    import_module("havenline.scan_warm")
+    nothing = answer(b"", 8, 8)
+    assert nothing
+
+
+def live(content: int, length: int, reply: int, *, width: int, height: int, answering: Answering) -> NoReturn:
+    """The child's life, on the descriptors of its content and of its reply; never returns.
+
+    Ends with 0 after a whole answer, 3 when it could not be closed off, 4 when it failed unforeseen.
+    """
+    code = 4
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        end_with_parent(signal.SIGKILL)
+        close_off(Room(seconds=_SECONDS, descriptors=16), keep=(content, reply))
+        said = memoryview(answering(_read(content, length), width, height))
+        while said:
+            said = said[os.write(reply, said) :]
+        code = 0
+    except (SandboxUnavailable, PermissionError):
+        code = 3
+    finally:
+        os._exit(code)
+
+
+def _read(content: int, length: int) -> bytes:
+    read = bytearray()
+    while len(read) < length and (piece := os.pread(content, min(length - len(read), 1 << 24), len(read))):
+        read += piece
+    return bytes(read)

@@ -1,0 +1,120 @@
+"""How the desk has a picture opened by `decoderd`: the only way that hostile bytes become pixels there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from havenline.vocabulary import HavenlineError, Refusal, Refused
+from havenline_guard import decoder_wire as wire
+from havenline_guard.decoder_wire import Decoded
+
+_CREDENTIALS = struct.Struct("3i")
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+class DecoderdUnreachable(HavenlineError):
+    """No answer came, and nothing was learned about the content; the text says why and what to do."""
+
+
+class DecoderClient:
+    """Asks the `decoderd` that serves the socket `path`: one connection for each question, so threads need no turns.
+
+    The server must run as root, as the own user, or as the owner of the folder that the socket lies in: otherwise it is
+    not believed.
+    """
+
+    def __init__(self, path: str | Path, *, timeout: float = 60.0) -> None:
+        """`timeout`: seconds to wait for an answer, the time before it is this question's turn included."""
+        self._path, self._timeout = os.fspath(path), timeout
+
+    def decode(self, content: bytes, *, width: int, height: int) -> Decoded | Refused:
+        """The picture in `content`, shrunk into `width` x `height` pixels (1024 at most), or why there is none.
+
+        Every field is checked, but what a file that took its own decoder over says of itself is not known to be true:
+        hashes and pixels may be any. Raises DecoderdUnreachable, ValueError for another size.
+        """
+        if not (0 < width <= wire.LONGEST_SIDE and 0 < height <= wire.LONGEST_SIDE):
+            raise ValueError(f"a picture is asked for in 1 to {wire.LONGEST_SIDE} pixels a side")
+        if len(content) > wire.LARGEST_CONTENT:
+            detail = f"the file has {len(content):,} bytes; pictures up to {wire.LARGEST_CONTENT:,} bytes are opened"
+            return Refused(Refusal.TOO_LARGE, detail)
+        descriptor = _sealed(content)
+        try:
+            asked = wire.question(width=width, height=height, length=len(content))
+            said = self._asked(asked, [descriptor])
+        finally:
+            os.close(descriptor)
+        try:
+            return wire.read_answer(said, width=width, height=height)
+        except wire.Malformed as error:
+            raise DecoderdUnreachable(f"{self._path}: {error}; is this a decoderd of this version?") from None
+
+    def state(self) -> dict[str, Any]:
+        """Counts of the server: numbers alone. Raises DecoderdUnreachable."""
+        said = self._asked(wire.question(width=0, height=0, length=0), [])
+        told: dict[str, Any] = json.loads(bytes(said[wire.HEAD.size :]))
+        return told
+
+    def _asked(self, question: bytes, descriptors: list[int]) -> bytearray:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.settimeout(self._timeout)
+            try:
+                made.connect(self._path)
+                self._check_server(made)
+                # Whoever is turned away has the reason to read, though nobody reads what he sends.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    socket.send_fds(made, [question], descriptors)
+                said = self._received(made)
+            except TimeoutError:
+                raise DecoderdUnreachable(f"{self._path}: no answer within {self._timeout:g} s") from None
+            except OSError as error:
+                raise DecoderdUnreachable(
+                    f"{self._path}: decoderd cannot be reached ({error.strerror or error}): is it started?"
+                ) from None
+        verdict = wire.HEAD.unpack_from(said)[2]
+        if verdict == wire.NOT_SERVED:
+            text = bytes(said[wire.HEAD.size :]).decode("utf-8", "replace")
+            raise DecoderdUnreachable(f"{self._path}: {text}")
+        return said
+
+    def _received(self, made: socket.socket) -> bytearray:
+        said = bytearray()
+        wanted = wire.HEAD.size
+        while len(said) < wanted:
+            piece = made.recv(min(1 << 20, wanted - len(said)))
+            if not piece:
+                raise ConnectionResetError("the connection was ended")
+            said += piece
+            if len(said) == wire.HEAD.size == wanted:
+                wanted += wire.HEAD.unpack(said)[4]
+                if wanted > wire.LARGEST_ANSWER:
+                    raise ConnectionResetError("the answer is too long")
+        return said
+
+    def _check_server(self, made: socket.socket) -> None:
+        _, user, _ = _CREDENTIALS.unpack(made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if user not in {0, os.geteuid(), Path(self._path).absolute().parent.stat().st_uid}:
+            raise DecoderdUnreachable(
+                f"{self._path}: is served by the system user {user}, who does not own the folder it lies in; not asked"
+            )
+
+
+def _sealed(content: bytes) -> int:
+    """The content in memory that nobody can change any more, as a descriptor."""
+    descriptor = os.memfd_create("content", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,150 @@
+"""The messages between `decoderd` and who asks it, to and from bytes: docs/formats/decoderd.md, form 1."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from havenline.vocabulary import HavenlineError, Refusal, Refused, check_text
+
+FORM = 1
+LONGEST_PATH = 100
+"""Bytes of a socket's path."""
+LARGEST_CONTENT = 256 << 20
+LONGEST_SIDE = 1024
+"""The most pixels of a side that an answer carries."""
+QUESTION = struct.Struct("<8sHHHHQ")
+"""Magic, form, most pixels wide and high (0 and 0: no pixels, the state of the server), zero, bytes of content."""
+HEAD = struct.Struct("<8sHHIQ")
+"""Magic, form, verdict, zero, bytes that follow."""
+_PICTURE = struct.Struct("<IIIHHBBBBB32s32s")
+"""The file's width, height and frames; the pixels' width and height; mark, cut short, kind, two qualities; hashes."""
+MAGIC = b"HVLNDECO"
+PICTURE, REFUSED, NOT_SERVED, STATE = 1, 2, 3, 4
+"""Verdicts. NOT_SERVED: nothing was learned about the content."""
+LARGEST_ANSWER = HEAD.size + _PICTURE.size + 3 * LONGEST_SIDE * LONGEST_SIDE
+KINDS = (
+    "image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/tiff", "image/bmp", "image/heif",
+    "image/jxl",
+)  # fmt: skip
+"""Kinds of pictures by their number in an answer."""
+_REASONS = tuple(Refusal)
+
+
+class Malformed(HavenlineError):
+    """Bytes that are no message of this form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture as it left the sandbox. `rgb` holds `shown_height` rows of `shown_width` pixels of three bytes, the
+    picture shrunk to what was asked for, in stored order; `width` and `height` are the file's.
+
+    `pdq` and `pdq_512` are 64 hex digits, each with its quality: the full-size hash, and Meta's other pipeline.
+    """
+
+    width: int
+    height: int
+    frames: int
+    orientation: int
+    cut_short: bool
+    media_type: str
+    pdq: str
+    pdq_quality: int
+    pdq_512: str
+    pdq_512_quality: int
+    shown_width: int
+    shown_height: int
+    rgb: bytes
+
+
+def question(*, width: int, height: int, length: int) -> bytes:
+    """What goes with the descriptor of the content."""
+    return QUESTION.pack(MAGIC, FORM, width, height, 0, length)
+
+
+def read_question(said: bytes) -> tuple[int, int, int]:
+    """Width, height and length. Raises Malformed."""
+    if len(said) != QUESTION.size:
+        raise Malformed("a question is one message of its own")
+    magic, form, width, height, zero, length = QUESTION.unpack(said)
+    if magic != MAGIC or form != FORM or zero:
+        raise Malformed("this is no question of a form that is known here")
+    if max(width, height) > LONGEST_SIDE or (not width) != (not height):
+        raise Malformed(f"at most {LONGEST_SIDE} x {LONGEST_SIDE} pixels are given")
+    return width, height, length
+
+
+def picture(made: Decoded) -> bytes:
+    """A whole answer."""
+    fixed = _PICTURE.pack(
+        made.width,
+        made.height,
+        made.frames,
+        made.shown_width,
+        made.shown_height,
+        made.orientation,
+        made.cut_short,
+        KINDS.index(made.media_type),
+        made.pdq_quality,
+        made.pdq_512_quality,
+        bytes.fromhex(made.pdq),
+        bytes.fromhex(made.pdq_512),
+    )
+    return HEAD.pack(MAGIC, FORM, PICTURE, 0, len(fixed) + len(made.rgb)) + fixed + made.rgb
+
+
+def refusal(refused: Refused) -> bytes:
+    """A whole answer that refuses the content."""
+    return _text(REFUSED, bytes([_REASONS.index(refused.reason)]) + refused.detail.encode())
+
+
+def not_served(why: str) -> bytes:
+    """A whole answer that says nothing of the content."""
+    return _text(NOT_SERVED, why.encode())
+
+
+def state(text: str) -> bytes:
+    """A whole answer to the question for the server's state, in JSON."""
+    return _text(STATE, text.encode())
+
+
+def read_answer(said: bytes | bytearray, *, width: int, height: int) -> Decoded | Refused:
+    """What a decoder answered to a question for `width` x `height` pixels at most; every field is checked.
+
+    Raises Malformed for anything else, also for a longer or shorter one.
+    """
+    if len(said) < HEAD.size:
+        raise Malformed("the answer is cut short")
+    magic, form, verdict, zero, length = HEAD.unpack_from(said)
+    if magic != MAGIC or form != FORM or zero or length != len(said) - HEAD.size:
+        raise Malformed("the answer is not of this form")
+    body = bytes(memoryview(said)[HEAD.size :])
+    if verdict == REFUSED:
+        return _read_refusal(body)
+    if verdict != PICTURE or len(body) < _PICTURE.size:
+        raise Malformed("the answer is not of this form")
+    full_width, full_height, frames, wide, high, mark, cut, kind, quality, other, pdq, pdq_512 = _PICTURE.unpack_from(
+        body
+    )
+    rgb = body[_PICTURE.size :]
+    fits = 0 < wide <= min(width, full_width) and 0 < high <= min(height, full_height)
+    if not fits or len(rgb) != 3 * wide * high or not frames:
+        raise Malformed("the answer does not hold the pixels that it says")
+    if mark not in range(1, 9) or cut > 1 or kind >= len(KINDS) or max(quality, other) > 100:
+        raise Malformed("the answer holds values that no picture has")
+    return Decoded(
+        full_width, full_height, frames, mark, bool(cut), KINDS[kind], pdq.hex(), quality, pdq_512.hex(), other,
+        wide, high, rgb,
+    )  # fmt: skip
+
+
+def _read_refusal(body: bytes) -> Refused:
+    try:
+        return Refused(_REASONS[body[0]], check_text("detail", body[1:].decode()))
+    except (IndexError, ValueError):
+        raise Malformed("the answer's reason cannot be read") from None
+
+
+def _text(verdict: int, body: bytes) -> bytes:
+    return HEAD.pack(MAGIC, FORM, verdict, 0, len(body)) + body

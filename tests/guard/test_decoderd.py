@@ -1,0 +1,271 @@
+"""`decoderd`: pixels or a named reason for every file, nothing reached, and nobody else's file touched."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from havenline.fingerprints import fingerprint_bytes
+from havenline.testing.films import still
+from havenline.vocabulary import Refusal, Refused
+from havenline_guard import decoder_wire as wire
+from havenline_guard import sandbox
+from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
+from havenline_guard.decoder_wire import Decoded
+from havenline_guard.decoderd import DecoderdError, Settings, serve
+from tests.guard.closed_probes import PROBES
+from tests.guard.decoder_rig import OPENING, PROBING, Rig
+
+
+@pytest.fixture(scope="module")
+def opening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(tmp_path_factory.mktemp("d"), OPENING)
+    yield rig
+    assert rig.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(tmp_path_factory.mktemp("d"), PROBING, "3")
+    yield rig
+    assert rig.stop() == 0
+
+
+def saved(form: str, picture: Image.Image | None = None) -> bytes:
+    out = io.BytesIO()
+    (picture or Image.fromarray(still(3))).save(out, form)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP"])
+def test_pixels_and_hashes_are_those_of_decoding_in_process(opening: Rig, form: str) -> None:
+    content = saved(form)
+    found = opening.client.decode(content, width=1024, height=1024)
+    expected = fingerprint_bytes(content)
+    assert isinstance(found, Decoded)
+    assert (found.width, found.height, found.media_type) == (192, 144, expected.media_type)
+    assert (found.pdq, found.pdq_quality) == (expected.pdq, expected.pdq_quality)
+    assert (found.pdq_512, found.pdq_512_quality) == (expected.pdq_512, expected.pdq_512_quality)
+    pixels = np.frombuffer(found.rgb, np.uint8).reshape(found.shown_height, found.shown_width, 3)
+    if form in ("PNG", "TIFF", "BMP"):
+        assert np.array_equal(pixels, still(3))
+    assert abs(pixels.astype(int) - still(3).astype(int)).mean() < 12
+
+
+def test_no_more_pixels_come_out_than_were_asked_for(opening: Rig) -> None:
+    found = opening.client.decode(saved("PNG", Image.new("RGB", (2000, 900), "red")), width=320, height=300)
+    assert isinstance(found, Decoded)
+    assert (found.shown_width, found.shown_height) == (320, 144)
+    assert len(found.rgb) == 3 * 320 * 144
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", Refusal.EMPTY),
+        (b"words", Refusal.UNKNOWN_KIND),
+        (b"%PDF-1.7\n", Refusal.UNSUPPORTED_KIND),
+        (saved("PNG")[:400], Refusal.BROKEN),
+    ],
+)
+def test_what_is_no_picture_has_a_named_reason(opening: Rig, content: bytes, reason: Refusal) -> None:
+    found = opening.client.decode(content, width=64, height=64)
+    assert isinstance(found, Refused)
+    assert found.reason is reason
+
+
+def test_a_file_that_took_its_child_over_reaches_nothing_and_the_next_one_is_whole(probed: Rig) -> None:
+    zygote, told = probed.zygote(), {}
+    for name in PROBES:
+        found = probed.client.decode(name.encode(), width=64, height=64)
+        assert isinstance(found, Refused)
+        told[name] = found.detail if found.reason is Refusal.UNKNOWN_KIND else "ended"
+        after = probed.client.decode(saved("PNG"), width=1024, height=1024)
+        assert isinstance(after, Decoded)
+        assert after.rgb == still(3).tobytes()
+    assert {name: how for name, how in told.items() if how not in ("ended", "refused")} == {}
+    for name in ("fork", "kill parent", "ptrace", "unshare user", "segfault", "process_vm_readv", "io_uring", "keyctl"):
+        assert told[name] == "ended", name
+    assert probed.zygote() == zygote
+    assert not Path("/tmp/escaped").exists()
+
+
+@pytest.mark.parametrize("name", ["spin", "sleep"])
+def test_a_file_that_takes_too_long_is_ended(probed: Rig, name: str) -> None:
+    begun = time.monotonic()
+    found = probed.client.decode(name.encode(), width=64, height=64)
+    assert isinstance(found, Refused)
+    assert found.reason is Refusal.DECODER_FAILED
+    assert "longer than 3 seconds" in found.detail
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("name", ["says too much", "says half", "says other pixels"])
+def test_an_answer_that_is_none_is_a_refusal(probed: Rig, name: str) -> None:
+    found = probed.client.decode(name.encode(), width=64, height=64)
+    assert isinstance(found, Refused)
+    assert found.reason is Refusal.DECODER_FAILED
+    assert isinstance(probed.client.decode(saved("PNG"), width=64, height=64), Decoded)
+
+
+def test_who_goes_away_leaves_nothing_running(probed: Rig) -> None:
+    descriptor = _sealed(b"sleep")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.connect(os.fspath(probed.path))
+        socket.send_fds(made, [wire.question(width=8, height=8, length=5)], [descriptor])
+        while not probed.client.state()["running"]:
+            time.sleep(0.01)
+    os.close(descriptor)
+    for _ in range(500):
+        if not probed.client.state()["running"]:
+            return
+        time.sleep(0.01)
+    pytest.fail("its file is still being opened")
+
+
+def test_many_at_once_each_get_their_own(opening: Rig) -> None:
+    wrong: list[int] = []
+
+    def ask(number: int) -> None:
+        for _ in range(5):
+            found = opening.client.decode(saved("PNG", Image.fromarray(still(number))), width=1024, height=1024)
+            if not isinstance(found, Decoded) or found.rgb != still(number).tobytes():
+                wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert wrong == []
+
+
+def test_a_zygote_that_fell_is_started_again(probed: Rig) -> None:
+    before = probed.zygote()
+    os.kill(before, signal.SIGKILL)
+    for _ in range(1000):
+        try:
+            if isinstance(probed.client.decode(saved("PNG"), width=64, height=64), Decoded):
+                break
+        except DecoderdUnreachable:
+            time.sleep(0.02)
+    else:
+        pytest.fail("no new one answers")
+    assert probed.zygote() != before
+    assert probed.client.state()["restarts"] == 1
+
+
+def asked(path: Path, question: bytes, *descriptors: int) -> bytes:
+    """What comes back until the connection ends."""
+    said = b""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.settimeout(10)
+        made.connect(os.fspath(path))
+        socket.send_fds(made, [question], list(descriptors))
+        while piece := made.recv(65536):
+            said += piece
+    return said
+
+
+def test_content_that_could_still_change_is_not_opened(opening: Rig, tmp_path: Path) -> None:
+    content = saved("PNG")
+    (tmp_path / "file").write_bytes(content)
+    file = os.open(tmp_path / "file", os.O_RDONLY)
+    loose = os.memfd_create("x", os.MFD_ALLOW_SEALING)
+    os.write(loose, content)
+    short = _sealed(content[:-1])
+    question = wire.question(width=8, height=8, length=len(content))
+    for descriptors in ([], [file], [loose], [short], [loose, loose]):
+        assert b"sealed descriptor" in asked(opening.path, question, *descriptors)
+    fcntl.fcntl(loose, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+    assert b"sealed descriptor" in asked(opening.path, question, loose)
+    for each in (file, loose, short):
+        os.close(each)
+
+
+@pytest.mark.parametrize(
+    "question", [b"GET / HTTP/1.1\r\n\r\n", wire.QUESTION.pack(wire.MAGIC, 2, 8, 8, 0, 1), b"x",
+                 wire.QUESTION.pack(wire.MAGIC, 1, 2000, 8, 0, 1), wire.QUESTION.pack(wire.MAGIC, 1, 8, 8, 1, 1)],
+)  # fmt: skip
+def test_a_malformed_question_is_refused_and_closes(opening: Rig, question: bytes) -> None:
+    assert wire.HEAD.unpack_from(asked(opening.path, question))[2] == wire.NOT_SERVED
+
+
+def test_only_named_users_are_answered(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, OPENING, "--allow", str(os.geteuid() + 1))
+    try:
+        with pytest.raises(DecoderdUnreachable, match="may not ask"):
+            rig.client.decode(b"x", width=8, height=8)
+    finally:
+        assert rig.stop() == 0
+
+
+def test_without_a_sandbox_nothing_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("havenline_guard.decoderd.probe", lambda: sandbox.Closed(False, "no Landlock"))
+    with pytest.raises(DecoderdError, match="so none is: no Landlock"):
+        serve(Settings(tmp_path / "s", users=frozenset()), say=print)
+    assert not (tmp_path / "s").exists()
+
+
+def test_it_starts_where_no_loop_was_ever_compiled_and_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor may not write files; what is compiled at the first start must be kept all the same."""
+    cache = tmp_path / "kernels"
+    cache.mkdir(mode=0o700)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    rig = Rig(tmp_path, OPENING)
+    try:
+        assert isinstance(rig.client.decode(saved("PNG"), width=64, height=64), Decoded)
+        assert rig.client.state()["restarts"] == 0
+        assert list(cache.rglob("*.nbi"))
+        os.kill(rig.zygote(), signal.SIGKILL)
+        for _ in range(1000):
+            try:
+                if isinstance(rig.client.decode(saved("PNG"), width=64, height=64), Decoded):
+                    break
+            except DecoderdUnreachable:
+                time.sleep(0.02)
+        assert rig.client.state()["restarts"] == 1
+    finally:
+        assert rig.stop() == 0
+
+
+def never_warm() -> None:
+    raise RuntimeError("no decoder can be loaded")
+
+
+def test_a_server_whose_zygote_cannot_start_ends_and_says_so(tmp_path: Path) -> None:
+    """In a process of its own: it gives up for good what this one needs."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
+            serve(Settings(tmp_path / "s", users=frozenset({os.geteuid()})), say=lambda _: None, warm=never_warm)
+        except DecoderdError as error:
+            os.write(theirs, str(error).encode())
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as told:
+        assert b"cannot start" in told.read()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_without_a_server_the_client_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DecoderdUnreachable, match="is it started"):
+        DecoderClient(tmp_path / "s").decode(b"x", width=8, height=8)
