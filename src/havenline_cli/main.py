@@ -12,6 +12,7 @@ import typer
 from havenline.vocabulary import HavenlineError
 from havenline_cli import (
     audit,
+    backup,
     demo,
     doctor,
     exits,
@@ -67,6 +68,8 @@ app.command("figures")(figures.figures)
 app.add_typer(people.person, name="person")
 app.add_typer(people.framework, name="framework")
 app.add_typer(audit.app, name="audit")
+app.command("backup", epilog=exits.EPILOG)(backup.backup)
+app.command("restore", epilog=exits.EPILOG)(backup.restore)
 app.command(
     "verify",
     add_help_option=False,

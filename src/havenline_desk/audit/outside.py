@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from havenline.formats.audit_log import Checkpoint, checkpoint_of
 from havenline.vocabulary import HavenlineError
+from havenline.whole_file import write_whole
 
 _TAIL = 4096
 """Bytes at the end of a file in which its last whole record must lie."""
@@ -53,6 +56,14 @@ class Sink:
             self._append(self.checkpoints, note + b"\n", end=b"\n\n", flush=True)
             if fresh:
                 _flush(self.folder)
+
+    def start_anew(self, lines: Iterable[bytes]) -> None:
+        """Begin for another log, with `lines` as its journal; the caller holds `alone` and has kept a copy."""
+        with self._told():
+            with write_whole(self.journal, replace=True) as file:
+                file.writelines(lines)
+            self.checkpoints.unlink(missing_ok=True)
+            _flush(self.folder)
 
     def last_checkpoint(self) -> Checkpoint | None:
         """The newest checkpoint that stands here whole; None before the first."""
@@ -109,6 +120,11 @@ class Sink:
             raise AuditUnavailable(
                 f"the audit log cannot be written to {self.folder} ({error.strerror or error})"
             ) from None
+
+
+def note_id(note: bytes) -> uuid.UUID:
+    """By what an entry names a signed note: the first 16 bytes of its SHA-256."""
+    return uuid.UUID(bytes=hashlib.sha256(note).digest()[:16])
 
 
 def _whole(descriptor: int, end: bytes) -> int:

@@ -44,6 +44,9 @@ class AuditAct(models.TextChoices):
     OUTCOME_COPIED = "outcome_copied", "took over the outcome of a byte-identical file"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
     LOG_EXPORTED = "log_exported", "took the audit log out"
+    LOG_REOPENED = "log_reopened", "closed the audit log and went on with a new one"
+    BACKUP_TAKEN = "backup_taken", "took a backup"
+    BACKUP_RESTORED = "backup_restored", "made this installation of a backup"
 
 
 URGENT_ACTS = frozenset(
@@ -55,6 +58,9 @@ URGENT_ACTS = frozenset(
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
         AuditAct.LOG_EXPORTED,
+        AuditAct.LOG_REOPENED,
+        AuditAct.BACKUP_TAKEN,
+        AuditAct.BACKUP_RESTORED,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""
