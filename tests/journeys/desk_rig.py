@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import hashlib
+import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,10 +24,66 @@ from psycopg.conninfo import make_conninfo
 
 from havenline_desk.sites.cluster import DESK_ROLE, OWNER_ROLE, Cluster, throwaway_folder
 from havenline_desk.sites.home import Home
+from havenline_desk.sites.server import free_port
 
 from .fault_desk import WRITERS
 
 ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Web:
+    """A web server and the supervisor that starts it again."""
+
+    supervisor: subprocess.Popen[bytes]
+    pid: int
+
+    def kill(self) -> None:
+        """kill -9 every process of the server; returns when the supervisor has started the next."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        assert self.supervisor.stdout is not None
+        self.pid = int(self.supervisor.stdout.readline())
+
+
+def browse(port: int, session: str, told: Path, over: threading.Event) -> None:
+    """Ask for views and look, over and over; write down each whole answer, and each refusal with its status."""
+    cookies = {"Cookie": f"sessionid={session}; csrftoken={'t' * 32}", "X-CSRFToken": "t" * 32}
+    with told.open("ab", buffering=0) as file:
+
+        def ask(method: str, path: str, body: object = None) -> tuple[int, bytes]:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
+            headers = cookies | {"Content-Type": "application/json", "Connection": "close"}
+            try:
+                connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+                answer = connection.getresponse()
+                read = answer.read()
+            finally:
+                connection.close()
+            if answer.status >= 400:
+                line = {"act": "refused", "status": answer.status, "again": answer.headers["Retry-After"], "path": path}
+                file.write(json.dumps(line | {"at": time.time()}).encode() + b"\n")
+                raise InterruptedError
+            return answer.status, read
+
+        while not over.is_set():
+            try:
+                ask("POST", "/work/start", {})
+                _, page = ask("GET", "/work")
+                found = re.search(rb'data-member="(\d+)"', page)
+                if found is None:
+                    continue
+                for _ in range(10):
+                    _, answer = ask("POST", "/work/reveal", {"member": int(found[1]), "step": 1})
+                    url = json.loads(answer)["url"]
+                    token = url.rpartition("/")[2]
+                    file.write(json.dumps({"act": "reveal_granted", "token": token}).encode() + b"\n")
+                    ask("GET", url)
+                    file.write(json.dumps({"act": "reveal_used", "token": token}).encode() + b"\n")
+                    if over.is_set():
+                        return
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.02)
 
 
 @dataclass
@@ -99,11 +159,38 @@ class DeskRig:
         said = json.loads(self.run("check"))
         entries = collections.Counter((act, grant or thing) for act, thing, grant in said["entries"])
         told = [each for each in self.acknowledged() if each["act"] != "refused"]
+        for each in told:
+            if "token" in each:  # of a view that the browser knows by its token alone
+                each["id"] = said["views"].get(hashlib.sha256(each["token"].encode()).hexdigest(), "no such view")
         assert [each for each in told if each["act"] == "alarm"] == []
         lost = collections.Counter((each["act"], each["id"]) for each in told) - entries
         assert lost == collections.Counter(), f"{lost.total()} acknowledged acts are lost"
         assert said["wrong"] == []
         return collections.Counter(each["act"] for each in told)
+
+    @contextlib.contextmanager
+    def web(self) -> Iterator[Web]:
+        """The desk's web server under a supervisor, and four browsers that look at pictures until the block ends."""
+        keys = self.run("sessions").split()
+        port = free_port(0)
+        command = [sys.executable, "-m", "tests.journeys.fault_desk", "serve", str(port)]
+        supervisor = subprocess.Popen(command, env=self.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert supervisor.stdout is not None
+        over = threading.Event()
+        web = Web(supervisor, int(supervisor.stdout.readline()))
+        browsers = [
+            threading.Thread(target=browse, args=(port, key, self.told(number), over))
+            for number, key in enumerate(keys)
+        ]
+        for browser in browsers:
+            browser.start()
+        try:
+            yield web
+        finally:
+            over.set()
+            for browser in browsers:
+                browser.join()
+            supervisor.communicate(timeout=60)
 
     def kill_database(self, *, whole: bool) -> None:
         """kill -9: the whole server, or one of its processes, after which it recovers by itself."""

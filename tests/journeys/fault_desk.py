@@ -7,6 +7,7 @@ fault reaches. `check` says what of the database, the audit log and its folder i
 from __future__ import annotations
 
 import collections
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -65,7 +66,6 @@ class Writer:
         self.told("person_enrolled", id=person.audit_id.hex)
 
     def look(self) -> None:
-        from havenline_desk.actions.give_back import give_back
         from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
         from havenline_desk.actions.take_next import take_next
         from havenline_desk.models import Reveal
@@ -80,8 +80,6 @@ class Writer:
         self.told("reveal_granted", id=granted.audit_id.hex)
         use_reveal(token, person=self.me, session_key="s", at=now())
         self.told("reveal_used", id=granted.audit_id.hex)
-        if give_back(assignment.pk, person=self.me, at=now()):
-            self.told("assignment_given_back", id=assignment.audit_id.hex)
 
 
 def write(number: int, seed: int, told: Path) -> None:
@@ -107,10 +105,39 @@ def write(number: int, seed: int, told: Path) -> None:
             time.sleep(0.02)
 
 
+def sessions() -> None:
+    """Sign each writer in without the sign-in page, and print the keys of their sessions."""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+
+    from havenline_desk.models import Person
+
+    for number in range(WRITERS):
+        person = Person.objects.get(name=f"writer-{number}")
+        session = SessionStore()
+        session[SESSION_KEY] = str(person.pk)
+        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+        session.save()
+        print(session.session_key)
+
+
+def serve(port: int) -> None:
+    """The desk's web server, started again whenever it falls, as a supervisor would; until standard input ends."""
+    from havenline.vocabulary import HavenlineError
+    from havenline_desk.sites.server import serving
+
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        with contextlib.suppress(HavenlineError), serving(port) as child:
+            print(child.pid, flush=True)
+            while child.poll() is None and not select.select([sys.stdin], [], [], 0.05)[0]:
+                pass
+
+
 def check() -> None:
-    """Print one JSON object: `entries` (act, object, grant) and `wrong`."""
+    """Print one JSON object: `entries` (act, object, grant), `views` by the digest of their token, and `wrong`."""
     from havenline_desk import audit
-    from havenline_desk.models import AuditEntry
+    from havenline_desk.models import AuditEntry, Reveal
 
     wrong = []
     try:
@@ -120,7 +147,8 @@ def check() -> None:
     wrong += [*_unlike_the_log(), *_not_verified()]
     rows = AuditEntry.objects.order_by("seq").values_list("act", "object", "grant")
     entries = [(act, thing.hex if thing else None, grant.hex if grant else None) for act, thing, grant in rows]
-    print(json.dumps({"entries": entries, "wrong": wrong}))
+    views = {digest: audit_id.hex for digest, audit_id in Reveal.objects.values_list("token_digest", "audit_id")}
+    print(json.dumps({"entries": entries, "views": views, "wrong": wrong}))
 
 
 def _unlike_the_log() -> Iterator[str]:
@@ -176,6 +204,10 @@ def main() -> None:
         set_up()
     elif sys.argv[1] == "write":
         write(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    elif sys.argv[1] == "sessions":
+        sessions()
+    elif sys.argv[1] == "serve":
+        serve(int(sys.argv[2]))
     else:
         check()
 

@@ -1,13 +1,15 @@
 """Every table of the desk, one file per context, one migration history."""
 
-from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step
+from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
+from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
     Import,
     ImportProblem,
     Investigation,
+    InvestigationUrgency,
     Item,
     ItemKind,
     ItemState,
@@ -19,6 +21,7 @@ from .investigations import (
     SourceKind,
 )
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
+from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
 __all__ = [
@@ -32,7 +35,11 @@ __all__ = [
     "AuditEntry",
     "Audited",
     "Certificate",
+    "DutyContact",
     "Edition",
+    "Escalation",
+    "EscalationEvent",
+    "EscalationStage",
     "File",
     "FrameHash",
     "FrameworkApproval",
@@ -40,6 +47,7 @@ __all__ = [
     "ImportProblem",
     "InstallationKind",
     "Investigation",
+    "InvestigationUrgency",
     "Item",
     "ItemKind",
     "ItemState",
@@ -52,6 +60,10 @@ __all__ = [
     "Person",
     "Plan",
     "Policy",
+    "Pool",
+    "PoolKind",
+    "PoolMember",
+    "PoolNeed",
     "Report",
     "Reveal",
     "Role",
@@ -59,10 +71,13 @@ __all__ = [
     "SamplingRule",
     "Selection",
     "SettledBy",
+    "Skip",
+    "SkipReason",
     "SourceKind",
     "Stack",
     "StackMember",
     "StackRevision",
     "Step",
     "StoredContent",
+    "Submission",
 ]
