@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from psycopg.conninfo import make_conninfo
 from havenline_desk.sites.cluster import DESK_ROLE, OWNER_ROLE, Cluster, throwaway_folder
 from havenline_desk.sites.home import Home
 from havenline_desk.sites.server import free_port
+from tests.small_disk import SmallDisk
 
 from .fault_desk import WRITERS
 
@@ -93,6 +94,7 @@ class DeskRig:
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
     writers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    disks: list[SmallDisk] = field(default_factory=list)
 
     @property
     def home(self) -> Home:
@@ -102,8 +104,10 @@ class DeskRig:
     def cluster(self) -> Cluster:
         return Cluster(self.home.postgresql)
 
-    def set_up(self) -> None:
+    def set_up(self, prepare: Callable[[DeskRig], None] | None = None) -> None:
         self.home.create("demo")
+        if prepare is not None:
+            prepare(self)
         cluster = self.cluster
         cluster.start()
         cluster.ensure_roles_and_database()
@@ -114,6 +118,7 @@ class DeskRig:
             "HAVENLINE_HOME": str(self.home.path),
             "HAVENLINE_SECRET_KEY": self.home.secret_key(),
             "HAVENLINE_PLAIN_LOOPBACK": "1",
+            "HAVENLINE_AUDIT_FOLDER": str(self.home.path / "audit"),
             "HAVENLINE_DATABASE_URL": make_conninfo(**cluster.connection(role=DESK_ROLE)),
         }
         self.run("set-up", HAVENLINE_OWNER_URL=make_conninfo(**cluster.connection(role=OWNER_ROLE)))
@@ -165,7 +170,7 @@ class DeskRig:
         assert [each for each in told if each["act"] == "alarm"] == []
         lost = collections.Counter((each["act"], each["id"]) for each in told) - entries
         assert lost == collections.Counter(), f"{lost.total()} acknowledged acts are lost"
-        assert said["wrong"] == []
+        assert said["wrong"] == [], said["wrong"]
         return collections.Counter(each["act"] for each in told)
 
     @contextlib.contextmanager
@@ -207,14 +212,16 @@ class DeskRig:
             writer.wait()
         with contextlib.suppress(Exception):
             self.cluster.stop()
+        for disk in self.disks:
+            disk.take_away()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def desk_rig() -> Iterator[DeskRig]:
+def desk_rig(prepare: Callable[[DeskRig], None] | None = None) -> Iterator[DeskRig]:
     rig = DeskRig(throwaway_folder())
     try:
-        rig.set_up()
+        rig.set_up(prepare)
         yield rig
     finally:
         rig.discard()

@@ -16,6 +16,7 @@ from .. import evidence
 from ..actions.grant_reveal import grant_reveal, note_failed_reveal, use_reveal
 from ..gates import Act, gate
 from ..queries.workspace import place_of
+from .errors import COMES_BACK
 from .layout import person_of
 
 
@@ -40,6 +41,8 @@ def ask(request: HttpRequest) -> HttpResponse:
             ladder_step=step,
             at=timezone.now(),
         )
+    except COMES_BACK:
+        raise
     except HavenlineError as refused:
         return _refused(str(refused), status=403)
     return JsonResponse({"url": reverse("reveal", args=[token])})
@@ -53,6 +56,8 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
         return HttpResponse(_("Nothing was shown."), status=403, content_type="text/plain; charset=utf-8")
     try:
         reveal = use_reveal(token, person=person, session_key=session_key, at=timezone.now())
+    except COMES_BACK:
+        raise
     except HavenlineError as refused:
         return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
     try:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 
-from ..audit import AuditDamaged, AuditUnavailable
-from ..pages.errors import unavailable
+from ..pages.errors import COMES_BACK, unavailable
 
 
 def never_stored(
@@ -29,13 +28,13 @@ def never_stored(
 def refused_without_log(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """No log, no act: where the audit log cannot be written, say so and say when to come back."""
+    """No log, no act: where the database or the audit log cannot be written, say so and say when to come back."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         return get_response(request)
 
     def refused(request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        return unavailable(request) if isinstance(exception, AuditUnavailable | AuditDamaged) else None
+        return unavailable(request) if isinstance(exception, COMES_BACK) else None
 
     middleware.process_exception = refused  # type: ignore[attr-defined]
     return middleware
