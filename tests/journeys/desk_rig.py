@@ -176,10 +176,9 @@ class DeskRig:
     @contextlib.contextmanager
     def web(self) -> Iterator[Web]:
         """The desk's web server under a supervisor, and four browsers that look at pictures until the block ends."""
-        keys = self.run("sessions").split()
+        keys = self.run("sessions").split()[:WRITERS]
         port = free_port(0)
-        command = [sys.executable, "-m", "tests.journeys.fault_desk", "serve", str(port)]
-        supervisor = subprocess.Popen(command, env=self.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        supervisor = self.serve(port)
         assert supervisor.stdout is not None
         over = threading.Event()
         web = Web(supervisor, int(supervisor.stdout.readline()))
@@ -196,6 +195,12 @@ class DeskRig:
             for browser in browsers:
                 browser.join()
             supervisor.communicate(timeout=60)
+
+    def serve(self, port: int, **streams: Any) -> subprocess.Popen[bytes]:
+        """The supervisor of a web server; it says the server's process id on a line of its own."""
+        command = [sys.executable, "-m", "tests.journeys.fault_desk", "serve", str(port)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=self.environ, stdin=pipe, stdout=pipe, **streams)
 
     def kill_database(self, *, whole: bool) -> None:
         """kill -9: the whole server, or one of its processes, after which it recovers by itself."""

@@ -82,6 +82,57 @@ class Writer:
         self.told("reveal_used", id=granted.audit_id.hex)
 
 
+def take_in(source: Path, reference: str, word: str) -> None:
+    """Import a folder with its manifest, with a word of its own wherever a person types something."""
+    from havenline.formats.manifest import read_manifest
+    from havenline.matching import Lists
+    from havenline_desk.actions.create_investigation import create_investigation
+    from havenline_desk.actions.import_collection import import_collection
+    from havenline_desk.models import Person, Plan, SamplingRule, SourceKind
+
+    lead, senior = Person.objects.get(name="lead"), Person.objects.get(name="senior")
+    investigation = create_investigation(
+        reference,
+        source_kind=SourceKind.FORUM,
+        period=(None, None),
+        posted_total=9,
+        sampling_rule=SamplingRule.EVERYTHING,
+        authorised_by=lead,
+        legal_basis=f"{word}-basis",
+        expires_on=now().date() + dt.timedelta(days=9),
+        framework="demo.shapes",
+        framework_version=None,
+        plan=Plan.DOUBLE,
+        at=now(),
+    )
+    import_collection(
+        investigation,
+        source=source / "collection",
+        collection=f"{word}-collection",
+        manifest=read_manifest(source / "manifest.csv"),
+        lists=Lists([]),
+        imported_by=lead,
+        approved_by=senior,
+        workers=1,
+        at=now(),
+    )
+
+
+def collide() -> None:
+    """Have the database refuse a row that is there already, and say so in its own log and in the desk's."""
+    import logging
+
+    from django.db import IntegrityError
+
+    from havenline_desk.models import File
+
+    file = File.objects.latest("pk")
+    try:
+        File.objects.create(sha256=file.sha256, sha1=file.sha1, md5=file.md5, size=1)
+    except IntegrityError:
+        logging.getLogger("havenline.test").exception("collided")
+
+
 def write(number: int, seed: int, told: Path) -> None:
     from django.db import Error, connection
 
@@ -112,8 +163,8 @@ def sessions() -> None:
 
     from havenline_desk.models import Person
 
-    for number in range(WRITERS):
-        person = Person.objects.get(name=f"writer-{number}")
+    for name in [*(f"writer-{number}" for number in range(WRITERS)), "lead"]:
+        person = Person.objects.get(name=name)
         session = SessionStore()
         session[SESSION_KEY] = str(person.pk)
         session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
@@ -204,6 +255,10 @@ def main() -> None:
         set_up()
     elif sys.argv[1] == "write":
         write(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    elif sys.argv[1] == "take-in":
+        take_in(Path(sys.argv[2]), sys.argv[3], sys.argv[4])
+    elif sys.argv[1] == "collide":
+        collide()
     elif sys.argv[1] == "sessions":
         sessions()
     elif sys.argv[1] == "serve":

@@ -261,8 +261,8 @@ def test_what_is_no_manifest_is_refused(content: bytes, why: str) -> None:
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/b/c", "content/../x", ".hidden", "content/"])
 def test_a_manifest_names_no_path_outside_its_folder(path: str) -> None:
-    part = {"path": path, "size": 1, "sha256": "0" * 64}
+    part = {"path": path, "size": 1, "digest": "0" * 64}
     said = {"format": "havenline-backup", "form": 1, "made_at": dt.datetime.now(dt.UTC).isoformat(), "kind": "desk"}
-    said |= {"sealed": False, "entries": 0, "counts": {}, "missing": [], "parts": [part]}
+    said |= {"sealed": False, "salt": "0" * 32, "entries": 0, "counts": {}, "missing": [], "parts": [part]}
     with pytest.raises(BackupError, match="no backup has"):
         BackupManifest.parse(json.dumps(said).encode())

@@ -74,4 +74,7 @@ def sign_under_new_name(*, by: str, second: str) -> None:
     renew = getattr(given, "new_log", None)
     if renew is None:
         raise AuditUnavailable("what signs the log cannot sign for a new one; the log was not closed")
-    renew(f"havenline.invalid/{secrets.token_hex(8)}", by=by, second=second)
+    try:
+        renew(f"havenline.invalid/{secrets.token_hex(8)}", by=by, second=second)
+    except Exception as error:
+        raise AuditUnavailable(f"what signs the log would not sign for a new one: {error}") from None

@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import os
+import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +93,7 @@ def back_up(
             at,
             str(home.kind()),
             bool(sealing),
+            writer.salt,
             moment.entries,
             moment.counts,
             tuple(name for name in missing if name not in destroyed),
@@ -113,7 +115,7 @@ class _Writer:
 
     def __init__(self, folder: Path, sealing: Sequence[pyrage.x25519.Recipient]) -> None:
         self._folder, self._sealing = folder, sealing
-        self.parts: list[BackupPart] = []
+        self.salt, self.parts = secrets.token_hex(16), list[BackupPart]()
 
     def take(self, name: str, source: Path, *, again: bool = False) -> None:
         """Copy `source` as the part `name`; with `again`, one that an earlier attempt wrote whole stands as it is."""
@@ -137,12 +139,12 @@ class _Writer:
     def _note(self, name: str) -> None:
         path = self._folder / name
         with path.open("rb") as file:
-            self.parts.append(BackupPart(name, path.stat().st_size, digest_of(file)))
+            self.parts.append(BackupPart(name, path.stat().st_size, digest_of(file, self.salt)))
 
 
-def digest_of(file: BinaryIO) -> str:
-    """SHA-256 of what is left of an open file, in hex."""
-    digest = hashlib.sha256()
+def digest_of(file: BinaryIO, salt: str) -> str:
+    """SHA-256 of the salt and what is left of an open file, in hex."""
+    digest = hashlib.sha256(bytes.fromhex(salt))
     while piece := file.read(_BETWEEN):
         digest.update(piece)
     return digest.hexdigest()

@@ -60,22 +60,22 @@ class Opened:
         """Write the part `name` to `to`, unsealed, and check once more what was read."""
         part = next(each for each in self.manifest.parts if each.path == name)
         with (self.folder / name).open("rb") as file:
-            reading = _Digesting(file)
+            reading = _Digesting(file, self.manifest.salt)
             if self.manifest.sealed:
                 _unseal(cast(BinaryIO, reading), to, self.identity)
             else:
                 shutil.copyfileobj(cast(BinaryIO, reading), to, _BETWEEN)
             while reading.read(_BETWEEN):
                 pass
-        if reading.digest.hexdigest() != part.sha256:
+        if reading.digest.hexdigest() != part.digest:
             raise BackupError(f"{name} changed while it was read; what was restored so far is no desk")
 
 
 class _Digesting:
     """A file that is digested while it is read."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.digest = file, hashlib.sha256()
+    def __init__(self, file: BinaryIO, salt: str) -> None:
+        self._file, self.digest = file, hashlib.sha256(bytes.fromhex(salt))
 
     def read(self, count: int = -1) -> bytes:
         piece = self._file.read(count)
@@ -94,7 +94,7 @@ def verified(folder: Path, *, identity: Path | None = None, tell: Tell = lambda 
         manifest = BackupManifest.parse(content)
         for number, part in enumerate(manifest.parts, 1):
             with (folder / part.path).open("rb") as file:
-                whole = digest_of(file) == part.sha256
+                whole = digest_of(file, manifest.salt) == part.digest
             if not whole:
                 raise BackupError(f"{part.path} no longer has its digest: this backup is damaged. Nothing was touched")
             tell("digests", number, len(manifest.parts))
