@@ -81,3 +81,23 @@ def check(home: opening.HomeOption = None) -> None:
     if differing:
         raise typer.Exit(FAILED)
     typer.echo("Every record is as its entry vouches for.")
+
+
+@app.command("reopen")
+def reopen(
+    by: opening.ByOption,
+    second: Annotated[str, typer.Option("--second", help="Sign-in name of the other auditor who decides this.")],
+    home: opening.HomeOption = None,
+) -> None:
+    """Close a log that no longer is the one that was signed, and go on with a new one. For two auditors.
+
+    For a desk that was restored from an older copy, and refuses urgent acts. Everything of the closed log is kept. Note
+    the new key down outside this machine.
+    """
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.reopen_log import reopen_log
+        from havenline_desk.queries.audit import log_key
+
+        closed = reopen_log(by=opening.person_named(by), second=opening.person_named(second), at=now())
+        typer.echo(f"The closed log is kept in {plain(closed)}. The log goes on under a new key:")
+        typer.echo(log_key())

@@ -12,6 +12,7 @@ import typer
 from havenline.vocabulary import HavenlineError
 from havenline_cli import (
     audit,
+    backup,
     decoderd,
     demo,
     doctor,
@@ -74,6 +75,8 @@ app.add_typer(people.framework, name="framework")
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
 app.add_typer(audit.app, name="audit")
+app.command("backup", epilog=exits.EPILOG)(backup.backup)
+app.command("restore", epilog=exits.EPILOG)(backup.restore)
 app.command(
     "verify",
     add_help_option=False,

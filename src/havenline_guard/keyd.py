@@ -168,6 +168,8 @@ _ACTS: Mapping[str, Callable[[State, dict[str, Any]], object]] = {
     "sign_checkpoint": lambda state, said: _signed(state.sign_checkpoint(said["after"], said["leaves"])),
     "sign_own": lambda state, _: _signed(state.sign_own()),
     "rotate": lambda state, said: state.rotate(by=said["by"], second=said["second"]),
+    "copy": lambda state, _: state.copy(),
+    "new_log": lambda state, said: state.new_log(said["origin"], by=said["by"], second=said["second"]),
     "status": lambda state, _: state.status(),
     "log": lambda state, said: state.log(said["after"]),
 }

@@ -113,6 +113,14 @@ class KeyClient:
     def rotate(self, *, by: str, second: str) -> int:
         return int(self.ask("rotate", by=by, second=second))
 
+    def copy(self) -> str:
+        """Have a whole copy of the database made beside it, for a backup; its file name. Take it away when done."""
+        return str(self.ask("copy"))
+
+    def new_log(self, origin: str, *, by: str, second: str) -> None:
+        """Sign from now on for another audit log, which starts anew. Two people."""
+        self.ask("new_log", origin=origin, by=by, second=second)
+
     def status(self) -> dict[str, Any]:
         return dict(self.ask("status"))
 
@@ -213,6 +221,11 @@ class CheckpointKey:
         self._client, self._leaves = client, leaves
         status = client.status()
         self.name, self.public_key = str(status["origin"]), bytes.fromhex(status["public_key"])
+
+    def new_log(self, origin: str, *, by: str, second: str) -> None:
+        """Sign for another audit log from now on, of which nothing was signed yet. Two people."""
+        self._client.new_log(origin, by=by, second=second)
+        self.name = origin
 
     def sign_checkpoint(self, body: bytes) -> bytes:
         """Signature over the three lines of a checkpoint. Raises KeydRefused unless it is the tree that `keyd` knows,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from havenline_guard.keyd_clock import Clocks, read_clocks
+from havenline_guard.keyd_copy import COPY, copy_database
 from havenline_guard.keyd_log import START, UNWRAPPED, GrowingTree, KeyEntry, leaf_of
 from havenline_guard.keyd_master import KEY, MasterKeys, MasterKeysError
 from havenline_guard.keyd_wire import Bound, Budget, Exposed, KeydRefused
@@ -227,6 +228,7 @@ class State:
     def _write_ledger(self, name: str) -> None:
         """Outside the database, so that a restored database does not bring a destroyed key back."""
         try:
+            (self._folder / COPY).unlink(missing_ok=True)
             if name not in self._erased:
                 descriptor = os.open(self._folder / "erasures", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 try:
@@ -309,6 +311,26 @@ class State:
         self._truncate_wal("all keys are wrapped anew")
         for version in self._master.versions[:-1]:
             self._master.retire(version)
+
+    def new_log(self, origin: str, *, by: str, second: str) -> None:
+        """Sign from now on for the audit log `origin`, of which nothing was signed yet. Two people.
+
+        For a desk whose database was restored from an older copy: its log can no longer grow from what was signed.
+        """
+        with self._writing("new_log", {"origin": origin, "signed": self._signed().size, "by": by, "second": second}):
+            _need_two(by, second)
+            if origin == self._origin:
+                raise KeydRefused("exists", "a new log has a new name")
+            self._set("origin", origin)
+            self._set("signed", "0")
+        self._origin = origin
+
+    def copy(self) -> str:
+        """A whole copy of the database beside it, for a backup, and the name of its file. It holds wrapped keys."""
+        with self._writing("copy", {}):
+            pass
+        copy_database(self._connected(), self._folder / COPY)
+        return COPY
 
     def status(self) -> dict[str, object]:
         """Counts and versions; nothing about any object or person."""
@@ -401,6 +423,7 @@ class State:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         self._move_wal()
         connection.executescript(_SCHEMA)
+        self._origin = self._setting("origin", self._origin)
         self._boot, _, offset = self._setting("boot", f"{self._boot} {self._offset}").rpartition(" ")
         self._offset = int(offset)
         wanted = int(self._setting("master", "1"))

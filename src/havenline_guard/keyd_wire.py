@@ -100,6 +100,7 @@ OBJECT = _text(r"[0-9a-f]{32}")
 GRANT = _text(r"[0-9a-f]{32}")
 HASH = _text(r"[0-9a-f]{64}")
 TOKEN = _text(r"[A-Za-z0-9_-]{32}")
+ORIGIN = _text(r"[A-Za-z0-9][A-Za-z0-9:./_-]{0,119}")
 COUNT = _number(0, 1 << 62)
 TRUTH: Check = lambda value: type(value) is bool  # noqa: E731
 _BOUND: Mapping[str, Check] = {
@@ -139,6 +140,8 @@ QUESTIONS: Mapping[str, Question] = {
     "sign_checkpoint": _of(Peer.DESK, after=COUNT, leaves=_hashes),
     "sign_own": _of(Peer.AUDITOR),
     "rotate": _of(Peer.OFFICER, **_TWO),
+    "copy": _of(Peer.OFFICER),
+    "new_log": _of(Peer.OFFICER, origin=ORIGIN, **_TWO),
     "status": _of(*Peer),
     "log": _of(Peer.AUDITOR, after=COUNT),
 }

@@ -25,10 +25,16 @@ class KeyFileSigner:
     def of(cls, file: Path) -> KeyFileSigner:
         """Read the key, or make one with a new random name. Raises OSError when the file cannot be had."""
         if not file.exists():
-            with contextlib.suppress(FileExistsError), write_whole(file, replace=False) as fresh:
-                fresh.write(f"havenline.invalid/{secrets.token_hex(8)}\n{secrets.token_hex(32)}\n".encode())
+            with contextlib.suppress(FileExistsError):
+                cls.renew(file, replace=False)
         name, seed = file.read_text().split()
         return cls(name, Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed)))
+
+    @staticmethod
+    def renew(file: Path, *, replace: bool = True) -> None:
+        """Make a key with a new random name in the place of the one that is there, which is gone for good."""
+        with write_whole(file, replace=replace) as fresh:
+            fresh.write(f"havenline.invalid/{secrets.token_hex(8)}\n{secrets.token_hex(32)}\n".encode())
 
     @property
     def public_key(self) -> bytes:

@@ -13,6 +13,7 @@ import hmac
 import logging
 import secrets
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -31,7 +32,7 @@ from havenline_guard.keyd_wire import KeydRefused
 from ..keys import keyd
 from ..models import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .key_file import KeyFileSigner
-from .outside import AuditUnavailable, Sink
+from .outside import AuditUnavailable, Sink, note_id
 from .record import record_bytes
 
 MOST_UNSEALED = 256
@@ -57,18 +58,20 @@ def append(
     purpose: str = "",
     grant: Audited | None = None,
     record: Model | None = None,
+    reopening: bool = False,
 ) -> AuditEntry:
     """Add one entry inside the caller's transaction; `actor` None is whoever runs commands on the host.
 
     `record` is the row that the act made final: its keyed digest goes into the entry. Raises AuditUnavailable when
     the entry cannot be written outside the database too, or when earlier acts wait for a checkpoint that cannot be
-    signed; the caller's transaction must then be undone. Not checked: that `at` is now.
+    signed; the caller's transaction must then be undone. `reopening`: the entry that a new log goes on with, which
+    waits for no checkpoint and has none signed after it. Not checked: that `at` is now.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("an entry of the audit log belongs into its act's transaction")
     head = _head()
-    first_here = not _seals_after_commit()
-    if first_here and head.due:
+    first_here = not reopening and not _seals_after_commit()
+    if first_here and (head.due or _cut_short(head.seq)):
         seal()
     entry = LogEntry(
         seq=head.seq + 1,
@@ -111,11 +114,14 @@ def seal() -> Checkpoint | None:
     Called in a transaction only before its own first entry: an entry that may yet be undone is never signed.
     """
     with sink().alone():
-        before = sink().last_checkpoint()
+        held, last = signer(), sink().last_note()
+        before = last[0] if last is not None else None
+        if last is not None and before is not None and _was_reopened(before, last[1], held.name):
+            sink().start_anew(_journal_lines())
+            before = None
         tree = _grown(before)
         if tree.size == 0:
             return None
-        held = signer()
         checkpoint = Checkpoint(held.name, tree.size, tree.root)
         if before != checkpoint:
             try:
@@ -215,6 +221,12 @@ def _head() -> _Head:
     return _Head(seq or 0, entry_hash or BEFORE_THE_FIRST, cut or urgent or late or waiting >= MOST_UNSEALED)
 
 
+def _cut_short(seq: int) -> bool:
+    """Whether more was signed outside than the database holds, as after a restore from an older copy."""
+    last = sink().last_checkpoint()
+    return last is not None and last.size > seq
+
+
 def _seal_what_is_due() -> None:
     """After the commit: the acts stand, and are logged."""
     if not _head().due:
@@ -251,6 +263,18 @@ def _leaves(after: int, until: int) -> list[bytes]:
     """The leaf hashes of the entries after number `after` up to number `until`."""
     rows = AuditEntry.objects.filter(seq__gt=after, seq__lte=until).order_by("seq")
     return [entry_of(row).leaf() for row in rows]
+
+
+def _was_reopened(before: Checkpoint, note: bytes, name: str) -> bool:
+    """Whether the note is the last of a log that two people closed: an entry names it, and another name signs now."""
+    if before.origin == name:
+        return False
+    return AuditEntry.objects.filter(act=AuditAct.LOG_REOPENED, object=note_id(note)).exists()
+
+
+def _journal_lines() -> Iterator[bytes]:
+    for seq, digest in AuditEntry.objects.order_by("seq").values_list("seq", "entry_hash").iterator(chunk_size=_LEAVES):
+        yield f"{seq} {digest}\n".encode()
 
 
 def _extended(tree: Frontier, *, to: int | None) -> Frontier:

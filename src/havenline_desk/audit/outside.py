@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from havenline.formats.audit_log import Checkpoint, checkpoint_of
 from havenline.vocabulary import HavenlineError
+from havenline.whole_file import write_whole
 
+_SIGNED = "\u2014 ".encode()
+"""How the second half of a note begins. Its first half looks whole too, where a full disk or a crash ends it there."""
 _TAIL = 4096
 """Bytes at the end of a file in which its last whole record must lie."""
 
@@ -50,9 +55,17 @@ class Sink:
         """Append a signed note and flush it to the disk; the caller holds `alone`."""
         with self._told():
             fresh = not self.checkpoints.exists()
-            self._append(self.checkpoints, note + b"\n", end=b"\n\n", flush=True)
+            self._append(self.checkpoints, note + b"\n", end=b"\n\n", begins=_SIGNED, flush=True)
             if fresh:
                 _flush(self.folder)
+
+    def start_anew(self, lines: Iterable[bytes]) -> None:
+        """Begin for another log, with `lines` as its journal; the caller holds `alone` and has kept a copy."""
+        with self._told():
+            with write_whole(self.journal, replace=True) as file:
+                file.writelines(lines)
+            self.checkpoints.unlink(missing_ok=True)
+            _flush(self.folder)
 
     def last_checkpoint(self) -> Checkpoint | None:
         """The newest checkpoint that stands here whole; None before the first."""
@@ -87,15 +100,20 @@ class Sink:
         finally:
             os.close(lock)
 
-    def _append(self, path: Path, record: bytes, *, end: bytes, flush: bool) -> None:
+    def _append(self, path: Path, record: bytes, *, end: bytes, begins: bytes = b"", flush: bool) -> None:
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            place = _whole(descriptor, end)
-            written = os.pwrite(descriptor, record, place)
-            if written != len(record):
-                raise OSError(None, "the disk is full")
+            place = _whole(descriptor, end, begins)
+            try:
+                written = os.pwrite(descriptor, record, place)
+                if written != len(record):
+                    raise OSError(None, "the disk is full")
+            except OSError:
+                with contextlib.suppress(OSError):  # the next writer cuts it off all the same
+                    os.ftruncate(descriptor, place)
+                raise
             if flush:
                 os.fsync(descriptor)
         finally:
@@ -111,16 +129,29 @@ class Sink:
             ) from None
 
 
-def _whole(descriptor: int, end: bytes) -> int:
-    """Where the last whole record ends; what is torn behind it is cut off."""
+def note_id(note: bytes) -> uuid.UUID:
+    """By what an entry names a signed note: the first 16 bytes of its SHA-256."""
+    return uuid.UUID(bytes=hashlib.sha256(note).digest()[:16])
+
+
+def _whole(descriptor: int, end: bytes, begins: bytes) -> int:
+    """Where the last whole record ends, whose last piece begins so; what is torn behind it is cut off."""
     size = os.fstat(descriptor).st_size
     start = max(0, size - _TAIL)
     tail = os.pread(descriptor, _TAIL, start)
-    if tail.endswith(end) or not tail:
-        return size
-    place = start + tail.rfind(end) + len(end) if end in tail else start
-    os.ftruncate(descriptor, place)
-    return place
+    place = len(tail)
+    while (found := tail.rfind(end, 0, place)) >= 0:
+        before = tail.rfind(end, 0, found)
+        piece = before + len(end) if before >= 0 else 0
+        place = found + len(end)
+        if tail.startswith(begins, piece):
+            break
+        place = found
+    else:
+        place = 0
+    if start + place < size:
+        os.ftruncate(descriptor, start + place)
+    return start + place
 
 
 def _flush(path: Path) -> None:

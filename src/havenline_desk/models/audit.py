@@ -52,6 +52,9 @@ class AuditAct(models.TextChoices):
     BUDGET_SET = "budget_set", "said how much a person may open"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
     LOG_EXPORTED = "log_exported", "took the audit log out"
+    LOG_REOPENED = "log_reopened", "closed the audit log and went on with a new one"
+    BACKUP_TAKEN = "backup_taken", "took a backup"
+    BACKUP_RESTORED = "backup_restored", "made this installation of a backup"
 
 
 URGENT_ACTS = frozenset(
@@ -63,6 +66,9 @@ URGENT_ACTS = frozenset(
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
         AuditAct.LOG_EXPORTED,
+        AuditAct.LOG_REOPENED,
+        AuditAct.BACKUP_TAKEN,
+        AuditAct.BACKUP_RESTORED,
         AuditAct.CONTACT_DECLARED,
         AuditAct.ESCALATION_RAISED,
         AuditAct.ESCALATION_STAGE,

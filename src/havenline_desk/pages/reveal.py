@@ -11,13 +11,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from havenline.vocabulary import HavenlineError
-from havenline_guard.keyd_client import KeydUnreachable
 
 from .. import evidence
 from ..actions.grant_reveal import grant_reveal, note_failed_reveal, use_reveal
-from ..audit import AuditDamaged, AuditUnavailable
 from ..gates import Act, gate
 from ..queries.workspace import place_of
+from .errors import COMES_BACK
 from .layout import person_of
 
 
@@ -42,7 +41,7 @@ def ask(request: HttpRequest) -> HttpResponse:
             ladder_step=step,
             at=timezone.now(),
         )
-    except (KeydUnreachable, AuditUnavailable, AuditDamaged):
+    except COMES_BACK:
         raise
     except HavenlineError as refused:
         return _refused(str(refused), status=403)
@@ -57,13 +56,15 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
         return HttpResponse(_("Nothing was shown."), status=403, content_type="text/plain; charset=utf-8")
     try:
         reveal = use_reveal(token, person=person, session_key=session_key, at=timezone.now())
+    except COMES_BACK:
+        raise
     except HavenlineError as refused:
         return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
     try:
         picture = evidence.rendition(reveal, token=token)
     except HavenlineError as refused:
         note_failed_reveal(reveal, at=timezone.now())
-        if isinstance(refused, KeydUnreachable):
+        if isinstance(refused, COMES_BACK):
             raise
         return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
     return HttpResponse(picture, content_type="image/webp")

@@ -118,6 +118,11 @@ def _installing() -> Iterator[None]:
         os.close(lock)
 
 
+def client_program(name: str) -> Path:
+    """Return where a program of the wheel lies that runs as the present user, such as pg_dump."""
+    return _wheel() / _INSTALL / "bin" / name
+
+
 def version() -> str:
     """Return the version of the wheel's PostgreSQL by running it; raises BinariesError when it does not run here."""
     program = _wheel() / _INSTALL / "bin" / "postgres"

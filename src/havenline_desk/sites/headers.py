@@ -6,10 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 
-from havenline_guard.keyd_client import KeydUnreachable
-
-from ..audit import AuditDamaged, AuditUnavailable
-from ..pages.errors import unavailable
+from ..pages.errors import COMES_BACK, unavailable
 
 
 def never_stored(
@@ -31,15 +28,13 @@ def never_stored(
 def refused_without_log(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """No log, no act: where the audit log or `keyd` cannot be had, say so and say when to come back."""
+    """No log, no act: where database, audit log or `keyd` cannot be had, say so and say when to come back."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         return get_response(request)
 
     def refused(request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        return (
-            unavailable(request) if isinstance(exception, AuditUnavailable | AuditDamaged | KeydUnreachable) else None
-        )
+        return unavailable(request) if isinstance(exception, COMES_BACK) else None
 
     middleware.process_exception = refused  # type: ignore[attr-defined]
     return middleware

@@ -20,6 +20,8 @@ from .folders import account, try_lock, write
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 _SECRET_LENGTH = 50
+RESTORING = "restoring"
+"""A file of this name marks a data folder that a restore has not finished."""
 
 
 class HomeError(HavenlineError):
@@ -118,7 +120,7 @@ class Home:
         """
         wanted = HomeKind(kind)
         if self.kind() is None:
-            self._make()
+            self.make()
             with self._locked():
                 if self.kind() is None:
                     write(self.kind_file, f"{wanted}\n".encode())
@@ -129,6 +131,8 @@ class Home:
     def open(self, kind: str) -> None:
         """Check that the folder exists, is of that kind, and is this user's and writable by nobody else."""
         wanted, found = HomeKind(kind), self.kind()
+        if (self.path / RESTORING).exists():
+            raise HomeError(f"a restore into {self.path} was cut short, so it is not whole: run the restore again")
         if found is None:
             raise HomeError(f"there is no data folder at {self.path}: `havenline {_MAKER[wanted]}` makes one")
         if found is not wanted:
@@ -159,8 +163,8 @@ class Home:
             )
         return key
 
-    def _make(self) -> None:
-        """Make the folder and what is missing above it; take an existing one when it is this user's and empty."""
+    def make(self) -> None:
+        """Make the folder alone and what is missing above it; take an existing one when it is this user's and empty."""
         try:
             for parent in reversed(self.path.parents):
                 if not parent.exists():

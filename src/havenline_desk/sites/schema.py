@@ -27,6 +27,14 @@ def bring_up_to_date() -> bool:
     return outdated
 
 
+def give_rights() -> None:
+    """Give the desk's role its rights whether or not anything had to be migrated: a restore brings tables alone."""
+    alias = "owner" if "owner" in connections else "default"
+    with connections[alias].cursor() as cursor:
+        grant_rights(cursor, DESK_ROLE)
+    connections[alias].close()
+
+
 def grant_rights(cursor: CursorWrapper, role: str) -> None:
     """Grant `role` reading and adding everywhere, and updating only where `CHANGEABLE` says so."""
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])

@@ -1,0 +1,232 @@
+"""Promise 15: seeded words, digests and bytes go through intake, views, backup and errors, and turn up nowhere.
+
+Looked through: what commands and servers print, PostgreSQL's log, answers to the browser, their headers and addresses,
+temporary folders, core files, every column of the database but those that are theirs, the audit log, backups.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import io
+import json
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pyrage
+import pytest
+from PIL import Image, PngImagePlugin
+from psycopg import sql
+
+from havenline.fingerprints.pdq import hash_picture
+from havenline_desk.sites.server import free_port
+from tests.desk.factories import draw
+
+from .desk_rig import DeskRig, desk_rig
+
+HAVENLINE = Path(sys.executable).with_name("havenline")
+
+THEIR_COLUMNS = {
+    ("desk_file", "sha256"): "digest",
+    ("desk_file", "sha1"): "digest",
+    ("desk_file", "md5"): "digest",
+    ("desk_perceptualhash", "pdq"): "digest",
+    ("desk_item", "path"): "name",
+    ("desk_item", "collection"): "name",
+    ("desk_import", "collection"): "name",
+    ("desk_importproblem", "path"): "name",
+    ("desk_importproblem", "detail"): "name",
+    ("desk_location", "url"): "name",
+    ("desk_location", "host"): "name",
+    ("desk_location", "service"): "name",
+    ("desk_investigation", "reference"): "name",
+    ("desk_investigation", "legal_basis"): "name",
+    ("desk_report", "reference"): "name",
+}
+"""Where a seeded value belongs; a new column that holds one is a decision, and a line here."""
+
+
+@dataclass
+class Seeded:
+    """What must turn up nowhere: words by kind, each in every form in which it could be written."""
+
+    word: str
+    case: str
+    values: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, kind: str, value: str | bytes) -> None:
+        raw = value.encode() if isinstance(value, str) else value
+        self.values[f"{kind} {len(self.values)}"] = raw
+
+    def digest(self, value: bytes) -> None:
+        for form in (value.hex().encode(), value.hex().upper().encode(), base64.b64encode(value)[:-2], value):
+            self.add("digest", form)
+
+    def within(self, text: bytes, *, but: tuple[str, ...] = ()) -> list[str]:
+        return [kind for kind, value in self.values.items() if value in text and not kind.startswith(but or ("\0",))]
+
+
+def seeded_folder(folder: Path) -> Seeded:
+    """A collection of two pictures and one broken file with its manifest; every name and place is the test's own."""
+    word = f"zq{secrets.token_hex(6)}"
+    print(f"seeded word {word}")
+    seeded = Seeded(word, f"zc{secrets.token_hex(6)}")
+    seeded.add("case", seeded.case)
+    seeded.add("name", word)
+    seeded.add("content", f"{word}-comment")
+    collection = folder / "collection"
+    collection.mkdir(parents=True)
+    lines = ["path,url,host,service,kind"]
+    for number in (1, 2):
+        said = PngImagePlugin.PngInfo()
+        said.add_text("Comment", f"{word}-comment")
+        out = io.BytesIO()
+        with Image.open(io.BytesIO(draw(7000 + number))) as picture:
+            picture.save(out, "PNG", pnginfo=said)
+            seeded.digest(bytes.fromhex(hash_picture(np.asarray(picture.convert("RGB")))[0]))
+        content = out.getvalue()
+        (collection / f"{word}-{number}.png").write_bytes(content)
+        for made in (hashlib.sha256, hashlib.sha1, hashlib.md5):
+            seeded.digest(made(content).digest())
+        seeded.add("content", content[2000:2064])
+        host = f"{word}.invalid"
+        lines.append(f"{word}-{number}.png,https://{host}/{number},{host},{word}-service,picture")
+    (collection / f"{word}-broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + word.encode())
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return seeded
+
+
+@pytest.fixture(scope="module")
+def worked() -> Iterator[tuple[DeskRig, Seeded, dict[str, bytes]]]:
+    """A desk into which the seeded collection was taken and looked at, and everything that was said meanwhile."""
+    with desk_rig() as rig:
+        (rig.folder / "tmp").mkdir(mode=0o777)
+        rig.environ["TMPDIR"] = str(rig.folder / "tmp")
+        seeded = seeded_folder(rig.folder / "source")
+        said: dict[str, bytes] = {}
+        words = ["take-in", str(rig.folder / "source"), seeded.case, seeded.word]
+        command = [sys.executable, "-m", "tests.journeys.fault_desk", *words]
+        said["import"] = _output(rig, command)
+        said["collision"] = _output(rig, [sys.executable, "-m", "tests.journeys.fault_desk", "collide"])
+        assert b"IntegrityError" in said["collision"]
+        said["backup"] = _output(rig, [HAVENLINE, "backup", rig.folder / "backup", "--home", rig.home.path])
+        recipient = str(pyrage.x25519.Identity.generate().to_public())
+        sealing = [HAVENLINE, "backup", rig.folder / "sealed", "--recipient", recipient, "--home", rig.home.path]
+        said["sealed backup"] = _output(rig, sealing)
+        said["restore --check"] = _output(rig, [HAVENLINE, "restore", "--check", rig.folder / "backup"])
+        said |= dict(_browsing(rig, seeded))
+        yield rig, seeded, said
+
+
+def _output(rig: DeskRig, command: list[object]) -> bytes:
+    environ = {name: value for name, value in rig.environ.items() if name != "HAVENLINE_DATABASE_URL"}
+    if "-m" in command:
+        environ = rig.environ
+    done = subprocess.run([str(each) for each in command], env=environ, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout + done.stderr
+
+
+def _browsing(rig: DeskRig, seeded: Seeded) -> Iterator[tuple[str, bytes]]:
+    """Answers and log of the web server: work on seeded and other pictures, pages, and everything that goes wrong."""
+    port = free_port(0)
+    analyst, *_, lead = rig.run("sessions").split()
+    with (rig.folder / "web-log").open("wb") as log:
+        supervisor = rig.serve(port, stderr=log)
+    assert supervisor.stdout is not None
+    supervisor.stdout.readline()
+
+    def ask(method: str, path: str, body: object = None, session: str = analyst) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        headers = {"Cookie": f"sessionid={session}; csrftoken={'t' * 32}", "X-CSRFToken": "t" * 32}
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, headers | {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        read = f"{method} {path}\n{answer.headers}".encode() + answer.read()
+        connection.close()
+        return read
+
+    try:
+        yield "start", ask("POST", "/work/start", {})
+        page = ask("GET", "/work")
+        yield "work", page
+        found = re.search(rb'data-member="(\d+)"', page)
+        assert found is not None
+        for step in (1, 4):
+            granted = ask("POST", "/work/reveal", {"member": int(found[1]), "step": step})
+            url = json.loads(granted[granted.rindex(b"{") :])["url"]
+            yield f"grant {step}", granted.replace(url.encode(), b"")
+            yield f"view {step}", ask("GET", url)
+            yield f"view {step} again", ask("GET", url)
+        for path in ("/nothing", f"/reveal/{seeded.word}", f"/investigations/{seeded.word}-none", "/work?x=%00"):
+            yield path.replace(seeded.word, "…"), ask("GET", path, session=lead).replace(path.encode(), b"")
+        yield "nonsense", ask("POST", "/work/reveal", {"member": seeded.word})
+        yield "home of a lead", ask("GET", "/", session=lead)
+        rig.cluster.stop()
+        case = f"/investigations/{seeded.case}"
+        yield "without a database", ask("GET", case, session=lead).replace(case.encode(), b"")
+        yield "no grant without a database", ask("POST", "/work/reveal", {"member": int(found[1]), "step": 2})
+    finally:
+        rig.cluster.start()
+        supervisor.communicate(timeout=60)
+    yield "the web server's log", (rig.folder / "web-log").read_bytes()
+
+
+Worked = tuple[DeskRig, Seeded, dict[str, bytes]]
+
+
+def test_no_answer_and_no_output_has_them(worked: Worked) -> None:
+    _, seeded, said = worked
+    assert len(said) > 15
+    # The lead's own page names the cases whose figures there are.
+    found = {where: seeded.within(text, but=("case",) if "lead" in where else ()) for where, text in said.items()}
+    assert {where: kinds for where, kinds in found.items() if kinds} == {}
+
+
+def test_no_log_temporary_folder_or_core_file_has_them(worked: Worked) -> None:
+    rig, seeded, _ = worked
+    logs = list((rig.home.postgresql / "log").iterdir())
+    assert logs
+    places = [*logs, *_files(rig.folder / "tmp"), *_files(rig.home.path / "audit")]
+    assert {path.name: found for path in places if (found := seeded.within(path.read_bytes()))} == {}
+    cores = [path for path in rig.folder.rglob("core*") if path.is_file()]
+    assert [path for path in cores if not path.is_relative_to(rig.home.postgresql)] == []
+
+
+def test_the_database_has_them_in_their_own_columns_alone(worked: Worked) -> None:
+    rig, seeded, _ = worked
+    found = set()
+    with psycopg.connect(rig.environ["HAVENLINE_DATABASE_URL"]) as database:
+        columns = database.execute(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        ).fetchall()
+        for table, column in columns:
+            query = sql.SQL("SELECT {}::text FROM {}").format(sql.Identifier(column), sql.Identifier(table))
+            text = "\n".join(value for (value,) in database.execute(query).fetchall() if value).encode()
+            # A column of bytes is shown as hexadecimal digits.
+            if seeded.within(text):
+                found.add((table, column))
+    assert len(columns) > 100
+    assert found - THEIR_COLUMNS.keys() == set()
+    assert {("desk_file", "sha256"), ("desk_item", "path"), ("desk_location", "url")} <= found, "they were taken in"
+
+
+def test_the_audit_log_and_what_goes_beside_a_backup_have_none_of_them(worked: Worked) -> None:
+    rig, seeded, _ = worked
+    rig.run("check")
+    places = [rig.home.path / "export.ndjson", rig.folder / "backup" / "manifest.json", *_files(rig.folder / "sealed")]
+    places += _files(rig.folder / "backup" / "audit")
+    assert len(places) > 8
+    assert {path.name: found for path in places if (found := seeded.within(path.read_bytes()))} == {}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -1,0 +1,205 @@
+"""Change the code in small ways and see whether a test fails: `python -m tests.mutation.mutate [MODULE …]`.
+
+Each change is one of: a comparison, `and`/`or`, `not`, an arithmetic sign or a number turned into another; a call whose
+result nobody takes, or a `raise`, left out; a result that is None. Texts, types and decorators are not changed. A
+changed copy of the whole tree is tested in a folder of its own, so that processes which tests start are changed too. A
+test that runs far longer than with the code as it is counts as failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import concurrent.futures
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+TESTS: dict[str, tuple[str, ...]] = {
+    "havenline_guard/keyd_log.py": ("guard/test_keyd_log.py", "guard/test_keyd_state.py"),
+    "havenline_guard/keyd_master.py": ("guard/test_keyd_master.py", "guard/test_keyd_state.py"),
+    "havenline_guard/keyd_wire.py": ("guard/test_keyd_state.py", "guard/test_keyd_process.py"),
+    "havenline_guard/keyd_copy.py": ("guard/test_keyd_copy.py",),
+    "havenline_guard/keyd_state.py": (
+        "guard/test_keyd_state.py",
+        "guard/test_keyd_refusals.py",
+        "guard/test_keyd_copy.py",
+        "guard/test_keyd_log.py",
+    ),
+    "havenline_guard/vault.py": ("guard/test_vault.py", "guard/test_retention_run.py"),
+    "havenline_guard/vault_object.py": ("guard/test_vault.py",),
+    "havenline_guard/vault_store.py": ("guard/test_vault.py",),
+    "havenline_guard/retention_run.py": ("guard/test_retention_run.py",),
+    "havenline_guard/verify.py": ("guard/test_verify.py",),
+    "havenline_desk/audit/log.py": ("desk/test_audit_log.py",),
+    "havenline_desk/audit/outside.py": ("desk/test_audit_log.py",),
+}
+"""By module: the tests that must notice, quickest first."""
+
+_SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change: in which module, at which line, what it is, and the whole changed source."""
+
+    module: str
+    line: int
+    what: str
+    source: str
+
+
+def mutants(module: str) -> Iterator[Mutant]:
+    """Every change of one module, each by itself."""
+    source = (ROOT / "src" / module).read_text()
+    whole = ast.parse(source)
+    apart = {id(each) for part in _apart(whole) for each in ast.walk(part)}
+    for place, node in enumerate(ast.walk(whole)):
+        for choice in range(0 if id(node) in apart else 1 + len(_body(node))):
+            tree = ast.parse(source)
+            said = _changed(list(ast.walk(tree))[place], choice)
+            if said is not None:
+                yield Mutant(module, said[0], said[1], ast.unparse(ast.fix_missing_locations(tree)))
+
+
+def _changed(node: ast.AST, choice: int) -> tuple[int, str] | None:
+    """Change `node` in place; its line and what was done, or None where there is nothing (more) to change."""
+    if choice == 0 and isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
+        before = type(node.ops[0])
+        node.ops[0] = _SWAPS[before]()  # type: ignore[assignment]
+        return node.lineno, f"{before.__name__} → {_SWAPS[before].__name__}"
+    if choice == 0 and isinstance(node, ast.BoolOp | ast.BinOp | ast.AugAssign) and type(node.op) in _SWAPS:
+        if isinstance(node, ast.BinOp) and isinstance(node.left, ast.Constant | ast.JoinedStr) and _text(node.left):
+            return None
+        before = type(node.op)
+        node.op = _SWAPS[before]()  # type: ignore[assignment]
+        return node.lineno, f"{before.__name__} → {_SWAPS[before].__name__}"
+    if choice == 0 and isinstance(node, ast.If | ast.While | ast.IfExp):
+        line = node.test.lineno
+        node.test = ast.UnaryOp(ast.Not(), node.test)
+        return line, "condition turned round"
+    if choice == 0 and isinstance(node, ast.Constant) and type(node.value) in {int, bool}:
+        before_value = node.value
+        node.value = not before_value if type(before_value) is bool else int(before_value) + 1
+        return node.lineno, f"{before_value} → {node.value}"
+    if choice == 0 and isinstance(node, ast.Return) and node.value is not None:
+        if isinstance(node.value, ast.Constant) and node.value.value is None:
+            return None
+        node.value = ast.Constant(None)
+        return node.lineno, "result left out"
+    body = _body(node)
+    if choice:
+        statement = body[choice - 1]
+        called = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+        if called or isinstance(statement, ast.Raise):
+            body[choice - 1] = ast.copy_location(ast.Pass(), statement)
+            return statement.lineno, f"left out: {ast.unparse(statement)[:60]}"
+    return None
+
+
+def _apart(tree: ast.AST) -> Iterator[ast.AST]:
+    """Types and decorators, which no run evaluates."""
+    for node in ast.walk(tree):
+        yield from getattr(node, "decorator_list", ())
+        for name in ("annotation", "returns"):
+            if isinstance(part := getattr(node, name, None), ast.AST):
+                yield part
+
+
+def _body(node: ast.AST) -> list[ast.stmt]:
+    body = getattr(node, "body", None)
+    return body if isinstance(body, list) else []
+
+
+def _text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
+
+
+def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> bool:
+    """Whether every test passes with the change, or with none: then the change lives."""
+    with tempfile.TemporaryDirectory(prefix="havenline-mutant-") as place:
+        tree = Path(place)
+        for part in ("src", "tests", "docs"):
+            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for part in ("pyproject.toml",):
+            shutil.copy(ROOT / part, tree / part)
+        if mutant is not None:
+            (tree / "src" / mutant.module).write_text(mutant.source)
+        where = [f"tests/{each}" for each in tests]
+        environ = os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}", "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where]
+        running = subprocess.Popen(
+            command, cwd=tree, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            return running.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, 9)
+            running.wait()
+            return False
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="part of a module's path; all without one")
+    parser.add_argument("--sample", type=int, metavar="N", help="so many changes of each module, drawn by the seed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--least", type=float, default=0.85, help="the share of changes that must be noticed")
+    chosen = parser.parse_args()
+    short = False
+    for module, tests in TESTS.items():
+        if chosen.modules and not any(each in module for each in chosen.modules):
+            continue
+        began = time.monotonic()
+        if not tested(None, tests, seconds=600):
+            print(f"{module}: its tests fail as it is", flush=True)
+            return 2
+        seconds = 30 + 5 * (time.monotonic() - began)
+        found = list(mutants(module))
+        drawn = found
+        if chosen.sample is not None and chosen.sample < len(found):
+            drawn = random.Random(chosen.seed).sample(found, chosen.sample)
+        with concurrent.futures.ThreadPoolExecutor(chosen.at_once) as pool:
+            lives = list(pool.map(lambda each, tests=tests, s=seconds: tested(each, tests, seconds=s), drawn))
+        for each in sorted((each for each, alive in zip(drawn, lives, strict=True) if alive), key=lambda m: m.line):
+            print(f"  lives: {module}:{each.line}: {each.what}", flush=True)
+        noticed = 1 - sum(lives) / len(drawn)
+        short |= noticed < chosen.least
+        sampled = f" (seed {chosen.seed})" if drawn is not found else ""
+        print(f"{module}: {noticed:.0%} of {len(drawn)} of {len(found)} changes noticed{sampled}", flush=True)
+    return int(short)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
