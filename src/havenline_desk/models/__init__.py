@@ -2,6 +2,17 @@
 
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
+from .factors import (
+    AuthenticatorApp,
+    Ending,
+    Enrolment,
+    LinkedAccount,
+    Passkey,
+    RecoveryCode,
+    Session,
+    Throttle,
+    Way,
+)
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
@@ -31,8 +42,11 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEntry",
     "Audited",
+    "AuthenticatorApp",
     "Certificate",
     "Edition",
+    "Ending",
+    "Enrolment",
     "File",
     "FrameHash",
     "FrameworkApproval",
@@ -43,21 +57,25 @@ __all__ = [
     "Item",
     "ItemKind",
     "ItemState",
+    "LinkedAccount",
     "Location",
     "Match",
     "MemberAnswer",
     "MemberPlace",
     "Outcome",
+    "Passkey",
     "PerceptualHash",
     "Person",
     "Plan",
     "Policy",
+    "RecoveryCode",
     "Report",
     "Reveal",
     "Role",
     "RoleGrant",
     "SamplingRule",
     "Selection",
+    "Session",
     "SettledBy",
     "SourceKind",
     "Stack",
@@ -65,4 +83,6 @@ __all__ = [
     "StackRevision",
     "Step",
     "StoredContent",
+    "Throttle",
+    "Way",
 ]
