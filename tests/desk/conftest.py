@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from pytest_django import Settings
 
 
@@ -19,3 +21,19 @@ def demo_home(home: Path) -> Path:
     """The data folder of a demonstration, where a password signs in by itself."""
     (home / "kind").write_text("demo\n")
     return home
+
+
+@pytest.fixture
+def desk_role(transactional_db: None) -> Iterator[None]:
+    """Sign in to the database as the running desk does; the tables belong to another role."""
+    from havenline_desk.sites.cluster import DESK_ROLE
+    from havenline_desk.sites.schema import grant_rights
+
+    owner = connection.settings_dict["USER"]
+    with connection.cursor() as cursor:
+        grant_rights(cursor, DESK_ROLE)
+    connection.close()
+    connection.settings_dict["USER"] = DESK_ROLE
+    yield
+    connection.close()
+    connection.settings_dict["USER"] = owner

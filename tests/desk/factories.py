@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
+import re
 from decimal import Decimal
 
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from PIL import Image, ImageDraw
@@ -202,6 +204,12 @@ def client_of(person: Person | None = None) -> Client:
         held["factor"] = {"way": Way.PASSKEY.value, "at": at.isoformat()}
         held.save()
     return client
+
+
+def seen(response: HttpResponse) -> tuple[int, bytes]:
+    """What a browser gets, without the tokens and times that differ from answer to answer."""
+    masked = re.sub(rb'(csrfmiddlewaretoken" value|data-until)="[^"]*"', rb"", response.content)
+    return response.status_code, masked
 
 
 def world(*, at: dt.datetime, plan: Plan = Plan.DOUBLE, stacks: int = 1, near: int = 0) -> dict[str, Person]:

@@ -13,6 +13,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
+from fido2.utils import websafe_encode
 from pytest_django import Settings
 
 from havenline_desk import factors
@@ -331,7 +332,9 @@ def test_mutated_answers_are_refused_and_never_fail(lead: Person) -> None:
         assert not signed_in(client)
 
 
-@pytest.mark.parametrize("answer", ["", "null", "[]", "{}", "no json", '{"response": 1}', "{" * 5000, "x" * 100_000])
+@pytest.mark.parametrize(
+    "answer", ["", "null", "[]", "{}", "no json", '{"response": 1}', "{" * 5000, "[" * 10_000, "x" * 100_000]
+)
 def test_what_is_no_answer_is_refused(lead: Person, answer: str) -> None:
     client = factories.client_of()
     client.post("/sign-in/passkey/options")
@@ -342,6 +345,16 @@ def refused(answer: HttpResponse, *, why: str) -> None:
     assert answer.status_code == 422
     assert last(AuditAct.FACTOR_REFUSED).purpose == why
     assert 'role="alert"' in answer.content.decode()
+
+
+@pytest.mark.parametrize("bytes_", [b"", b"\x81" * 9000, b"\xa1" * 3000, b"\xff" * 40, b"\x5b" + b"\xff" * 8])
+def test_a_registration_of_hostile_bytes_is_refused(lead: Person, bytes_: bytes) -> None:
+    client = factories.client_of()
+    by_password(client)
+    said = json.loads(Authenticator().create(client.post("/sign-in/set-up/options").json()))
+    said["response"]["attestationObject"] = websafe_encode(bytes_)
+    assert client.post("/sign-in/set-up", {"answer": json.dumps(said)}).status_code == 422
+    assert not Passkey.objects.exists()
 
 
 # --- authenticator apps ------------------------------------------------------------------------------------------

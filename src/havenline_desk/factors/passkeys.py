@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -44,6 +45,8 @@ from .shown import mark_fresh
 CHALLENGE_FOR = dt.timedelta(minutes=5)
 _LONGEST_ANSWER = 16_384
 _CHALLENGE_KEY = "challenge"
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, struct.error)
+"""What JSON, CBOR and keys of a stranger make the libraries raise."""
 
 
 class Purpose(StrEnum):
@@ -117,7 +120,7 @@ def finish_registration(request: HttpRequest, person: Person, answer: str, *, at
     try:
         response = RegistrationResponse.from_dict(_parsed(answer))
         held = _server(request).register_complete(_state(challenge), response)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except _UNREADABLE:
         raise FactorRefused(
             Why.WRONG_ANSWER, "this key was not registered: the answer does not fit the question"
         ) from None
@@ -198,7 +201,7 @@ def verify_step_up(step_up: StepUp, digest: bytes, *, origins: Sequence[str]) ->
         key.verify(
             bytes(held) + hashlib.sha256(step_up.client_data.encode()).digest(), bytes.fromhex(step_up.signature)
         )
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidSignature):
+    except (*_UNREADABLE, InvalidSignature):
         raise FactorRefused(Why.WRONG_ANSWER, "this is not a signature of that key over that act") from None
     if not fits:
         raise FactorRefused(Why.WRONG_ANSWER, "this is not a signature of that key over that act")
@@ -295,7 +298,7 @@ def _checked(
         response = AuthenticationResponse.from_dict(_parsed(answer))
         wanted = websafe_encode(response.raw_id)
         counter = response.response.authenticator_data.counter
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except _UNREADABLE:
         raise FactorRefused(Why.MALFORMED, "the browser's answer cannot be read: try once more") from None
     keys = Passkey.objects.select_for_update(of=("self",)).select_related("person")
     key = keys.filter(credential_id=wanted, removed_at=None, person__is_active=True).first()
@@ -307,7 +310,7 @@ def _checked(
         if handle and handle != key.person.audit_id.bytes:
             raise ValueError("another person's key")
         _server(request).authenticate_complete(_state(challenge), [_credential(key)], response)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except _UNREADABLE:
         raise FactorRefused(
             Why.WRONG_ANSWER, "the passkey's answer does not fit the question: try once more", passkey=key
         ) from None

@@ -1,7 +1,8 @@
 """Every table of the desk, one file per context, one migration history."""
 
-from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step
+from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
+from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
 from .factors import (
     AuthenticatorApp,
     Ending,
@@ -19,6 +20,7 @@ from .investigations import (
     Import,
     ImportProblem,
     Investigation,
+    InvestigationUrgency,
     Item,
     ItemKind,
     ItemState,
@@ -30,6 +32,7 @@ from .investigations import (
     SourceKind,
 )
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
+from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
 __all__ = [
@@ -44,9 +47,13 @@ __all__ = [
     "Audited",
     "AuthenticatorApp",
     "Certificate",
+    "DutyContact",
     "Edition",
     "Ending",
     "Enrolment",
+    "Escalation",
+    "EscalationEvent",
+    "EscalationStage",
     "File",
     "FrameHash",
     "FrameworkApproval",
@@ -54,6 +61,7 @@ __all__ = [
     "ImportProblem",
     "InstallationKind",
     "Investigation",
+    "InvestigationUrgency",
     "Item",
     "ItemKind",
     "ItemState",
@@ -68,6 +76,10 @@ __all__ = [
     "Person",
     "Plan",
     "Policy",
+    "Pool",
+    "PoolKind",
+    "PoolMember",
+    "PoolNeed",
     "RecoveryCode",
     "Report",
     "Reveal",
@@ -77,12 +89,15 @@ __all__ = [
     "Selection",
     "Session",
     "SettledBy",
+    "Skip",
+    "SkipReason",
     "SourceKind",
     "Stack",
     "StackMember",
     "StackRevision",
     "Step",
     "StoredContent",
+    "Submission",
     "Throttle",
     "Way",
 ]
