@@ -53,7 +53,7 @@ OPEN = {
     *("ready", "sign-out"),
     *("sign-in", "sign-in/passkey", "sign-in/passkey/options", "sign-in/second-factor", "sign-in/recovery"),
     *("sign-in/set-up", "sign-in/set-up/options"),
-    *("sign-in/organisation", "sign-in/organisation/in", "sign-in/from/<str:provider_id>"),
+    *("sign-in/organisation", "sign-in/from/<str:provider_id>"),
 }
 OWN = ("/own-sign-in", "/own-sign-in/add", "/confirm")
 

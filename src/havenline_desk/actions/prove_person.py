@@ -58,6 +58,9 @@ def prove_by_account(issuer: str, subject: str, *, address: str, at: dt.datetime
     if found is None:
         _failed(None, "account", at=at)
         raise SignInRefused("this account belongs to nobody who is enrolled here; ask the administrator to link it")
+    if not factors.ways_of(found.person) and open_enrolment(found.person, at=at) is None:
+        _failed(found.person, "no_enrolment", at=at)
+        raise SignInRefused("you have set no factor up, and the time for it has run out; ask the administrator")
     forgive_try(tried, signed_in=False, at=at)
     return found.person
 

@@ -15,8 +15,6 @@ from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAu
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 
 from ..actions.prove_person import SignInRefused, Throttled, prove_by_account
@@ -43,40 +41,28 @@ class OnlyEnrolled(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allaut
 @gate(Act.SIGN_IN)
 def leave(request: HttpRequest) -> HttpResponse:
     """Send the browser to the provider."""
-    if not settings.OIDC_ISSUER:
-        raise Http404
-    try:
-        return _answer_of(OAuth2LoginView, request)
-    except OSError:
-        return _refused(request, SignInRefused("the provider does not answer: try again, or use your passkey"))
+    return _answer_of(OAuth2LoginView, request, PROVIDER)
 
 
 @gate(Act.SIGN_IN)
 def arrive(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """Where the provider sends the browser back to.
+    """Where the provider sends the browser back to; then the second factor follows.
 
-    Cookies of the desk are not sent along when another site leads here (SameSite=Strict). A page of the desk's own
-    that goes on by itself makes the next request one from within.
+    Cookies of the desk are not sent along when another site leads here (SameSite=Strict), so the first answer is a
+    page that goes on by itself (`socialaccount/login_redirect.html`): that makes the next request one from within.
     """
+    return _answer_of(OAuth2CallbackView, request, provider_id)
+
+
+def _answer_of(view: Any, request: HttpRequest, provider_id: str) -> HttpResponse:
     if not settings.OIDC_ISSUER or provider_id != PROVIDER:
         raise Http404
-    _, _, said = request.get_full_path().partition("?")
-    return render(request, "havenline/organisation.html", {"onward": f"{reverse('organisation_within')}?{said}"})
-
-
-@gate(Act.SIGN_IN)
-def within(request: HttpRequest) -> HttpResponse:
-    """Redeem what the provider said, and go on to the second factor."""
-    if not settings.OIDC_ISSUER:
-        raise Http404
     try:
-        return _answer_of(OAuth2CallbackView, request)
+        answer: HttpResponse = view.adapter_view(OpenIDConnectOAuth2Adapter(request, PROVIDER))(request)
     except OSError:
         return _refused(request, SignInRefused("the provider does not answer: try again, or use your passkey"))
-
-
-def _answer_of(view: Any, request: HttpRequest) -> HttpResponse:
-    answer: HttpResponse = view.adapter_view(OpenIDConnectOAuth2Adapter(request, PROVIDER))(request)
+    except (ValueError, LookupError):  # a configuration or a token without what it must have
+        return _refused(request, SignInRefused("the provider's answer cannot be used: tell the administrator"))
     return answer
 
 
@@ -84,7 +70,7 @@ def _proved(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
     at = timezone.now()
     said = sociallogin.account.extra_data.get("id_token") or {}
     try:
-        if str(said.get("iss", "")).rstrip("/") != settings.OIDC_ISSUER or not said.get("sub"):
+        if str(said.get("iss", "")).rstrip("/") != settings.OIDC_ISSUER or not said.get("exp"):
             raise SignInRefused("the provider's answer is not from the provider that this desk knows")
         person = prove_by_account(settings.OIDC_ISSUER, str(said["sub"]), address=address_of(request), at=at)
     except (SignInRefused, Throttled) as refused:

@@ -23,7 +23,6 @@ from ..actions.prove_person import (
     FactorRefused,
     SignInRefused,
     Throttled,
-    open_enrolment,
     prove_by_password,
     prove_by_recovery_code,
     sign_in_by_code,
@@ -142,12 +141,10 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def go_on(request: HttpRequest, person: Person, *, onward: str, at: dt.datetime) -> HttpResponse:
-    """What follows the first proof: the second factor, or setting one up where an enrolment is open."""
+    """What follows the first proof: the second factor, or setting one up; whoever proved it saw to an enrolment."""
     if factors.ways_of(person):
         keep_pending(request, person, Next.SECOND_FACTOR, onward=onward, at=at)
         return redirect("second_factor")
-    if open_enrolment(person, at=at) is None:
-        return redirect("sign_in")
     keep_pending(request, person, Next.SET_UP, onward=onward, at=at)
     return redirect("set_up")
 

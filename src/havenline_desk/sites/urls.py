@@ -28,7 +28,6 @@ urlpatterns = [
     path("sign-in/set-up", set_up.set_up, name="set_up"),
     path("sign-in/set-up/options", set_up.set_up_options, name="set_up_options"),
     path("sign-in/organisation", organisation.leave, name="organisation"),
-    path("sign-in/organisation/in", organisation.within, name="organisation_within"),
     path("sign-in/from/<str:provider_id>", organisation.arrive, name="openid_connect_callback"),
     path("sign-out", session.sign_out, name="sign_out"),
     path("own-sign-in", own_sign_in.own_sign_in, name="own_sign_in"),
