@@ -14,6 +14,11 @@ from ..models import Person
 from ..pages.errors import unavailable
 from ..queries.sign_in import session_of
 
+_PERMISSIONS = (
+    "camera=(), microphone=(), geolocation=(), display-capture=(), "
+    "publickey-credentials-get=(self), publickey-credentials-create=(self)"
+)
+
 
 def never_stored(
     get_response: Callable[[HttpRequest], HttpResponseBase],
@@ -25,7 +30,7 @@ def never_stored(
         response.headers["Cache-Control"] = "no-store"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
-        response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), display-capture=()"
+        response.headers["Permissions-Policy"] = _PERMISSIONS
         return response
 
     return middleware

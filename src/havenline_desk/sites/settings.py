@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 from psycopg.conninfo import conninfo_to_dict
 
+from havenline.vocabulary import HavenlineError
+
 HOME = Path(os.environ.get("HAVENLINE_HOME", "/nonexistent"))
 AUDIT_FOLDER = os.environ.get("HAVENLINE_AUDIT_FOLDER", "")
 """Where checkpoints and the journal of the audit log go; empty: a folder in the data folder."""
@@ -17,9 +19,13 @@ AUDIT_SIGNER: object | None = None
 """What signs checkpoints (`formats.audit_log.CheckpointSigner`); None: a key in the data folder."""
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
-ALLOWED_HOSTS = os.environ.get("HAVENLINE_HOSTS", "127.0.0.1 localhost").split()
 ORIGIN = os.environ.get("HAVENLINE_ORIGIN", "").rstrip("/")
 """Where browsers see the desk, for example https://desk.example.org; empty: as requests say, within HAVENLINE_HOSTS."""
+ALLOWED_HOSTS = os.environ.get("HAVENLINE_HOSTS", "127.0.0.1 localhost").split()
+CSRF_TRUSTED_ORIGINS: list[str] = []
+if ORIGIN:
+    ALLOWED_HOSTS.append(urlsplit(ORIGIN).hostname or "")
+    CSRF_TRUSTED_ORIGINS.append(ORIGIN)
 ALLOW_TOTP = os.environ.get("HAVENLINE_ALLOW_TOTP") == "1"
 """Whether codes of an authenticator app may stand in for passkeys; they can be phished, so the house must say so."""
 OIDC_ISSUER = os.environ.get("HAVENLINE_OIDC_ISSUER", "").rstrip("/")
@@ -108,6 +114,17 @@ SOCIALACCOUNT_AUTO_SIGNUP = False
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_LOGIN_ON_GET = True
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
+
+
+def _secret_of(path: str) -> str:
+    if urlsplit(OIDC_ISSUER).scheme != "https" and urlsplit(OIDC_ISSUER).hostname not in {"127.0.0.1", "localhost"}:
+        raise HavenlineError("HAVENLINE_OIDC_ISSUER must begin with https://: its word is taken because of TLS alone")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise HavenlineError(f"HAVENLINE_OIDC_SECRET_FILE must name a file with the client's secret: {error}") from None
+
+
 SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, list[object]]] = {"openid_connect": {"APPS": []}}
 if OIDC_ISSUER:
     SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"].append(
@@ -115,7 +132,7 @@ if OIDC_ISSUER:
             "provider_id": "organisation",
             "name": OIDC_NAME,
             "client_id": os.environ.get("HAVENLINE_OIDC_CLIENT", ""),
-            "secret": Path(os.environ.get("HAVENLINE_OIDC_SECRET_FILE", "/nonexistent")).read_text().strip(),
+            "secret": _secret_of(os.environ.get("HAVENLINE_OIDC_SECRET_FILE", "")),
             "settings": {
                 "server_url": OIDC_ISSUER,
                 "fetch_userinfo": False,
@@ -153,6 +170,9 @@ CSRF_COOKIE_NAME = "csrftoken" if SECURE_LOOPBACK else "__Host-csrftoken"
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = not SECURE_LOOPBACK
+SECURE_REDIRECT_EXEMPT = [r"^ready$"]  # asked on loopback by whatever started the server
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # browsers' preload list would publish the name of a staff desk
 SECURE_HSTS_SECONDS = 0 if SECURE_LOOPBACK else 31_536_000
 # Not "no-referrer": browsers then send "Origin: null" with every form, and the CSRF check refuses it.
 SECURE_REFERRER_POLICY = "same-origin"
