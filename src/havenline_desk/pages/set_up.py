@@ -48,7 +48,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
             session = begin_session(pending.person, way, address=address_of(request), at=at)
             complete(request, session, at=at)
             return render(request, "havenline/recovery_codes.html", {"codes": codes, "onward": pending.onward})
-    page = _page(pending.person, refused) | {"name": pending.person.name}
+    page = _page(request, pending.person, refused) | {"name": pending.person.name}
     return answered(request, "havenline/set_up.html", page, refused)
 
 
@@ -79,7 +79,7 @@ def add_factor(request: HttpRequest) -> HttpResponse:
                 return redirect("own_sign_in")
             codes = make_recovery_codes(person, at=at)
             return render(request, "havenline/recovery_codes.html", {"codes": codes, "onward": "/own-sign-in"})
-    return answered(request, "havenline/add_factor.html", _page(person, refused), refused)
+    return answered(request, "havenline/add_factor.html", _page(request, person, refused), refused)
 
 
 @gate(Act.OWN_SIGN_IN)
@@ -101,9 +101,13 @@ def _add(request: HttpRequest, person: Person, *, at: dt.datetime) -> Way:
     return Way.TOTP
 
 
-def _page(person: Person, refused: HavenlineError | None) -> dict[str, object]:
+def _page(request: HttpRequest, person: Person, refused: HavenlineError | None) -> dict[str, object]:
     """A new secret for each showing of the page. It goes to the browser sealed, so that no session keeps it."""
-    page: dict[str, object] = {"refused": refused, "totp_allowed": factors.totp_allowed(person)}
+    page: dict[str, object] = {
+        "refused": refused,
+        "tried_app": refused is not None and "answer" not in request.POST,
+        "totp_allowed": factors.totp_allowed(person),
+    }
     if page["totp_allowed"]:
         secret = factors.new_totp_secret()
         address = factors.totp_address(secret, name=person.name, issuer=ISSUER)

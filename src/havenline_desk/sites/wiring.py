@@ -30,7 +30,8 @@ def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = Fals
     """Start or adopt the database of `home`, set the environment that `sites.settings` reads, and set Django up.
 
     `plain_loopback` serves http on loopback, by itself or behind the proxy that HAVENLINE_ORIGIN and
-    HAVENLINE_TRUSTED_PROXIES tell of. Raises ClusterError when PostgreSQL cannot be had, HomeError for half of that. Not checked: the schema; see `sites.schema.bring_up_to_date`.
+    HAVENLINE_TRUSTED_PROXIES tell of. Raises ClusterError when PostgreSQL cannot be had, HomeError where only one of
+    the two is set. Not checked: the schema; see `sites.schema.bring_up_to_date`.
     """
     behind_tls = os.environ.get("HAVENLINE_ORIGIN", "").startswith("https://")
     if plain_loopback and behind_tls and os.environ.get("HAVENLINE_TRUSTED_PROXIES", "0") == "0":
