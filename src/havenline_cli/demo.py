@@ -72,10 +72,9 @@ def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
     from havenline_desk.sites.server import LOOPBACK, free_port, serving
 
     chosen = free_port(port)
+    host = LOOPBACK if names else "localhost"  # browsers bind passkeys to a name, never to a number
     with decoding(), serving(chosen) as child, contextlib.suppress(KeyboardInterrupt):
-        typer.echo(
-            f"The desk is open at http://{LOOPBACK}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)"
-        )
+        typer.echo(f"The desk is open at http://{host}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)")
         if names:
             typer.echo("Sign in by name and password:")
         for name, password in names.items():

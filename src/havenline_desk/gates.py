@@ -34,6 +34,7 @@ class Denied(HavenlineError):
 
 class Act(StrEnum):
     SIGN_IN = "sign_in"
+    OWN_SIGN_IN = "own_sign_in"
     SEE_HOME = "see_home"
     TAKE_ASSESSMENT = "take_assessment"
     TAKE_DISPUTE = "take_dispute"
@@ -56,6 +57,8 @@ class Act(StrEnum):
 
 
 EVERYONE = frozenset(Role)
+FOR_ANY_PERSON = frozenset({Act.OWN_SIGN_IN})
+"""These ask for somebody who is signed in, whatever their roles: who waits a day for one has keys and sessions too."""
 ROLES: dict[Act, frozenset[Role]] = {
     Act.SEE_HOME: EVERYONE,
     Act.TAKE_ASSESSMENT: frozenset({Role.ANALYST}),
@@ -110,7 +113,10 @@ def certified(person: Person, *, at: dt.datetime) -> bool:
 
 
 def gate(act: Act) -> Callable[[View], View]:
-    """Let a view run only for a signed-in person whose roles permit `act`; SIGN_IN is open to everybody."""
+    """Let a view run only for a signed-in person whose roles permit `act`; SIGN_IN is open to everybody.
+
+    Those of FOR_ANY_PERSON ask for no role.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -119,7 +125,7 @@ def gate(act: Act) -> Callable[[View], View]:
                 return view(request, *args, **kwargs)
             if not isinstance(request.user, Person):
                 return redirect(f"{settings.LOGIN_URL}?next={request.get_full_path()}")
-            if not allowed(request.user, act, at=timezone.now()):
+            if act not in FOR_ANY_PERSON and not allowed(request.user, act, at=timezone.now()):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 

@@ -54,7 +54,7 @@ def desk(environ: dict[str, str]) -> Iterator[Desk]:
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         first = child.stdout.readline()
-        assert re.match(r"The desk is open at http://127\.0\.0\.1:\d+/", first), first
+        assert re.match(r"The desk is open at http://localhost:\d+/", first), first
         try:
             yield Desk(folder / "desk", environ)
         finally:
@@ -249,3 +249,13 @@ def test_the_web_server_ends_with_the_command_however_that_ends(
     finally:
         cluster.discard()
         shutil.rmtree(folder)
+
+
+def test_a_secret_is_renewed_and_an_account_closed(desk: Desk) -> None:
+    first = desk.run("person", "add", "newcomer", "--role", "partner_liaison")
+    assert "good for 7 days" in first
+    second = desk.run("person", "renew", "newcomer")
+    assert first.split()[-1] != second.split()[-1]
+    assert "is closed" in desk.run("person", "close", "newcomer")
+    assert "is closed" in desk.run("person", "renew", "newcomer", code=1)
+    assert "HAVENLINE_OIDC_ISSUER" in desk.run("person", "link", "newcomer", "--subject", "x", code=1)

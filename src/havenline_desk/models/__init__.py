@@ -3,6 +3,17 @@
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
+from .factors import (
+    AuthenticatorApp,
+    Ending,
+    Enrolment,
+    LinkedAccount,
+    Passkey,
+    RecoveryCode,
+    Session,
+    Throttle,
+    Way,
+)
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
@@ -34,9 +45,12 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEntry",
     "Audited",
+    "AuthenticatorApp",
     "Certificate",
     "DutyContact",
     "Edition",
+    "Ending",
+    "Enrolment",
     "Escalation",
     "EscalationEvent",
     "EscalationStage",
@@ -51,11 +65,13 @@ __all__ = [
     "Item",
     "ItemKind",
     "ItemState",
+    "LinkedAccount",
     "Location",
     "Match",
     "MemberAnswer",
     "MemberPlace",
     "Outcome",
+    "Passkey",
     "PerceptualHash",
     "Person",
     "Plan",
@@ -64,12 +80,14 @@ __all__ = [
     "PoolKind",
     "PoolMember",
     "PoolNeed",
+    "RecoveryCode",
     "Report",
     "Reveal",
     "Role",
     "RoleGrant",
     "SamplingRule",
     "Selection",
+    "Session",
     "SettledBy",
     "Skip",
     "SkipReason",
@@ -80,4 +98,6 @@ __all__ = [
     "Step",
     "StoredContent",
     "Submission",
+    "Throttle",
+    "Way",
 ]

@@ -10,7 +10,7 @@ import django
 from psycopg.conninfo import make_conninfo
 
 from .cluster import DESK_ROLE, OWNER_ROLE, Cluster, StartResult
-from .home import Home
+from .home import Home, HomeError
 from .own_keyd import OwnKeyd, stop
 
 
@@ -37,9 +37,16 @@ class Wired:
 def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = False) -> Wired:
     """Start or adopt database and `keyd` of `home`, set the environment that `sites.settings` reads, set Django up.
 
-    Raises ClusterError when PostgreSQL cannot be had, OwnKeydError when `keyd` cannot.
-    Not checked: the schema; see `sites.schema.bring_up_to_date`.
+    `plain_loopback` serves http on loopback, by itself or behind the proxy that HAVENLINE_ORIGIN and
+    HAVENLINE_TRUSTED_PROXIES tell of. Raises ClusterError or OwnKeydError when PostgreSQL or `keyd` cannot be had,
+    HomeError where only one of the two is set. Not checked: the schema; see `sites.schema.bring_up_to_date`.
     """
+    behind_tls = os.environ.get("HAVENLINE_ORIGIN", "").startswith("https://")
+    if plain_loopback and behind_tls and os.environ.get("HAVENLINE_TRUSTED_PROXIES", "0") == "0":
+        raise HomeError(
+            "HAVENLINE_ORIGIN begins with https://, and the desk itself speaks plain http on loopback: put a proxy "
+            "that does TLS before it, and say how many there are with HAVENLINE_TRUSTED_PROXIES=1"
+        )
     cluster: Cluster | None = None
     started = False
     if "HAVENLINE_DATABASE_URL" not in os.environ:
@@ -57,7 +64,7 @@ def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = Fals
     os.environ["HAVENLINE_HOME"] = str(home.path)
     os.environ["HAVENLINE_SECRET_KEY"] = home.secret_key()
     os.environ["DJANGO_SETTINGS_MODULE"] = "havenline_desk.sites.settings"
-    if plain_loopback:
+    if plain_loopback and not behind_tls:
         os.environ["HAVENLINE_PLAIN_LOOPBACK"] = "1"
     django.setup()
     return Wired(home, cluster, started, keyd)
