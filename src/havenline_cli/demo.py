@@ -51,15 +51,24 @@ def demo(
             _serve(port, started, names=story.passwords)
 
 
-def up(port: PortOption = PORT, serve: ServeOption = True, home: opening.HomeOption = None) -> None:
+def up(
+    port: PortOption = PORT,
+    serve: ServeOption = True,
+    house: Annotated[
+        str, typer.Option(help="How many people work here: six_or_more, three_to_five, two, one. At the first start.")
+    ] = "six_or_more",
+    home: opening.HomeOption = None,
+) -> None:
     """Open a real desk on the data folder, empty at first; content storage is off until its legal basis is declared."""
     started = time.monotonic()
     with opening.desk(opening.made_home(home, "desk"), serve=True) as wired:
-        from havenline_desk.actions.declare_policy import declare_policy
-        from havenline_desk.models import InstallationKind, Person, Policy
+        from havenline_desk.actions.declare_policy import declare_house, declare_policy
+        from havenline_desk.models import House, InstallationKind, Person, Policy
 
+        opening.one_of(house, House.values, "--house")
         if not Policy.objects.exists():
             declare_policy(InstallationKind.DESK, at=now())
+            declare_house(House(house), at=now())
         _say(f"data folder {wired.home.path}; content storage is off, only digests and metadata are kept")
         if not Person.objects.exists():
             _say("nobody is enrolled yet. In another terminal: havenline person add lead --role investigation_lead")

@@ -18,7 +18,10 @@ framework = typer.Typer(help="See the shipped frameworks and record their local 
 @person.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Sign-in name: lower-case letters, digits, hyphens.")],
-    role: Annotated[list[str], typer.Option("--role", help="A role; repeat for several. A wrong one lists them all.")],
+    role: Annotated[
+        list[str] | None,
+        typer.Option("--role", help="A role; repeat for several. After installation: `havenline proposal role`."),
+    ] = None,
     home: opening.HomeOption = None,
 ) -> None:
     """Enrol a person and print the generated password once; it is stored nowhere."""
@@ -26,11 +29,11 @@ def add(
         from havenline_desk.actions.enrol_person import enrol_person
         from havenline_desk.models import Role
 
-        unknown = [word for word in role if word not in Role.values]
+        unknown = [word for word in role or () if word not in Role.values]
         if unknown:
             raise opening.CommandError(f"{unknown[0]} is not a role; the roles are {', '.join(Role.values)}")
         password = secrets.token_urlsafe(15)
-        enrol_person(name, password=password, roles=tuple(Role(word) for word in role), at=now())
+        enrol_person(name, password=password, roles=tuple(Role(word) for word in role or ()), at=now())
     typer.echo(f"{name} is enrolled. Password, shown this once: {password}")
 
 

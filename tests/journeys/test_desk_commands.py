@@ -50,7 +50,7 @@ def desk(environ: dict[str, str]) -> Iterator[Desk]:
     from havenline_desk.sites.cluster import throwaway_folder
 
     folder = throwaway_folder()
-    command = [HAVENLINE, "up", "--port", "0", "--home", folder / "desk"]
+    command = [HAVENLINE, "up", "--port", "0", "--house", "two", "--home", folder / "desk"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         first = child.stdout.readline()

@@ -9,8 +9,10 @@ from django.db import transaction
 
 from havenline.vocabulary import HavenlineError
 
-from .. import audit
+from .. import audit, gates
+from ..agreement import Agreement
 from ..models import CONTENT_ROLES, EXCLUSIVE_SETS, AuditAct, Certificate, Investigation, Person, Role, RoleGrant
+from .record_quorum import record_quorum
 
 CONTENT_ROLE_DELAY = dt.timedelta(hours=24)
 
@@ -39,14 +41,25 @@ def enrol_person(name: str, *, password: str | None, roles: tuple[Role, ...], at
 
 
 @transaction.atomic
-def grant_role(person: Person, role: Role, *, at: dt.datetime) -> RoleGrant:
-    """Grant a role; a content role granted after installation takes effect 24 hours later."""
+def grant_role(person: Person, role: Role, *, agreed: Agreement | None = None, at: dt.datetime) -> RoleGrant:
+    """Grant a role; a content role granted after installation takes effect 24 hours later.
+
+    After installation (there is an investigation) two people must agree: raises EnrolmentRefused without them.
+    """
+    installed = Investigation.objects.exists()
+    what = {"person": person.audit_id.hex, "role": role.value}
+    fits = agreed is not None and agreed.act is gates.Act.GRANT_ROLE and agreed.what == what
+    if installed and not fits and gates.takes_two(gates.Act.GRANT_ROLE):
+        raise EnrolmentRefused(
+            f"{person.name} is not made {role.label}: after installation two people give a role. Enrol the person "
+            "without it, then `havenline proposal role`"
+        )
     held = {Role(value) for value in person.role_grants.filter(revoked_at=None).values_list("role", flat=True)}
     for exclusive in EXCLUSIVE_SETS:
         others = held & frozenset().union(*(one for one in EXCLUSIVE_SETS if one != exclusive))
         if role in exclusive and others:
             raise EnrolmentRefused(f"{person.name} is {min(others).label}; nobody holds that and {role.label} at once")
-    delayed = role in CONTENT_ROLES and Investigation.objects.exists()
+    delayed = role in CONTENT_ROLES and installed
     grant, fresh = RoleGrant.objects.get_or_create(
         person=person,
         role=role,
@@ -54,7 +67,10 @@ def grant_role(person: Person, role: Role, *, at: dt.datetime) -> RoleGrant:
         defaults={"granted_at": at, "effective_from": at + CONTENT_ROLE_DELAY if delayed else at},
     )
     if fresh:
-        audit.append(AuditAct.ROLE_GRANTED, at=at, actor=None, about=person, purpose=role.value, record=grant)
+        if agreed is not None:
+            record_quorum([grant], people=len(agreed.people))
+        actor = None if agreed is None else agreed.proposal.proposer
+        audit.append(AuditAct.ROLE_GRANTED, at=at, actor=actor, about=person, purpose=role.value, record=grant)
     return grant
 
 

@@ -3,6 +3,17 @@
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
+from .factors import (
+    AuthenticatorApp,
+    Ending,
+    Enrolment,
+    LinkedAccount,
+    Passkey,
+    RecoveryCode,
+    Session,
+    Throttle,
+    Way,
+)
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
@@ -21,6 +32,7 @@ from .investigations import (
     SourceKind,
 )
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
+from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
@@ -28,21 +40,27 @@ __all__ = [
     "CONTENT_ROLES",
     "EXCLUSIVE_SETS",
     "URGENT_ACTS",
+    "Approval",
     "Assessment",
     "Assignment",
     "AuditAct",
     "AuditCheckpoint",
     "AuditEntry",
     "Audited",
+    "AuthenticatorApp",
     "Certificate",
     "DutyContact",
     "Edition",
+    "Ending",
+    "Enrolment",
     "Escalation",
     "EscalationEvent",
     "EscalationStage",
     "File",
     "FrameHash",
     "FrameworkApproval",
+    "House",
+    "HouseDeclaration",
     "Import",
     "ImportProblem",
     "InstallationKind",
@@ -51,11 +69,13 @@ __all__ = [
     "Item",
     "ItemKind",
     "ItemState",
+    "LinkedAccount",
     "Location",
     "Match",
     "MemberAnswer",
     "MemberPlace",
     "Outcome",
+    "Passkey",
     "PerceptualHash",
     "Person",
     "Plan",
@@ -64,12 +84,17 @@ __all__ = [
     "PoolKind",
     "PoolMember",
     "PoolNeed",
+    "Proposal",
+    "ProposalEnd",
+    "Quorum",
+    "RecoveryCode",
     "Report",
     "Reveal",
     "Role",
     "RoleGrant",
     "SamplingRule",
     "Selection",
+    "Session",
     "SettledBy",
     "Skip",
     "SkipReason",
@@ -80,4 +105,6 @@ __all__ = [
     "Step",
     "StoredContent",
     "Submission",
+    "Throttle",
+    "Way",
 ]

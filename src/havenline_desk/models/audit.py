@@ -50,6 +50,11 @@ class AuditAct(models.TextChoices):
     ESCALATION_RAISED = "escalation_raised", "said that a child may be in danger now"
     ESCALATION_STAGE = "escalation_stage", "did what an escalation asks for"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
+    HOUSE_DECLARED = "house_declared", "declared how many people work here"
+    PROPOSAL_MADE = "proposal_made", "proposed an act that takes two people"
+    PROPOSAL_APPROVED = "proposal_approved", "approved what another person proposed"
+    PROPOSAL_CANCELLED = "proposal_cancelled", "cancelled a proposal"
+    PROPOSAL_CARRIED_OUT = "proposal_carried_out", "carried out what two people had agreed to"
     LOG_EXPORTED = "log_exported", "took the audit log out"
 
 
@@ -62,6 +67,9 @@ URGENT_ACTS = frozenset(
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
         AuditAct.LOG_EXPORTED,
+        AuditAct.HOUSE_DECLARED,
+        AuditAct.PROPOSAL_APPROVED,
+        AuditAct.PROPOSAL_CARRIED_OUT,
         AuditAct.CONTACT_DECLARED,
         AuditAct.ESCALATION_RAISED,
         AuditAct.ESCALATION_STAGE,

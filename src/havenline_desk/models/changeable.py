@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Model
 
 from .assessments import Assignment, Reveal, Submission
+from .factors import AuthenticatorApp, Enrolment, LinkedAccount, Passkey, RecoveryCode, Session, Throttle
 from .investigations import Import
 from .people import Person, RoleGrant
 from .queue import PoolMember
@@ -12,12 +13,22 @@ from .stacks import StackRevision
 
 CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Assignment: ("waits_as_if_since", "person_id", "leased_at", "expires_at", "done_at"),
+    AuthenticatorApp: ("last_step", "removed_at"),
+    Enrolment: ("used_at",),
     Import: ("finished_at",),
+    LinkedAccount: ("removed_at",),
+    Passkey: ("counter", "last_used_at", "removed_at"),
     Person: ("password", "last_login", "is_active"),
     PoolMember: ("left_at",),
+    RecoveryCode: ("used_at", "withdrawn_at"),
     Reveal: ("used_at",),
     RoleGrant: ("revoked_at",),
+    Session: ("seen_at", "ended_at", "ending"),
     StackRevision: ("frozen_at",),
     Submission: ("taken_back_at", "recorded_at"),
+    Throttle: ("tries", "since"),
 }
-"""The only columns of Havenline's tables that the desk may ever update; rows are never deleted."""
+"""The only columns of Havenline's tables that the desk may ever update; only rows of PERISHABLE are ever deleted."""
+
+PERISHABLE: frozenset[type[Model]] = frozenset({Throttle})
+"""Rows of these record nothing of consequence: they may go when they are old."""

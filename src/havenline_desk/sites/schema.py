@@ -8,7 +8,7 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from ..models.changeable import CHANGEABLE
+from ..models.changeable import CHANGEABLE, PERISHABLE
 from .cluster import DESK_ROLE
 
 __all__ = ["CHANGEABLE", "bring_up_to_date", "grant_rights"]
@@ -28,7 +28,7 @@ def bring_up_to_date() -> bool:
 
 
 def grant_rights(cursor: CursorWrapper, role: str) -> None:
-    """Grant `role` reading and adding everywhere, and updating only where `CHANGEABLE` says so."""
+    """Grant `role` reading and adding everywhere, and updating and deleting only where the models say so."""
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
     if cursor.fetchone() is None:
         return  # a server of the operator's own, with roles of its own
@@ -40,5 +40,7 @@ def grant_rights(cursor: CursorWrapper, role: str) -> None:
             cursor.execute(f"GRANT INSERT, UPDATE, DELETE ON {table} TO {role}")
         if model._meta.app_label == "desk":
             cursor.execute(f"GRANT INSERT ON {table} TO {role}")
+        if model in PERISHABLE:
+            cursor.execute(f"GRANT DELETE ON {table} TO {role}")
         if columns := CHANGEABLE.get(model):
             cursor.execute(f"GRANT UPDATE ({', '.join(columns)}) ON {table} TO {role}")

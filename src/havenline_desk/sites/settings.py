@@ -16,6 +16,10 @@ AUDIT_SIGNER: object | None = None
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
 ALLOWED_HOSTS = os.environ.get("HAVENLINE_HOSTS", "127.0.0.1 localhost").split()
+ORIGIN = os.environ.get("HAVENLINE_ORIGIN", "").rstrip("/")
+"""Where browsers see the desk, for example https://desk.example.org; empty: as requests say, within HAVENLINE_HOSTS."""
+ALLOW_TOTP = os.environ.get("HAVENLINE_ALLOW_TOTP") == "1"
+"""Whether codes of an authenticator app may stand in for passkeys; they can be phished, so the house must say so."""
 SECURE_LOOPBACK = os.environ.get("HAVENLINE_PLAIN_LOOPBACK") == "1"
 
 
