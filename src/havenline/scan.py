@@ -132,20 +132,33 @@ def fingerprint_postings(
             yield replace(done, posting=posting) if effort.lane is Lane.SCREENING else done
 
 
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """How the finds of the screening lane are confirmed.
+
+    `lookup` asks with `vocabulary.SCREENING_LEEWAY`, so that a find at the edge of a radius is not missed; `confirm`
+    fingerprints postings by the exact lane, in the order given.
+    """
+
+    lookup: Lookup
+    confirm: Callable[[list[Any]], Iterable[Scanned]]
+
+
 def findings(
-    scanned: Iterable[Scanned], *, lookup: Lookup, confirm: Callable[[list[Any]], Iterable[Scanned]] | None = None
+    scanned: Iterable[Scanned], *, lookup: Lookup, triage: Triage | None = None
 ) -> Iterator[tuple[Finding, int | None]]:
     """The finding and size of each posting, in order, looked up some dozens at a time.
 
-    With `confirm`, which fingerprints postings by the exact lane in the order given, what the screening lane
-    finds by distance is fingerprinted and looked up once more, and only that counts. Postings that were known
-    already have no fingerprint here and must not be among them.
+    With `triage`, what the screening lane finds by distance is fingerprinted and looked up once more, and only that
+    counts. Postings that were known already have no fingerprint here and must not be among them.
     """
     waiting = iter(scanned)
     while batch := list(islice(waiting, _LOOKED_UP_AT_ONCE)):
-        found = lookup([each.fingerprint for each in batch if each.fingerprint is not None])
-        if confirm is not None and (doubtful := _doubtful(batch, found)):
-            again = confirm([batch[place].posting for place in doubtful])
+        asked = [each.fingerprint for each in batch if each.fingerprint is not None]
+        found = lookup(asked) if triage is None else triage.lookup(asked)
+        if triage is not None and any(match.kind is HashKind.PDQ for each in found for match in each):
+            doubtful = _doubtful(batch, found)
+            again = triage.confirm([batch[place].posting for place in doubtful])
             for place, exact in zip(doubtful, again, strict=True):
                 batch[place] = exact
             found = lookup([each.fingerprint for each in batch if each.fingerprint is not None])

@@ -27,6 +27,8 @@ PDQ_FULL = "pdq-full/1"
 """Name of the fingerprint pipeline: PDQ over the full-size picture, decoded by `havenline.media` policy 1."""
 PDQ_512 = "pdq-512/1"
 """Name of Meta's other pipeline: shrunk to 512 x 512 by nearest neighbour where a side is longer, then PDQ."""
+PIPELINES = (PDQ_FULL, PDQ_512)
+"""The pipelines that the values of a list can come from."""
 UPRIGHT = " upright"
 """What a pipeline's name ends in where the pixels were turned first as the file's orientation mark says."""
 
@@ -158,6 +160,21 @@ class Fingerprint:
     def comparable(self) -> bool:
         """Whether a perceptual hash is good enough to be compared by distance."""
         return any(quality >= QUALITY_FLOOR for quality in self.pdq_values.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Leeway:
+    """How far a value may lie from the exact one: bits of a PDQ hash, steps of its quality.
+
+    Lists are then asked with a radius so much wider and a floor so much lower, and what is found is to be confirmed.
+    """
+
+    bits: int = 0
+    quality: int = 0
+
+
+SCREENING_LEEWAY = Leeway(bits=12, quality=2)
+"""The greatest error of the screening lane that was measured, on drawn pictures (`fingerprints.pdq_screening`)."""
 
 
 class Lane(StrEnum):

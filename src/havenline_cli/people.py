@@ -12,6 +12,7 @@ from . import desk as opening
 from .told import now
 
 person = typer.Typer(help="Enrol staff, give roles, record certificates.", no_args_is_help=True)
+SECRET_LASTS = dt.timedelta(days=7)
 framework = typer.Typer(help="See the shipped frameworks and record their local approval.", no_args_is_help=True)
 
 
@@ -24,7 +25,7 @@ def add(
     ] = None,
     home: opening.HomeOption = None,
 ) -> None:
-    """Enrol a person and print the generated password once; it is stored nowhere."""
+    """Enrol a person and print a one-time secret; with it they set up their passkey, within seven days."""
     with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.enrol_person import enrol_person
         from havenline_desk.models import Role
@@ -32,9 +33,62 @@ def add(
         unknown = [word for word in role or () if word not in Role.values]
         if unknown:
             raise opening.CommandError(f"{unknown[0]} is not a role; the roles are {', '.join(Role.values)}")
-        password = secrets.token_urlsafe(15)
-        enrol_person(name, password=password, roles=tuple(Role(word) for word in role or ()), at=now())
-    typer.echo(f"{name} is enrolled. Password, shown this once: {password}")
+        secret, at = secrets.token_urlsafe(15), now()
+        enrol_person(
+            name, password=secret, roles=tuple(Role(word) for word in role or ()), secret_until=at + SECRET_LASTS, at=at
+        )
+    typer.echo(f"{name} is enrolled. {_told(secret)}")
+
+
+@person.command("renew")
+def renew(
+    name: Annotated[str, typer.Argument(help="Who has not signed in yet.")], home: opening.HomeOption = None
+) -> None:
+    """Print a new one-time secret for somebody who never set up a factor; the old one stops working."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.enrol_person import renew_enrolment
+
+        secret, at = secrets.token_urlsafe(15), now()
+        renew_enrolment(opening.person_named(name), password=secret, secret_until=at + SECRET_LASTS, at=at)
+    typer.echo(f"{name} may set up a factor. {_told(secret)}")
+
+
+@person.command("close")
+def close(name: Annotated[str, typer.Argument(help="Who leaves.")], home: opening.HomeOption = None) -> None:
+    """Close an account and end its sessions at once; what it did stays recorded."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.enrol_person import close_person
+
+        close_person(opening.person_named(name), at=now())
+    typer.echo(f"the account of {name} is closed.")
+
+
+@person.command("link")
+def link(
+    name: Annotated[str, typer.Argument(help="Who is enrolled here.")],
+    subject: Annotated[str, typer.Option(help="The `sub` of their account at the OpenID Connect provider.")],
+    home: opening.HomeOption = None,
+) -> None:
+    """Let an account of the organisation's provider stand in for this person's password."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.link_account import link_account
+
+        link_account(opening.person_named(name), subject, at=now())
+    typer.echo(f"{name} may sign in with that account and a second factor.")
+
+
+@person.command("unlink")
+def unlink(name: Annotated[str, typer.Argument(help="Who is enrolled here.")], home: opening.HomeOption = None) -> None:
+    """Take every linked account away from a person and end their sessions."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.link_account import unlink_accounts
+
+        number = unlink_accounts(opening.person_named(name), at=now())
+    typer.echo(f"{number} account{'' if number == 1 else 's'} of {name} unlinked.")
+
+
+def _told(secret: str) -> str:
+    return f"One-time secret, shown this once and good for {SECRET_LASTS.days} days: {secret}"
 
 
 @person.command("certify")

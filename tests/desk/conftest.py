@@ -17,6 +17,13 @@ def home(tmp_path: Path, settings: Settings) -> Path:
 
 
 @pytest.fixture
+def demo_home(home: Path) -> Path:
+    """The data folder of a demonstration, where a password signs in by itself."""
+    (home / "kind").write_text("demo\n")
+    return home
+
+
+@pytest.fixture
 def desk_role(transactional_db: None) -> Iterator[None]:
     """Sign in to the database as the running desk does; the tables belong to another role."""
     from havenline_desk.sites.cluster import DESK_ROLE

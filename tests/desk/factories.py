@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 from PIL import Image, ImageDraw
 
 from havenline_desk import evidence
@@ -17,6 +18,7 @@ from havenline_desk.actions.approve import approve
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
+from havenline_desk.actions.end_session import begin_session
 from havenline_desk.actions.enrol_person import certify_person, enrol_person
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.open_assignments import open_assignments
@@ -44,7 +46,9 @@ from havenline_desk.models import (
     Stack,
     StackMember,
     StackRevision,
+    Way,
 )
+from havenline_desk.queries.sign_in import SESSION_KEY
 
 PASSWORD = "drawn shapes only, nothing else"
 DAY = dt.timedelta(days=1)
@@ -205,7 +209,12 @@ def client_of(person: Person | None = None) -> Client:
     """A browser, signed in as `person`; it speaks https whatever the settings demand."""
     client = Client(**{"wsgi.url_scheme": "https"})
     if person is not None:
+        at = timezone.now()
         client.force_login(person)
+        held = client.session
+        held[SESSION_KEY] = begin_session(person, Way.PASSKEY, address="127.0.0.1", at=at).audit_id.hex
+        held["factor"] = {"way": Way.PASSKEY.value, "at": at.isoformat()}
+        held.save()
     return client
 
 

@@ -49,10 +49,26 @@ def routes() -> Iterator[tuple[str, object]]:
         yield str(pattern.pattern), pattern.callback
 
 
-def test_every_route_declares_an_act_and_only_three_are_open_to_everybody() -> None:
+OPEN = {
+    *("ready", "sign-out"),
+    *("sign-in", "sign-in/passkey", "sign-in/passkey/options", "sign-in/second-factor", "sign-in/recovery"),
+    *("sign-in/set-up", "sign-in/set-up/options"),
+    *("sign-in/organisation", "sign-in/from/<str:provider_id>"),
+}
+OWN = ("/own-sign-in", "/own-sign-in/add", "/confirm")
+
+
+def test_every_route_declares_an_act_and_only_those_of_signing_in_are_open_to_everybody() -> None:
     acts = {route: getattr(view, "act", None) for route, view in routes()}
     assert None not in acts.values()
-    assert {route for route, act in acts.items() if act is Act.SIGN_IN} == {"sign-in", "sign-out", "ready"}
+    assert {route for route, act in acts.items() if act is Act.SIGN_IN} == OPEN
+
+
+@pytest.mark.parametrize("page", OWN)
+def test_ones_own_sign_in_is_open_to_every_person_whatever_their_role(at: dt.datetime, page: str) -> None:
+    nobody_yet = factories.make_person("waiting", at=at)
+    assert factories.client_of(nobody_yet).get(page).status_code == 200
+    assert factories.client_of().get(page).status_code == 302
 
 
 @pytest.mark.parametrize("page", [*PAGES, *POSTED, "/reveal/unknown"])

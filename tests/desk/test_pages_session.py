@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from django.http import HttpResponse
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def analyst() -> Person:
+def analyst(demo_home: Path) -> Person:
+    factories.declare_demo(at=timezone.now())
     return factories.make_person("analyst-one", Role.ANALYST, at=timezone.now())
 
 

@@ -228,12 +228,19 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
             model._default_manager.update(**{field: "x" if field != "ladder_step" else 1})
     assert {model.__name__ for model in CHANGEABLE} == {
         "Assignment",
+        "AuthenticatorApp",
+        "Enrolment",
         "Import",
+        "LinkedAccount",
+        "Passkey",
         "Person",
+        "RecoveryCode",
         "PoolMember",
         "Reveal",
         "RoleGrant",
+        "Session",
         "StackRevision",
+        "Throttle",
         "Submission",
     }
 

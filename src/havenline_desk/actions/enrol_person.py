@@ -11,7 +11,21 @@ from havenline.vocabulary import HavenlineError
 
 from .. import audit, gates
 from ..agreement import Agreement
-from ..models import CONTENT_ROLES, EXCLUSIVE_SETS, AuditAct, Certificate, Investigation, Person, Role, RoleGrant
+from ..models import (
+    CONTENT_ROLES,
+    EXCLUSIVE_SETS,
+    AuditAct,
+    AuthenticatorApp,
+    Certificate,
+    Ending,
+    Enrolment,
+    Investigation,
+    Passkey,
+    Person,
+    Role,
+    RoleGrant,
+)
+from .end_session import end_sessions
 from .record_quorum import record_quorum
 
 CONTENT_ROLE_DELAY = dt.timedelta(hours=24)
@@ -22,10 +36,18 @@ class EnrolmentRefused(HavenlineError):
 
 
 @transaction.atomic
-def enrol_person(name: str, *, password: str | None, roles: tuple[Role, ...], at: dt.datetime) -> Person:
+def enrol_person(
+    name: str,
+    *,
+    password: str | None,
+    roles: tuple[Role, ...],
+    secret_until: dt.datetime | None = None,
+    at: dt.datetime,
+) -> Person:
     """Create an account. During installation (no investigation yet) its roles count at once.
 
-    Without a password nobody can sign in as this person: synthetic staff of a demonstration or a study.
+    With `secret_until` the password is a one-time secret for setting up a first factor until then. Outside a
+    demonstration a password by itself signs nobody in. Without one nobody can sign in as this person: synthetic staff.
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]{1,63}", name):
         raise EnrolmentRefused(f"{name!r} is not a sign-in name: lower-case letters, digits and hyphens, 2 to 64")
@@ -35,9 +57,41 @@ def enrol_person(name: str, *, password: str | None, roles: tuple[Role, ...], at
     person.set_password(password)
     person.save()
     audit.append(AuditAct.PERSON_ENROLLED, at=at, actor=None, about=person, record=person)
+    if secret_until is not None:
+        _open_enrolment(person, until=secret_until, at=at)
     for role in roles:
         grant_role(person, role, at=at)
     return person
+
+
+@transaction.atomic
+def renew_enrolment(person: Person, *, password: str, secret_until: dt.datetime, at: dt.datetime) -> None:
+    """Give a new one-time secret to somebody who never set a factor up; the old one stops working.
+
+    Raises EnrolmentRefused for everybody else: to reset factors takes two people.
+    """
+    if Passkey.objects.filter(person=person).exists() or AuthenticatorApp.objects.filter(person=person).exists():
+        raise EnrolmentRefused(f"{person.name} has set a factor up: only a recovery code replaces one")
+    if not person.is_active:
+        raise EnrolmentRefused(f"the account of {person.name} is closed")
+    person.set_password(password)
+    person.save(update_fields=["password"])
+    Enrolment.objects.filter(person=person, used_at=None).update(used_at=at)
+    _open_enrolment(person, until=secret_until, at=at)
+
+
+@transaction.atomic
+def close_person(person: Person, *, at: dt.datetime) -> None:
+    """Close an account for good: it signs in no more, and its sessions end. Nothing that it did goes away."""
+    if not Person.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
+        raise EnrolmentRefused(f"the account of {person.name} is closed already")
+    audit.append(AuditAct.PERSON_CLOSED, at=at, actor=None, about=person)
+    end_sessions(person, Ending.DISABLED, by=None, at=at)
+
+
+def _open_enrolment(person: Person, *, until: dt.datetime, at: dt.datetime) -> None:
+    made = Enrolment.objects.create(person=person, made_at=at, expires_at=until)
+    audit.append(AuditAct.ENROLMENT_MADE, at=at, actor=None, about=person, record=made)
 
 
 @transaction.atomic
@@ -67,6 +121,7 @@ def grant_role(person: Person, role: Role, *, agreed: Agreement | None = None, a
         defaults={"granted_at": at, "effective_from": at + CONTENT_ROLE_DELAY if delayed else at},
     )
     if fresh:
+        end_sessions(person, Ending.ROLES, by=None, at=at)
         if agreed is not None:
             record_quorum([grant], people=len(agreed.people))
         actor = None if agreed is None else agreed.proposal.proposer

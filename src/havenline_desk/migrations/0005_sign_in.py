@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0004_two_person_acts"),
+        ("desk", "0010_submissions"),
     ]
 
     operations = [

@@ -56,6 +56,21 @@ class AuditAct(models.TextChoices):
     PROPOSAL_CANCELLED = "proposal_cancelled", "cancelled a proposal"
     PROPOSAL_CARRIED_OUT = "proposal_carried_out", "carried out what two people had agreed to"
     LOG_EXPORTED = "log_exported", "took the audit log out"
+    SIGNED_IN = "signed_in", "signed in"
+    SIGNED_OUT = "signed_out", "signed out"
+    SIGN_IN_FAILED = "sign_in_failed", "an attempt to sign in failed"
+    SIGN_IN_THROTTLED = "sign_in_throttled", "attempts to sign in were too many"
+    SESSION_ENDED = "session_ended", "a session was ended"
+    ENROLMENT_MADE = "enrolment_made", "made a one-time secret for setting up a first factor"
+    FACTOR_ADDED = "factor_added", "set a factor up"
+    FACTOR_REMOVED = "factor_removed", "took a factor away"
+    FACTOR_CONFIRMED = "factor_confirmed", "showed a factor again"
+    FACTOR_REFUSED = "factor_refused", "a factor was refused"
+    RECOVERY_CODES_MADE = "recovery_codes_made", "made recovery codes"
+    RECOVERY_CODE_USED = "recovery_code_used", "used a recovery code"
+    ACCOUNT_LINKED = "account_linked", "linked an organisation's account"
+    ACCOUNT_UNLINKED = "account_unlinked", "unlinked an organisation's account"
+    PERSON_CLOSED = "person_closed", "closed a person's account"
 
 
 URGENT_ACTS = frozenset(
@@ -70,6 +85,12 @@ URGENT_ACTS = frozenset(
         AuditAct.HOUSE_DECLARED,
         AuditAct.PROPOSAL_APPROVED,
         AuditAct.PROPOSAL_CARRIED_OUT,
+        AuditAct.ENROLMENT_MADE,
+        AuditAct.FACTOR_ADDED,
+        AuditAct.FACTOR_REMOVED,
+        AuditAct.RECOVERY_CODE_USED,
+        AuditAct.ACCOUNT_LINKED,
+        AuditAct.PERSON_CLOSED,
         AuditAct.CONTACT_DECLARED,
         AuditAct.ESCALATION_RAISED,
         AuditAct.ESCALATION_STAGE,

@@ -1,13 +1,18 @@
-"""Response headers that belong on every page of the staff desk."""
+"""Around every page of the staff desk: headers, sessions that are still in force, an answer without a log."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
 
+from ..actions.end_session import hold_session
 from ..audit import AuditDamaged, AuditUnavailable
+from ..models import Person
 from ..pages.errors import unavailable
+from ..queries.sign_in import session_of
 
 
 def never_stored(
@@ -22,6 +27,26 @@ def never_stored(
         response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
         response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), display-capture=()"
         return response
+
+    return middleware
+
+
+def sessions_in_force(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Whoever was idle, signed in too long, or ended elsewhere is a stranger from this request on."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if isinstance(request.user, Person):
+            session = session_of(request)
+            try:
+                held = session is not None and hold_session(session, at=timezone.now())
+            except (AuditUnavailable, AuditDamaged):
+                return unavailable(request)
+            if not held:
+                request.session.flush()
+                request.user = AnonymousUser()
+        return get_response(request)
 
     return middleware
 

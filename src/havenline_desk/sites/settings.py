@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +22,11 @@ ORIGIN = os.environ.get("HAVENLINE_ORIGIN", "").rstrip("/")
 """Where browsers see the desk, for example https://desk.example.org; empty: as requests say, within HAVENLINE_HOSTS."""
 ALLOW_TOTP = os.environ.get("HAVENLINE_ALLOW_TOTP") == "1"
 """Whether codes of an authenticator app may stand in for passkeys; they can be phished, so the house must say so."""
+OIDC_ISSUER = os.environ.get("HAVENLINE_OIDC_ISSUER", "").rstrip("/")
+OIDC_NAME = os.environ.get("HAVENLINE_OIDC_NAME", "") or urlsplit(OIDC_ISSUER).hostname or ""
+"""The organisation's OpenID Connect provider, in place of passwords; the second factor stays here. Empty: none."""
+TRUSTED_PROXIES = int(os.environ.get("HAVENLINE_TRUSTED_PROXIES", "0"))
+"""How many proxies of the house stand before the desk and write X-Forwarded-For and X-Forwarded-Proto."""
 SECURE_LOOPBACK = os.environ.get("HAVENLINE_PLAIN_LOOPBACK") == "1"
 
 
@@ -49,7 +56,11 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "csp",
-    "havenline_desk.apps.DeskConfig",
+    "havenline_desk.apps.DeskConfig",  # before allauth: its templates are ours
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -59,6 +70,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "havenline_desk.sites.headers.sessions_in_force",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "havenline_desk.sites.headers.never_stored",
     "havenline_desk.sites.headers.refused_without_log",
@@ -84,6 +97,33 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 14}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# Of allauth only its OpenID Connect client is used: no sign-up, no e-mail, no page and no account of its own.
+ACCOUNT_USER_MODEL_USERNAME_FIELD = "name"
+ACCOUNT_USER_MODEL_EMAIL_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+SOCIALACCOUNT_ADAPTER = "havenline_desk.pages.organisation.OnlyEnrolled"
+SOCIALACCOUNT_AUTO_SIGNUP = False
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_LOGIN_ON_GET = True
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, list[object]]] = {"openid_connect": {"APPS": []}}
+if OIDC_ISSUER:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"].append(
+        {
+            "provider_id": "organisation",
+            "name": OIDC_NAME,
+            "client_id": os.environ.get("HAVENLINE_OIDC_CLIENT", ""),
+            "secret": Path(os.environ.get("HAVENLINE_OIDC_SECRET_FILE", "/nonexistent")).read_text().strip(),
+            "settings": {
+                "server_url": OIDC_ISSUER,
+                "fetch_userinfo": False,
+                "oauth_pkce_enabled": True,
+                "scope": ["openid"],
+            },
+        }
+    )
 LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
 
@@ -95,12 +135,23 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
-SESSION_COOKIE_AGE = 8 * 3600
+SESSION_ABSOLUTE = dt.timedelta(hours=float(os.environ.get("HAVENLINE_SESSION_HOURS", "8")))
+SESSION_IDLE = dt.timedelta(minutes=float(os.environ.get("HAVENLINE_IDLE_MINUTES", "15")))
+SIGN_IN_TRIES_PER_ACCOUNT = 5
+SIGN_IN_TRIES_PER_ADDRESS = 30
+"""Attempts within 15 minutes; those that succeed do not count. A house behind one address shares its number."""
+# The rows of people's sessions decide, and log, when one is over; the browser's outlives them a little.
+SESSION_COOKIE_AGE = int(SESSION_ABSOLUTE.total_seconds()) + 3600
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 # A browser keeps Secure cookies away from plain http; loopback is the one place where plain http is served.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not SECURE_LOOPBACK
+# Browsers take the __Host- prefix only over TLS, and only without a domain and for the whole host.
+SESSION_COOKIE_NAME = "sessionid" if SECURE_LOOPBACK else "__Host-sessionid"
+CSRF_COOKIE_NAME = "csrftoken" if SECURE_LOOPBACK else "__Host-csrftoken"
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = not SECURE_LOOPBACK
 SECURE_HSTS_SECONDS = 0 if SECURE_LOOPBACK else 31_536_000
 # Not "no-referrer": browsers then send "Origin: null" with every form, and the CSRF check refuses it.

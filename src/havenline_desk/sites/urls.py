@@ -4,13 +4,41 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ..pages import escalations, figures, home, investigations, reveal, session, work
+from ..pages import (
+    escalations,
+    figures,
+    home,
+    investigations,
+    organisation,
+    own_sign_in,
+    reveal,
+    session,
+    set_up,
+    work,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("ready", home.ready, name="ready"),
     path("sign-in", session.sign_in, name="sign_in"),
+    path("sign-in/passkey", session.sign_in_passkey, name="sign_in_passkey"),
+    path("sign-in/passkey/options", session.passkey_options, name="passkey_options"),
+    path("sign-in/second-factor", session.second_factor, name="second_factor"),
+    path("sign-in/recovery", session.recovery, name="recovery"),
+    path("sign-in/set-up", set_up.set_up, name="set_up"),
+    path("sign-in/set-up/options", set_up.set_up_options, name="set_up_options"),
+    path("sign-in/organisation", organisation.leave, name="organisation"),
+    path("sign-in/from/<str:provider_id>", organisation.arrive, name="openid_connect_callback"),
     path("sign-out", session.sign_out, name="sign_out"),
+    path("own-sign-in", own_sign_in.own_sign_in, name="own_sign_in"),
+    path("own-sign-in/add", set_up.add_factor, name="add_factor"),
+    path("own-sign-in/add/options", set_up.add_options, name="add_factor_options"),
+    path("own-sign-in/remove", own_sign_in.remove, name="remove_factor"),
+    path("own-sign-in/codes", own_sign_in.new_codes, name="new_recovery_codes"),
+    path("own-sign-in/end", own_sign_in.end, name="end_session"),
+    path("confirm", own_sign_in.confirm, name="confirm"),
+    path("confirm/options", own_sign_in.confirm_options, name="confirm_options"),
+    path("step-up/options", own_sign_in.step_up_options, name="step_up_options"),
     path("work", work.work, name="work"),
     path("work/start", work.start, name="start"),
     path("work/reveal", reveal.ask, name="ask_reveal"),

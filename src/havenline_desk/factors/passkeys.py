@@ -1,7 +1,4 @@
-"""Second factors: passkeys, codes of an authenticator app, recovery codes; and a signature by a passkey over one act.
-
-The only module that touches their secrets. It checks and, inside the caller's transaction, uses them up; what follows
-from it (a session, an entry of the audit log) is the business of `actions/`.
+"""Passkeys, and a signature by one over one act.
 
 A challenge is made for one purpose in one browser session, lives five minutes, and is gone with the first answer,
 right or wrong. Origin and relying party come from the settings, or on loopback from the address of the request.
@@ -9,24 +6,19 @@ right or wrong. Origin and relying party come from the settings, or on loopback 
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import hashlib
 import hmac
 import json
 import secrets
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.conf import settings
 from django.http import HttpRequest
 from fido2 import cbor
@@ -46,38 +38,15 @@ from fido2.webauthn import (
     UserVerificationRequirement,
 )
 
-from havenline.vocabulary import HavenlineError
+from ..models import Passkey, Person, Way
+from .refusals import FactorRefused, Why
+from .shown import mark_fresh
 
-from .models import AuthenticatorApp, InstallationKind, Passkey, Person, Policy, RecoveryCode, Way
-
-FRESH_FOR = dt.timedelta(minutes=5)
 CHALLENGE_FOR = dt.timedelta(minutes=5)
-RECOVERY_CODES = 10
-TOTP_SECONDS = 30
-_TOTP_DIGITS = 6
 _LONGEST_ANSWER = 16_384
-_FACTOR_KEY = "factor"
 _CHALLENGE_KEY = "challenge"
-
-
-class Why(StrEnum):
-    """Why a factor was refused; a code for the audit log."""
-
-    MALFORMED = "malformed"
-    NO_CHALLENGE = "no_challenge"
-    WRONG_ANSWER = "wrong_answer"
-    UNKNOWN_KEY = "unknown_key"
-    COPIED_KEY = "copied_key"
-    WRONG_CODE = "wrong_code"
-
-
-class FactorRefused(HavenlineError):
-    """This proves nothing; `why` says why, and `passkey` is the one that was tried, where it is known."""
-
-    def __init__(self, why: Why, said: str, *, passkey: Passkey | None = None) -> None:
-        super().__init__(said)
-        self.why = why
-        self.passkey = passkey
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, struct.error)
+"""What JSON, CBOR and keys of a stranger make the libraries raise."""
 
 
 class Purpose(StrEnum):
@@ -129,57 +98,6 @@ class StepUp:
             raise FactorRefused(Why.MALFORMED, "this is no recorded signature of a passkey") from None
 
 
-# --- what a session has shown ------------------------------------------------------------------------------------
-
-
-def fresh(request: HttpRequest, *, at: dt.datetime) -> bool:
-    """Whether a second factor was used in this very session within the five minutes before `at`.
-
-    In a demonstration the password counts for people without a factor. Not checked: that the session is in force;
-    the middleware of `sites/` has ended it otherwise.
-    """
-    if not isinstance(request.user, Person):
-        return False
-    used = request.session.get(_FACTOR_KEY)
-    if used is None:
-        return False
-    age = at - dt.datetime.fromisoformat(used["at"])
-    return dt.timedelta(0) <= age <= FRESH_FOR
-
-
-def mark_fresh(request: HttpRequest, way: Way, *, at: dt.datetime) -> None:
-    """Remember in this session that `way` was used at `at`."""
-    request.session[_FACTOR_KEY] = {"way": way.value, "at": at.isoformat()}
-
-
-def ways_of(person: Person) -> frozenset[Way]:
-    """The factors that `person` has set up and may use here; recovery codes are none, they only replace one."""
-    ways = set()
-    if Passkey.objects.filter(person=person, removed_at=None).exists():
-        ways.add(Way.PASSKEY)
-    if settings.ALLOW_TOTP and AuthenticatorApp.objects.filter(person=person, removed_at=None).exists():
-        ways.add(Way.TOTP)
-    return frozenset(ways)
-
-
-def demonstration() -> bool:
-    """Whether this is a demonstration by both its data folder and its declared policy; never true of a real desk."""
-    try:
-        kind = (Path(settings.HOME) / "kind").read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return False
-    policy = Policy.objects.order_by("-pk").first()
-    return kind == InstallationKind.DEMO.value and policy is not None and policy.kind == InstallationKind.DEMO
-
-
-def password_is_enough(person: Person) -> bool:
-    """In a demonstration, for people who have set no factor up; nowhere else."""
-    return demonstration() and not ways_of(person)
-
-
-# --- passkeys ----------------------------------------------------------------------------------------------------
-
-
 def begin_registration(request: HttpRequest, person: Person, *, at: dt.datetime) -> dict[str, Any]:
     """Options for `navigator.credentials.create`: a key that stays in the authenticator and verifies its user."""
     user = PublicKeyCredentialUserEntity(name=person.name, id=person.audit_id.bytes, display_name=person.name)
@@ -202,7 +120,7 @@ def finish_registration(request: HttpRequest, person: Person, answer: str, *, at
     try:
         response = RegistrationResponse.from_dict(_parsed(answer))
         held = _server(request).register_complete(_state(challenge), response)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except _UNREADABLE:
         raise FactorRefused(
             Why.WRONG_ANSWER, "this key was not registered: the answer does not fit the question"
         ) from None
@@ -222,8 +140,8 @@ def use_passkey(request: HttpRequest, purpose: Purpose, answer: str, *, at: dt.d
 
     Call it in a transaction; the row stays locked until its end.
     """
-    challenge = _take_challenge(request, purpose, _asked_of(request), at=at)
-    return _checked(request, answer, challenge, at=at)[0]
+    challenge = _take_challenge(request, purpose, _asked_of(request, purpose), at=at)
+    return _checked(request, purpose, answer, challenge, at=at)[0]
 
 
 def begin_step_up(request: HttpRequest, digest: bytes, *, at: dt.datetime) -> dict[str, Any]:
@@ -242,10 +160,10 @@ def finish_step_up(request: HttpRequest, answer: str, digest: bytes, *, at: dt.d
 
     Raises FactorRefused, also where the question was asked for another digest. Call it in the transaction of the act.
     """
-    challenge = _take_challenge(request, Purpose.STEP_UP, _asked_of(request), at=at)
+    challenge = _take_challenge(request, Purpose.STEP_UP, _asked_of(request, Purpose.STEP_UP), at=at)
     if not hmac.compare_digest(challenge, digest):
         raise FactorRefused(Why.WRONG_ANSWER, "this signature was asked for another act")
-    key, response = _checked(request, answer, challenge, at=at)
+    key, response = _checked(request, Purpose.STEP_UP, answer, challenge, at=at)
     mark_fresh(request, Way.PASSKEY, at=at)
     origin = origin_of(request)
     return StepUp(
@@ -283,7 +201,7 @@ def verify_step_up(step_up: StepUp, digest: bytes, *, origins: Sequence[str]) ->
         key.verify(
             bytes(held) + hashlib.sha256(step_up.client_data.encode()).digest(), bytes.fromhex(step_up.signature)
         )
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidSignature):
+    except (*_UNREADABLE, InvalidSignature):
         raise FactorRefused(Why.WRONG_ANSWER, "this is not a signature of that key over that act") from None
     if not fits:
         raise FactorRefused(Why.WRONG_ANSWER, "this is not a signature of that key over that act")
@@ -318,13 +236,14 @@ def _public_key(recorded: str) -> CoseKey:
     return CoseKey.parse(decoded)
 
 
-def _asked_of(request: HttpRequest) -> Person | None:
-    return request.user if isinstance(request.user, Person) else None
+def _asked_of(request: HttpRequest, purpose: Purpose) -> Person | None:
+    """Whose key must answer; anybody's, where somebody signs in, even over a session that is there."""
+    return request.user if purpose is not Purpose.SIGN_IN and isinstance(request.user, Person) else None
 
 
 def _ask(request: HttpRequest, purpose: Purpose, challenge: bytes, *, at: dt.datetime) -> dict[str, Any]:
     """Name the keys of whoever is signed in; nobody's to a stranger, who must not learn from it who has any."""
-    person = _asked_of(request)
+    person = _asked_of(request, purpose)
     keys = [_credential(key) for key in Passkey.objects.filter(person=person, removed_at=None)] if person else None
     if keys == []:
         raise FactorRefused(Why.UNKNOWN_KEY, "you have no passkey yet; set one up first")
@@ -373,17 +292,17 @@ def _parsed(answer: str) -> dict[str, Any]:
 
 
 def _checked(
-    request: HttpRequest, answer: str, challenge: bytes, *, at: dt.datetime
+    request: HttpRequest, purpose: Purpose, answer: str, challenge: bytes, *, at: dt.datetime
 ) -> tuple[Passkey, AuthenticationResponse]:
     try:
         response = AuthenticationResponse.from_dict(_parsed(answer))
         wanted = websafe_encode(response.raw_id)
         counter = response.response.authenticator_data.counter
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except _UNREADABLE:
         raise FactorRefused(Why.MALFORMED, "the browser's answer cannot be read: try once more") from None
     keys = Passkey.objects.select_for_update(of=("self",)).select_related("person")
     key = keys.filter(credential_id=wanted, removed_at=None, person__is_active=True).first()
-    asked = _asked_of(request)
+    asked = _asked_of(request, purpose)
     if key is None or (asked is not None and key.person_id != asked.pk):
         raise FactorRefused(Why.UNKNOWN_KEY, "this passkey is not known here, or was removed")
     handle = response.response.user_handle
@@ -391,7 +310,7 @@ def _checked(
         if handle and handle != key.person.audit_id.bytes:
             raise ValueError("another person's key")
         _server(request).authenticate_complete(_state(challenge), [_credential(key)], response)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except _UNREADABLE:
         raise FactorRefused(
             Why.WRONG_ANSWER, "the passkey's answer does not fit the question: try once more", passkey=key
         ) from None
@@ -404,92 +323,3 @@ def _checked(
     key.counter, key.last_used_at = counter, at
     key.save(update_fields=["counter", "last_used_at"])
     return key, response
-
-
-# --- authenticator apps and recovery codes -----------------------------------------------------------------------
-
-
-def new_totp_secret() -> str:
-    """20 random bytes in base32, as authenticator apps take them."""
-    return base64.b32encode(secrets.token_bytes(20)).decode()
-
-
-def totp_address(secret: str, *, name: str, issuer: str) -> str:
-    """The otpauth:// address that a QR code carries."""
-    return _totp(secret).get_provisioning_uri(name, issuer)
-
-
-def totp_step(secret: str, code: str, *, after: int, at: dt.datetime) -> int | None:
-    """The interval whose code this is: the one at `at` or a neighbour, later than interval `after`; or None."""
-    now = int(at.timestamp()) // TOTP_SECONDS
-    typed = "".join(code.split()).encode()
-    fitting = [
-        step
-        for step in (now - 1, now, now + 1)
-        if hmac.compare_digest(_totp(secret).generate(step * TOTP_SECONDS), typed)
-    ]
-    return next((step for step in fitting if step > after), None)
-
-
-def use_totp(person: Person, code: str, *, at: dt.datetime) -> AuthenticatorApp:
-    """Use a code up. Raises FactorRefused, also where this installation allows none. Call it in a transaction."""
-    app = AuthenticatorApp.objects.select_for_update().filter(person=person, removed_at=None).first()
-    step: int | None = None
-    if app is not None and settings.ALLOW_TOTP:
-        step = totp_step(unseal(app.sealed_secret), code, after=app.last_step, at=at)
-    if app is None or step is None:
-        raise FactorRefused(Why.WRONG_CODE, "this code is wrong, too old, or was used already")
-    app.last_step = step
-    app.save(update_fields=["last_step"])
-    return app
-
-
-def new_recovery_codes() -> tuple[str, ...]:
-    """Ten codes of 80 random bits, in four groups of four letters and digits."""
-    raw = [base64.b32encode(secrets.token_bytes(10)).decode().lower() for _ in range(RECOVERY_CODES)]
-    return tuple("-".join(code[start : start + 4] for start in range(0, 16, 4)) for code in raw)
-
-
-def recovery_digest(person: Person, code: str) -> str:
-    """HMAC-SHA-256, hexadecimal, of a person's code; blanks, hyphens and capitals do not matter."""
-    plain = "".join(letter for letter in code.lower() if letter.isascii() and letter.isalnum())
-    return keyed_digest("recovery code", person.audit_id.hex, plain)
-
-
-def use_recovery_code(person: Person, code: str, *, at: dt.datetime) -> RecoveryCode:
-    """Use a code up. Raises FactorRefused. Call it in a transaction."""
-    codes = RecoveryCode.objects.select_for_update().filter(person=person, used_at=None, withdrawn_at=None)
-    found = codes.filter(digest=recovery_digest(person, code)).first()
-    if found is None:
-        raise FactorRefused(Why.WRONG_CODE, "this recovery code is wrong, or was used already")
-    found.used_at = at
-    found.save(update_fields=["used_at"])
-    return found
-
-
-def seal(secret: str) -> str:
-    """Seal under a key made from the installation's secret key; `unseal` is the counterpart."""
-    return Fernet(base64.urlsafe_b64encode(_key("sealed secrets"))).encrypt(secret.encode()).decode()
-
-
-def unseal(sealed: str) -> str:
-    """Raises FactorRefused where the installation's secret key is another one now."""
-    try:
-        return Fernet(base64.urlsafe_b64encode(_key("sealed secrets"))).decrypt(sealed.encode()).decode()
-    except InvalidToken:
-        raise FactorRefused(
-            Why.WRONG_CODE, "this authenticator app belongs to an older secret key of the desk: set it up anew"
-        ) from None
-
-
-def keyed_digest(purpose: str, *parts: str) -> str:
-    """HMAC-SHA-256, hexadecimal, under a key of the installation that the database does not hold."""
-    return hmac.new(_key(purpose), "\0".join(parts).encode(), "sha256").hexdigest()
-
-
-def _key(purpose: str) -> bytes:
-    return HKDF(SHA256(), 32, salt=None, info=b"havenline " + purpose.encode()).derive(settings.SECRET_KEY.encode())
-
-
-def _totp(secret: str) -> TOTP:
-    return TOTP(base64.b32decode(secret), _TOTP_DIGITS, SHA1(), TOTP_SECONDS)  # noqa: S303 - the form all apps speak
