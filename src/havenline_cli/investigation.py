@@ -76,8 +76,7 @@ def import_(
     path: Annotated[Path, typer.Argument(help="A folder, a zip or a tar that the organisation lawfully holds.")],
     by: opening.ByOption,
     approved_by: Annotated[
-        str | None,
-        typer.Option(help="Who approved this import, not the importer: in a demonstration or a house of one or two."),
+        str | None, typer.Option(help="Who approved it: in a demonstration, or a house of two.")
     ] = None,
     proposal: Annotated[
         str | None, typer.Option(help="What two people agreed to: see `havenline proposal import`.")

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 
 from havenline.vocabulary import HavenlineError
@@ -399,9 +399,5 @@ def gate(act: Act) -> Callable[[View], View]:
 
 
 def _factor_first(request: HttpRequest) -> HttpResponseBase:
-    """Nothing of what was sent is done; the person shows a factor and sends it again."""
-    try:
-        confirm = reverse("confirm")
-    except NoReverseMatch:  # no page asks for a factor again: signing in anew shows one
-        raise PermissionDenied from None
-    return redirect(f"{confirm}?{urlencode({'next': reverse('proposals')})}")
+    """Nothing of what was sent is done; the person shows a factor, and sends it again from the page it stood on."""
+    return redirect(f"{reverse('confirm')}?{urlencode({'next': '/' + request.path.split('/')[1]})}")
