@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from . import desk as opening
+from .declared import refuse_undeclared
 from .told import get_ready, now
 
 PORT = 8640
@@ -79,6 +80,9 @@ def up(
 def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
     from havenline_desk.sites.server import LOOPBACK, free_port, serving
 
+    from .main import app
+
+    refuse_undeclared(typer.main.get_command(app))
     chosen = free_port(port)
     with serving(chosen) as child, contextlib.suppress(KeyboardInterrupt):
         typer.echo(

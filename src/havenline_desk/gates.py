@@ -235,7 +235,7 @@ RULES: Mapping[Act, Rule] = {
     Act.READ_LOG: _by(Role.AUDITOR),
     Act.INSTALL: _HOST,
     Act.ENROL_PERSON: _HOST,
-    Act.CERTIFY_PERSON: replace(_HOST, about=About.NOT_ONESELF),
+    Act.CERTIFY_PERSON: _by(_S, _L, about=About.NOT_ONESELF),
     Act.SEE_STATUS: _HOST,
     Act.CHECK_LOG: _HOST,
     Act.HASH_FILES: _HOST,

@@ -131,7 +131,12 @@ def grant_role(person: Person, role: Role, *, agreed: Agreement | None = None, a
 
 @transaction.atomic
 def certify_person(person: Person, *, until: dt.datetime, issued_by: Person | None, at: dt.datetime) -> Certificate:
-    """Record that training on `demo.shapes` is done and calibration passed, in date until `until`."""
+    """Record that training on `demo.shapes` is done and calibration passed, in date until `until`.
+
+    `issued_by` None is whoever runs commands on the host, for synthetic staff. Raises Denied without the role.
+    """
+    if issued_by is not None:
+        gates.require(issued_by, gates.Act.CERTIFY_PERSON, at=at)
     if until <= at:
         raise EnrolmentRefused(f"the certificate of {person.name} would have run out already")
     if issued_by is not None and issued_by.pk == person.pk:
