@@ -290,7 +290,8 @@ class Match:
     """A fingerprint lies on or near an entry of an edition. A lead, never a verdict.
 
     `allowed`: an allow-list holds the SHA-256 of the file, so this perceptual match is known to be mistaken.
-    `more`: how many further entries of the edition match, which are not told one by one.
+    `more`: how many further entries of the edition match, which are not told one by one. `seconds`: of a film, when the
+    frames are shown that lie near the entry.
     """
 
     edition: EditionRef
@@ -299,6 +300,7 @@ class Match:
     distance: int
     allowed: bool = False
     more: int = 0
+    seconds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

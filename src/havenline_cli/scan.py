@@ -293,6 +293,7 @@ class _Summary:
                     "kind": match.kind.value,
                     "distance": match.distance,
                     "more": match.more,
+                    "seconds": list(match.seconds),
                 }
                 for path, match in self.matches
             ],
