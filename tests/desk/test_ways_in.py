@@ -213,6 +213,7 @@ def test_every_operation_of_the_key_process_is_open_to_the_peers_of_the_reviewed
     answered: dict[str, set[str]] = {name: set() for name in QUESTIONS}
     for peer in (*(peer.value for peer in Peer), "nobody"):
         known = f"{os.getuid() if peer != 'nobody' else 1}:{peer if peer != 'nobody' else 'desk'}"
+        (tmp_path / peer).mkdir()
         process = Process(tmp_path / peer / "keyd", peer=known)
         process.start()
         for name in QUESTIONS:
