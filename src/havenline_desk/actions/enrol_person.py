@@ -135,12 +135,12 @@ def certify_person(person: Person, *, until: dt.datetime, issued_by: Person | No
 
     `issued_by` None is whoever runs commands on the host, for synthetic staff. Raises Denied without the role.
     """
-    if issued_by is not None:
-        gates.require(issued_by, gates.Act.CERTIFY_PERSON, at=at)
     if until <= at:
         raise EnrolmentRefused(f"the certificate of {person.name} would have run out already")
     if issued_by is not None and issued_by.pk == person.pk:
         raise EnrolmentRefused("nobody certifies themselves")
+    if issued_by is not None:
+        gates.require(issued_by, gates.Act.CERTIFY_PERSON, at=at)
     certificate = Certificate.objects.create(person=person, issued_at=at, expires_at=until, issued_by=issued_by)
     audit.append(AuditAct.CERTIFICATE_RECORDED, at=at, actor=issued_by, about=person, record=certificate)
     return certificate
