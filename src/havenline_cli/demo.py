@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from . import desk as opening
+from .declared import refuse_undeclared
 from .decoderd import decoding
 from .told import get_ready, now
 
@@ -52,15 +53,24 @@ def demo(
             _serve(port, started, names=story.passwords)
 
 
-def up(port: PortOption = PORT, serve: ServeOption = True, home: opening.HomeOption = None) -> None:
+def up(
+    port: PortOption = PORT,
+    serve: ServeOption = True,
+    house: Annotated[
+        str, typer.Option(help="How many people work here: six_or_more, three_to_five, two, one. At the first start.")
+    ] = "six_or_more",
+    home: opening.HomeOption = None,
+) -> None:
     """Open a real desk on the data folder, empty at first; content storage is off until its legal basis is declared."""
     started = time.monotonic()
     with opening.desk(opening.made_home(home, "desk"), serve=True) as wired:
-        from havenline_desk.actions.declare_policy import declare_policy
-        from havenline_desk.models import InstallationKind, Person, Policy
+        from havenline_desk.actions.declare_policy import declare_house, declare_policy
+        from havenline_desk.models import House, InstallationKind, Person, Policy
 
+        opening.one_of(house, House.values, "--house")
         if not Policy.objects.exists():
             declare_policy(InstallationKind.DESK, at=now())
+            declare_house(House(house), at=now())
         _say(f"data folder {wired.home.path}; content storage is off, only digests and metadata are kept")
         if not Person.objects.exists():
             _say("nobody is enrolled yet. In another terminal: havenline person add lead --role investigation_lead")
@@ -71,6 +81,9 @@ def up(port: PortOption = PORT, serve: ServeOption = True, home: opening.HomeOpt
 def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
     from havenline_desk.sites.server import LOOPBACK, free_port, serving
 
+    from .main import app
+
+    refuse_undeclared(typer.main.get_command(app))
     chosen = free_port(port)
     host = LOOPBACK if names else "localhost"  # browsers bind passkeys to a name, never to a number
     with decoding(), serving(chosen) as child, contextlib.suppress(KeyboardInterrupt):

@@ -119,7 +119,7 @@ def _people(home: Home, *, at: dt.datetime) -> dict[str, str]:
     for person in Person.objects.filter(role_grants__role__in=CONTENT_ROLES).distinct() if client else ():
         if client is not None and client.exposed(person.audit_id.hex)[1] is None:
             budget = USUAL if person.name in VISITORS else BUDGET_OF_THE_SYNTHETIC
-            set_budget(person, budget, set_by=lead, second=welfare, at=at)
+            set_budget(person, budget, set_by=welfare, second=lead, at=at)
     if not DutyContact.objects.exists():
         for place, duty, telephone in CONTACTS:
             declare_contact(place, duty=duty, telephone=telephone, declared_by=lead, at=at)

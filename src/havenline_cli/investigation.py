@@ -14,6 +14,7 @@ from . import desk as opening
 from .exits import EPILOG, SOMETHING_REFUSED
 from .options import Matchd, Sandbox, SandboxOption
 from .progress import meter
+from .proposal import digest_of_manifest, proposal_named
 from .scan import open_all
 from .told import all_cores, closing, now, plain
 
@@ -74,7 +75,12 @@ def import_(
     reference: Annotated[str, typer.Argument(help="The investigation.")],
     path: Annotated[Path, typer.Argument(help="A folder, a zip or a tar that the organisation lawfully holds.")],
     by: opening.ByOption,
-    approved_by: Annotated[str, typer.Option(help="Sign-in name of who approved this import; not the importer.")],
+    approved_by: Annotated[
+        str | None, typer.Option(help="Who approved it: in a demonstration, or a house of two.")
+    ] = None,
+    proposal: Annotated[
+        str | None, typer.Option(help="What two people agreed to: see `havenline proposal import`.")
+    ] = None,
     collection: Annotated[
         str | None, typer.Option(help="Name of the collection. Default: the path's last part.")
     ] = None,
@@ -102,7 +108,9 @@ def import_(
                 manifest=rows,
                 lists=asking,
                 imported_by=opening.person_named(by),
-                approved_by=opening.person_named(approved_by),
+                approved_by=opening.person_named(approved_by) if approved_by else None,
+                manifest_digest=digest_of_manifest(manifest),
+                proposal=proposal_named(proposal) if proposal else None,
                 workers=workers,
                 at=now(),
                 close_off=closing(sandbox),

@@ -23,6 +23,7 @@ from havenline_cli import (
     lists,
     matchd,
     people,
+    proposal,
     queue,
     scan,
     verify,
@@ -74,6 +75,7 @@ app.add_typer(people.person, name="person")
 app.add_typer(people.framework, name="framework")
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
+app.add_typer(proposal.app, name="proposal")
 app.add_typer(audit.app, name="audit")
 app.command("backup", epilog=exits.EPILOG)(backup.backup)
 app.command("restore", epilog=exits.EPILOG)(backup.restore)

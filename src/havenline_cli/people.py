@@ -19,7 +19,10 @@ framework = typer.Typer(help="See the shipped frameworks and record their local 
 @person.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Sign-in name: lower-case letters, digits, hyphens.")],
-    role: Annotated[list[str], typer.Option("--role", help="A role; repeat for several. A wrong one lists them all.")],
+    role: Annotated[
+        list[str] | None,
+        typer.Option("--role", help="A role; repeat for several. After installation: `havenline proposal role`."),
+    ] = None,
     home: opening.HomeOption = None,
 ) -> None:
     """Enrol a person and print a one-time secret; with it they set up their passkey, within seven days."""
@@ -27,12 +30,12 @@ def add(
         from havenline_desk.actions.enrol_person import enrol_person
         from havenline_desk.models import Role
 
-        unknown = [word for word in role if word not in Role.values]
+        unknown = [word for word in role or () if word not in Role.values]
         if unknown:
             raise opening.CommandError(f"{unknown[0]} is not a role; the roles are {', '.join(Role.values)}")
         secret, at = secrets.token_urlsafe(15), now()
         enrol_person(
-            name, password=secret, roles=tuple(Role(word) for word in role), secret_until=at + SECRET_LASTS, at=at
+            name, password=secret, roles=tuple(Role(word) for word in role or ()), secret_until=at + SECRET_LASTS, at=at
         )
     typer.echo(f"{name} is enrolled. {_told(secret)}")
 
@@ -108,15 +111,12 @@ def certify(
 def budget(
     name: Annotated[str, typer.Argument(help="Whose budget it is.")],
     by: opening.ByOption,
-    second: Annotated[
-        str, typer.Option(help="The other person who agrees; lowering needs none.", show_default=False)
-    ] = "",
     per_hour: Annotated[int | None, typer.Option(min=0, help="Views in any hour.")] = None,
     per_day: Annotated[int | None, typer.Option(min=0, help="Views in any day.")] = None,
     minutes: Annotated[int | None, typer.Option(min=0, help="Minutes without a pause of 15 minutes.")] = None,
     home: opening.HomeOption = None,
 ) -> None:
-    """Say how much a person may open: two others give or raise it, one lowers it; escalation needs none."""
+    """Lower how much a person may open; giving and raising it is `havenline proposal budget`. Escalation needs none."""
     with opening.desk(opening.existing_home(home)):
         from dataclasses import replace
 
@@ -127,8 +127,7 @@ def budget(
         before = client.exposed(whose.audit_id.hex)[1] if client is not None else None
         said = {"per_hour": per_hour, "per_day": per_day, "minutes": minutes}
         wanted = replace(before or USUAL, **{key: value for key, value in said.items() if value is not None})
-        other = opening.person_named(second) if second else None
-        set_budget(whose, wanted, set_by=opening.person_named(by), second=other, at=now())
+        set_budget(whose, wanted, set_by=opening.person_named(by), at=now())
     typer.echo(
         f"{name} may open {wanted.per_hour} in an hour, {wanted.per_day} in a day, "
         f"{wanted.minutes} minutes without a pause."

@@ -9,6 +9,6 @@ class DeskConfig(AppConfig):
     def ready(self) -> None:
         from django.core import checks
 
-        from .gates import undeclared_routes
+        from .ways_in import undeclared_ways_in
 
-        checks.register(undeclared_routes, checks.Tags.security)
+        checks.register(undeclared_ways_in, checks.Tags.security)

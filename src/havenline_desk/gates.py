@@ -1,29 +1,46 @@
-"""Who may do what: one table of acts and roles, default deny.
+"""Who may do what: one table of every act, default deny.
 
-Every view, and every action that a command line calls, names its act. `manage.py check` fails for a route without one.
-Separation of duties beyond the role (nobody assesses a stack twice, the third person is not one of the first two)
-stands beside the query that enforces it.
+Each row says who may do or propose the act, on which objects, whether a second factor must have been shown a moment
+ago, how many people it takes, and who may be the second. `docs/policy-table.md` shows the same table for reading.
+
+Every way in names its act: a route by `@gate`; a command, a job or an operation of a socket in the tables of
+`ways_in.py`. The system check refuses one without. Roles and acts are code and nowhere else: no
+database row, no setting and no flag of a person widens them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
-from django.core import checks
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import reverse
 from django.utils import timezone
 
 from havenline.vocabulary import HavenlineError
 
-from .models import Certificate, Person, Role, RoleGrant
+from . import factors
+from .models import (
+    Assessment,
+    Certificate,
+    House,
+    HouseDeclaration,
+    InstallationKind,
+    Person,
+    Policy,
+    Proposal,
+    Role,
+    RoleGrant,
+    StackRevision,
+)
 
 View = Callable[..., HttpResponseBase]
 
@@ -33,6 +50,8 @@ class Denied(HavenlineError):
 
 
 class Act(StrEnum):
+    """Everything that anybody or anything may do here. Those of later parts stand here before their code does."""
+
     SIGN_IN = "sign_in"
     OWN_SIGN_IN = "own_sign_in"
     SEE_HOME = "see_home"
@@ -53,33 +72,237 @@ class Act(StrEnum):
     DECLARE_CONTACT = "declare_contact"
     SET_URGENCY = "set_urgency"
     KEEP_POOLS = "keep_pools"
-    SET_BUDGET = "set_budget"
+    SEE_PROPOSALS = "see_proposals"
+    APPROVE_PROPOSAL = "approve_proposal"
+    CANCEL_PROPOSAL = "cancel_proposal"
+    CARRY_OUT_PROPOSAL = "carry_out_proposal"
+    GRANT_ROLE = "grant_role"
+    CHANGE_HOUSE = "change_house"
+    RAISE_BUDGET = "raise_budget"
+    LOWER_BUDGET = "lower_budget"
+    PLACE_HOLD = "place_hold"
+    RELEASE_HOLD = "release_hold"
+    DESTROY_EARLY = "destroy_early"
+    # Of later parts:
+    PROPOSE_RELEASE = "propose_release"
+    RELEASE_HASH = "release_hash"
+    WITHDRAW_HASH = "withdraw_hash"
+    SUSPEND_PUBLISHER = "suspend_publisher"
+    PUBLISH_EDITION = "publish_edition"
+    ENROL_PARTNER_KEY = "enrol_partner_key"
+    REFER = "refer"
+    REFER_AT_ONCE = "refer_at_once"
+    SEND_NOTICE = "send_notice"
+    REVOKE_ROLE = "revoke_role"
+    CLOSE_PERSON = "close_person"
+    SEE_OWN_EXPOSURE = "see_own_exposure"
+    SEE_EXPOSURE = "see_exposure"
+    SEE_TEAM_EXPOSURE = "see_team_exposure"
+    READ_OWN_LOG = "read_own_log"
+    READ_CUSTODY = "read_custody"
+    READ_SYSTEM_LOG = "read_system_log"
+    READ_LOG = "read_log"
+    # Of whoever runs commands or services on the host:
+    INSTALL = "install"
+    ENROL_PERSON = "enrol_person"
+    CERTIFY_PERSON = "certify_person"
+    SEE_STATUS = "see_status"
+    CHECK_LOG = "check_log"
+    HASH_FILES = "hash_files"
+    KEEP_LISTS = "keep_lists"
+    LOOK_UP = "look_up"
+    KEEP_CONTENT = "keep_content"
+    SIGN_LOG = "sign_log"
+    DESTROY_IN_TIME = "destroy_in_time"
+    ROTATE_KEYS = "rotate_keys"
 
 
-EVERYONE = frozenset(Role)
-FOR_ANY_PERSON = frozenset({Act.OWN_SIGN_IN})
-"""These ask for somebody who is signed in, whatever their roles: who waits a day for one has keys and sessions too."""
-ROLES: dict[Act, frozenset[Role]] = {
-    Act.SEE_HOME: EVERYONE,
-    Act.TAKE_ASSESSMENT: frozenset({Role.ANALYST}),
-    Act.TAKE_DISPUTE: frozenset({Role.ADJUDICATOR}),
-    Act.WORK: frozenset({Role.ANALYST, Role.ADJUDICATOR}),
-    Act.SEE_INVESTIGATIONS: frozenset({Role.LEAD, Role.SENIOR, Role.AUDITOR}),
-    Act.SEE_FIGURES: frozenset({Role.LEAD, Role.SENIOR, Role.ADJUDICATOR, Role.LIAISON, Role.AUDITOR}),
-    Act.CREATE_INVESTIGATION: frozenset({Role.LEAD}),
-    Act.APPROVE_IMPORT: frozenset({Role.SENIOR, Role.LEAD}),
-    Act.IMPORT_COLLECTION: frozenset({Role.LEAD}),
-    Act.APPROVE_FRAMEWORK: frozenset({Role.LEAD}),
-    Act.EXPORT_LOG: frozenset({Role.AUDITOR}),
-    Act.SEE_ESCALATIONS: frozenset({Role.ANALYST, Role.SENIOR, Role.ADJUDICATOR, Role.LEAD}),
-    Act.ESCALATE: frozenset({Role.ANALYST, Role.SENIOR, Role.ADJUDICATOR, Role.LEAD}),
-    Act.ANSWER_ESCALATION: frozenset({Role.LEAD, Role.SENIOR}),
-    Act.COSIGN_REFERRAL: frozenset({Role.LEAD, Role.SENIOR, Role.ADJUDICATOR}),
-    Act.DECLARE_CONTACT: frozenset({Role.LEAD}),
-    Act.SET_URGENCY: frozenset({Role.LEAD}),
-    Act.KEEP_POOLS: frozenset({Role.LEAD}),
-    Act.SET_BUDGET: frozenset({Role.WELFARE, Role.LEAD}),
+class Reach(StrEnum):
+    """Whom an act is open to at all."""
+
+    ANYBODY = "anybody"
+    SIGNED_IN = "signed in"
+    ROLES = "roles"
+    HOST = "host"
+    """System users of the host: whoever may run the command, or is a known peer of the socket."""
+
+
+class About(StrEnum):
+    """On which objects an act may be done, where not on all; ENFORCED_BY says where that is decided."""
+
+    OWN_ASSIGNMENT = "own open assignment, certificate in date"
+    OWN_VIEW = "own grant, same session, unused, within 120 seconds"
+    NEVER_TWICE = "a stack that one has not assessed"
+    UNSEEN_ESCALATION = "own escalation, or of a stack that one never worked on"
+    NOT_ONESELF = "another person"
+    ONESELF = "oneself"
+    ANOTHERS_PROPOSAL = "a proposal of another person, open, that waits for one's role"
+    OWN_OR_WAITING = "own proposal, or one that waits for one's role"
+    NOT_AN_ASSESSOR = "a stack that one has not assessed, other than the first releaser"
+    IN_DATE = "an investigation whose authority is in date"
+
+
+ENFORCED_BY: Mapping[About, str] = {
+    About.OWN_ASSIGNMENT: "havenline_desk.waiting.open_in_the_name_of",
+    About.OWN_VIEW: "havenline_desk.actions.grant_reveal.use_reveal",
+    About.NEVER_TWICE: "havenline_desk.waiting.waiting_for",
+    About.UNSEEN_ESCALATION: "havenline_desk.escalated.escalations_open_to",
+    About.NOT_ONESELF: "havenline_desk.actions.enrol_person.certify_person",
+    About.ONESELF: "havenline_desk.gates.is_oneself",
+    About.ANOTHERS_PROPOSAL: "havenline_desk.gates.may_second",
+    About.OWN_OR_WAITING: "havenline_desk.gates.concerns",
+    About.NOT_AN_ASSESSOR: "havenline_desk.gates.has_not_assessed",
+    About.IN_DATE: "havenline_desk.actions.import_collection.import_collection",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table. `roles` do the act, or propose it where it takes two; `second` may agree to it."""
+
+    reach: Reach = Reach.ROLES
+    roles: frozenset[Role] = frozenset()
+    about: About | None = None
+    fresh: bool = False
+    people: int = 1
+    second: frozenset[Role] = frozenset()
+
+
+def _by(*roles: Role, about: About | None = None, fresh: bool = False) -> Rule:
+    return Rule(roles=frozenset(roles), about=about, fresh=fresh)
+
+
+def _two(*roles: Role, second: frozenset[Role], about: About | None = None) -> Rule:
+    """Acts that harm a person or widen exposure take two people, each with a factor shown a moment ago."""
+    return Rule(roles=frozenset(roles), about=about, fresh=True, people=2, second=second)
+
+
+_A, _S, _J, _L = Role.ANALYST, Role.SENIOR, Role.ADJUDICATOR, Role.LEAD
+EVERYONE = frozenset(Role)
+OUTSIDE = frozenset({Role.AUDITOR, Role.WELFARE})
+"""In a house of one or two these are held by people from outside, who see facts only."""
+_HOST = Rule(reach=Reach.HOST)
+
+RULES: Mapping[Act, Rule] = {
+    Act.SIGN_IN: Rule(reach=Reach.ANYBODY),
+    Act.OWN_SIGN_IN: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),
+    Act.SEE_HOME: _by(*EVERYONE),
+    Act.TAKE_ASSESSMENT: _by(_A, about=About.NEVER_TWICE),
+    Act.TAKE_DISPUTE: _by(_J, about=About.NEVER_TWICE),
+    Act.WORK: _by(_A, _J, about=About.OWN_ASSIGNMENT),
+    Act.SEE_INVESTIGATIONS: _by(_L, _S, Role.AUDITOR),
+    Act.SEE_FIGURES: _by(_L, _S, _J, Role.LIAISON, Role.AUDITOR),
+    Act.CREATE_INVESTIGATION: _by(_L),
+    Act.APPROVE_IMPORT: _by(_S, _L, about=About.NOT_ONESELF),
+    Act.IMPORT_COLLECTION: _two(_L, second=frozenset({_S, _L}), about=About.IN_DATE),
+    Act.APPROVE_FRAMEWORK: _two(_L, second=frozenset({_S, _J, _L})),
+    Act.EXPORT_LOG: _by(Role.AUDITOR),
+    Act.SEE_ESCALATIONS: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
+    Act.ESCALATE: _by(_A, _S, _J, _L, about=About.OWN_ASSIGNMENT),
+    Act.ANSWER_ESCALATION: _by(_L, _S, about=About.UNSEEN_ESCALATION),
+    Act.COSIGN_REFERRAL: _by(_L, _S, _J, about=About.UNSEEN_ESCALATION),
+    Act.DECLARE_CONTACT: _by(_L),
+    Act.SET_URGENCY: _by(_L),
+    Act.KEEP_POOLS: _by(_L),
+    Act.SEE_PROPOSALS: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),
+    Act.APPROVE_PROPOSAL: _by(*EVERYONE - {_A}, about=About.ANOTHERS_PROPOSAL, fresh=True),
+    Act.CANCEL_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),
+    Act.CARRY_OUT_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING, fresh=True),
+    Act.GRANT_ROLE: _two(Role.ADMIN, second=frozenset({_L}), about=About.NOT_ONESELF),
+    Act.CHANGE_HOUSE: _two(_L, second=frozenset({Role.AUDITOR, Role.ADMIN})),
+    Act.RAISE_BUDGET: _two(Role.WELFARE, second=frozenset({_L}), about=About.NOT_ONESELF),
+    Act.LOWER_BUDGET: _by(Role.WELFARE, _L),
+    Act.PLACE_HOLD: _by(_L, _S, _J),
+    Act.RELEASE_HOLD: _two(_L, second=frozenset({_S, _J, _L})),
+    Act.DESTROY_EARLY: _two(_L, second=frozenset({_S})),
+    Act.PROPOSE_RELEASE: _by(_S, _J),
+    Act.RELEASE_HASH: _two(_S, _J, second=frozenset({_S, _J}), about=About.NOT_AN_ASSESSOR),
+    Act.WITHDRAW_HASH: _by(_S, _J, _L),
+    Act.SUSPEND_PUBLISHER: _by(_S, _J, _L, Role.LIAISON),
+    Act.PUBLISH_EDITION: _by(Role.LIAISON, fresh=True),
+    Act.ENROL_PARTNER_KEY: _two(Role.LIAISON, second=frozenset({_L, Role.ADMIN})),
+    Act.REFER: _two(_L, second=frozenset({_S, _J})),
+    Act.REFER_AT_ONCE: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
+    Act.SEND_NOTICE: _by(_L, _S),
+    Act.REVOKE_ROLE: _by(Role.ADMIN, _L),
+    Act.CLOSE_PERSON: _by(Role.ADMIN, _L),
+    Act.SEE_OWN_EXPOSURE: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),
+    Act.SEE_EXPOSURE: _by(Role.WELFARE),
+    Act.SEE_TEAM_EXPOSURE: _by(_L, Role.WELFARE, Role.AUDITOR),
+    Act.READ_OWN_LOG: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),
+    Act.READ_CUSTODY: _by(_L, Role.AUDITOR),
+    Act.READ_SYSTEM_LOG: _by(Role.ADMIN, Role.AUDITOR),
+    Act.READ_LOG: _by(Role.AUDITOR),
+    Act.INSTALL: _HOST,
+    Act.ENROL_PERSON: _HOST,
+    Act.CERTIFY_PERSON: _by(_S, _L, about=About.NOT_ONESELF),
+    Act.SEE_STATUS: _HOST,
+    Act.CHECK_LOG: _HOST,
+    Act.HASH_FILES: _HOST,
+    Act.KEEP_LISTS: _HOST,
+    Act.LOOK_UP: _HOST,
+    Act.KEEP_CONTENT: _HOST,
+    Act.SIGN_LOG: _HOST,
+    Act.DESTROY_IN_TIME: _HOST,
+    Act.ROTATE_KEYS: replace(_HOST, people=2),
+}
+CONTENT_ACTS = frozenset({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE, Act.WORK})
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The same table for a house of another size. `instead` are the rows that differ.
+
+    `assessors`: who must agree blind before a hash may be released. `third_person`: whether a disagreement goes to a
+    third person; otherwise it counts as undetermined. `approver_by_name`: whether who imports may name the approver of
+    an import, who then need not agree to a proposal. `mark` stands on every entry that is released.
+    """
+
+    assessors: int
+    third_person: bool
+    hash_only: bool
+    approver_by_name: bool
+    mark: str
+    instead: Mapping[Act, Rule]
+
+
+_OUTSIDE_RELEASE = _two(_S, _J, _L, second=frozenset({Role.AUDITOR}))
+"""The co-signer from outside sees facts only, so it does not matter that the first releaser may have assessed."""
+
+
+def _small() -> dict[Act, Rule]:
+    """For one or two people: an outside person may be the second, and the lead stands in for the administrator."""
+    rows = {act: replace(rule, second=rule.second | OUTSIDE) for act, rule in RULES.items() if rule.second}
+    rows[Act.GRANT_ROLE] = replace(rows[Act.GRANT_ROLE], roles=frozenset({Role.ADMIN, _L}))
+    rows[Act.APPROVE_IMPORT] = replace(RULES[Act.APPROVE_IMPORT], roles=RULES[Act.APPROVE_IMPORT].roles | OUTSIDE)
+    rows[Act.RAISE_BUDGET] = replace(rows[Act.RAISE_BUDGET], second=frozenset({_L, Role.AUDITOR}))
+    rows[Act.RELEASE_HASH] = _OUTSIDE_RELEASE
+    return rows
+
+
+PROFILES: Mapping[House, Profile] = {
+    House.SIX: Profile(2, True, False, False, "", {}),
+    House.THREE: Profile(2, True, False, False, "small-quorum", {Act.RELEASE_HASH: _OUTSIDE_RELEASE}),
+    House.TWO: Profile(2, False, False, True, "small-quorum", _small()),
+    House.ONE: Profile(1, False, True, True, "", {**_small(), Act.RELEASE_HASH: Rule(), Act.PROPOSE_RELEASE: Rule()}),
+}
+
+
+def house() -> House:
+    """The house as it was declared last; the strictest one where nothing was declared."""
+    newest = HouseDeclaration.objects.order_by("-pk").first()
+    return House.SIX if newest is None else House(newest.house)
+
+
+def rule_of(act: Act, *, house: House) -> Rule:
+    return PROFILES[house].instead.get(act, RULES[act])
+
+
+def takes_two(act: Act) -> bool:
+    """Whether `act` needs a proposal here. A demonstration and a study name their people on the command line."""
+    policy = Policy.objects.order_by("-pk").first()
+    drawn = policy is not None and policy.kind in {InstallationKind.DEMO, InstallationKind.STUDY}
+    return not drawn and rule_of(act, house=house()).people > 1
 
 
 def roles_of(person: Person, *, at: dt.datetime) -> frozenset[Role]:
@@ -91,20 +314,37 @@ def roles_of(person: Person, *, at: dt.datetime) -> frozenset[Role]:
 
 
 def acts_of(person: Person, *, at: dt.datetime) -> frozenset[Act]:
-    """Everything the roles of `person` in force at `at` permit."""
-    roles = roles_of(person, at=at)
-    return frozenset(act for act, permitted in ROLES.items() if not permitted.isdisjoint(roles))
+    """Everything the roles of `person` in force at `at` permit in this house: to do, or to propose."""
+    roles, here = roles_of(person, at=at), house()
+    held = {act for act in RULES if not rule_of(act, house=here).roles.isdisjoint(roles)}
+    return frozenset(held - CONTENT_ACTS if PROFILES[here].hash_only else held)
 
 
 def allowed(person: Person, act: Act, *, at: dt.datetime) -> bool:
+    if RULES[act].reach is Reach.SIGNED_IN:
+        return person.is_active
     return act in acts_of(person, at=at)
 
 
 def require(person: Person, act: Act, *, at: dt.datetime) -> None:
-    """Raise Denied unless a role of `person` in force at `at` permits `act`."""
+    """Raise Denied unless a role of `person` in force at `at` permits `act`, alone or as who proposes it."""
     if not allowed(person, act, at=at):
-        wanted = " or ".join(sorted(role.label for role in ROLES[act]))
-        raise Denied(f"{person.name} may not {act.replace('_', ' ')}: the role {wanted} is needed")
+        raise Denied(_refusal(person, act, rule_of(act, house=house()).roles))
+
+
+def require_second(person: Person, act: Act, *, at: dt.datetime) -> None:
+    """Raise Denied unless a role of `person` in force at `at` lets them agree to `act`. Not checked: whose it is."""
+    second = rule_of(act, house=house()).second
+    if second.isdisjoint(roles_of(person, at=at)):
+        raise Denied(_refusal(person, act, second))
+
+
+def _refusal(person: Person, act: Act, roles: frozenset[Role]) -> str:
+    if act in CONTENT_ACTS and PROFILES[house()].hash_only:
+        return f"{person.name} may not {act.replace('_', ' ')}: a house of one person works with hashes only"
+    wanted = " or ".join(sorted(role.label for role in roles))
+    needed = f"the role {wanted} is needed" if wanted else "nobody may, in a house of this size"
+    return f"{person.name} may not {act.replace('_', ' ')}: {needed}"
 
 
 def certified(person: Person, *, at: dt.datetime) -> bool:
@@ -112,21 +352,44 @@ def certified(person: Person, *, at: dt.datetime) -> bool:
     return Certificate.objects.filter(person=person, issued_at__lte=at, expires_at__gt=at).exists()
 
 
-def gate(act: Act) -> Callable[[View], View]:
-    """Let a view run only for a signed-in person whose roles permit `act`; SIGN_IN is open to everybody.
+def is_oneself(person: Person, other: Person) -> bool:
+    return person.pk == other.pk
 
-    Those of FOR_ANY_PERSON ask for no role.
+
+def has_not_assessed(person: Person, revision: StackRevision) -> bool:
+    return not Assessment.objects.filter(revision=revision, person=person).exists()
+
+
+def may_second(person: Person, proposal: Proposal, *, at: dt.datetime) -> bool:
+    """Whether the proposal is another's and `person` holds a role that may agree to it. Not checked: its state."""
+    act = Act(proposal.act)
+    seconds = rule_of(act, house=house()).second
+    return proposal.proposer_id != person.pk and not seconds.isdisjoint(roles_of(person, at=at))
+
+
+def concerns(person: Person, proposal: Proposal, *, at: dt.datetime) -> bool:
+    """Whether `person` may know of the proposal, cancel it, and carry it out once it is agreed."""
+    return proposal.proposer_id == person.pk or may_second(person, proposal, at=at)
+
+
+def gate(act: Act) -> Callable[[View], View]:
+    """Let a view run only for a signed-in person whom the table permits `act`; SIGN_IN is open to everybody.
+
+    Where the act asks for it, what is sent (POST) needs a second factor that was shown a moment ago.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def gated(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if act is Act.SIGN_IN:
+            if RULES[act].reach is Reach.ANYBODY:
                 return view(request, *args, **kwargs)
             if not isinstance(request.user, Person):
                 return redirect(f"{settings.LOGIN_URL}?next={request.get_full_path()}")
-            if act not in FOR_ANY_PERSON and not allowed(request.user, act, at=timezone.now()):
+            at = timezone.now()
+            if not allowed(request.user, act, at=at):
                 raise PermissionDenied
+            if RULES[act].fresh and request.method == "POST" and not factors.fresh(request, at=at):
+                return _factor_first(request)
             return view(request, *args, **kwargs)
 
         gated.act = act  # type: ignore[attr-defined]
@@ -135,19 +398,6 @@ def gate(act: Act) -> Callable[[View], View]:
     return decorate
 
 
-def undeclared_routes(app_configs: object = None, **kwargs: object) -> list[checks.CheckMessage]:
-    """System check: every route has a declared act."""
-    return [
-        checks.Error(f"the route {route!r} declares no act; decorate its view with @gate(...)", id="desk.E001")
-        for route, view in _routes(get_resolver().url_patterns, "")
-        if not hasattr(view, "act")
-    ]
-
-
-def _routes(patterns: Iterable[URLPattern | URLResolver], prefix: str) -> Iterable[tuple[str, View]]:
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from _routes(pattern.url_patterns, route)
-        else:
-            yield route, pattern.callback
+def _factor_first(request: HttpRequest) -> HttpResponseBase:
+    """Nothing of what was sent is done; the person shows a factor, and sends it again from the page it stood on."""
+    return redirect(f"{reverse('confirm')}?{urlencode({'next': '/' + request.path.split('/')[1]})}")

@@ -22,6 +22,9 @@ from havenline.vocabulary import Fingerprint, HavenlineError, Leeway, ListEntry,
 from havenline_guard import wire
 from havenline_guard.wire import Kind, Malformed, Table
 
+OPERATIONS = frozenset(kind.name.lower() for kind in Kind if kind < Kind.WELCOME)
+"""Everything that can be asked; the rest are answers."""
+
 _CREDENTIALS = struct.Struct("3i")
 _ALWAYS = frozenset({0})
 """Users whose server is believed wherever it is: root."""

@@ -14,14 +14,19 @@ from django.utils import timezone
 from PIL import Image, ImageDraw
 
 from havenline_desk import evidence
+from havenline_desk.actions.approve import approve
+from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
 from havenline_desk.actions.end_session import begin_session
 from havenline_desk.actions.enrol_person import certify_person, enrol_person
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.open_assignments import open_assignments
+from havenline_desk.actions.propose import propose
 from havenline_desk.actions.submit_assessment import submit_assessment
 from havenline_desk.actions.take_next import take_next
+from havenline_desk.agreement import Agreement, What
+from havenline_desk.gates import Act
 from havenline_desk.models import (
     Assignment,
     File,
@@ -191,6 +196,13 @@ def assess(
         at=at + dt.timedelta(seconds=60),
     )
     return assignment
+
+
+def agree(act: Act, what: What, *, first: Person, second: Person, at: dt.datetime) -> Agreement:
+    """Propose, agree and carry out, as two people do."""
+    proposal = propose(act, what, person=first, at=at)
+    approve(proposal, person=second, digest=proposal.digest, at=at)
+    return carry_out(proposal, person=first, at=at)
 
 
 def client_of(person: Person | None = None) -> Client:

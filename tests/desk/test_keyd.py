@@ -52,7 +52,7 @@ def people(key_process: Process) -> dict[str, Person]:
     now = dt.datetime.now(dt.UTC)
     made = make.world(at=now, stacks=1)
     for name in ("analyst-one", "analyst-two"):
-        set_budget(made[name], USUAL, set_by=made["lead"], second=made["welfare"], at=now)
+        set_budget(made[name], USUAL, set_by=made["welfare"], second=made["lead"], at=now)
     return made
 
 

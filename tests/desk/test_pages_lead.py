@@ -98,5 +98,5 @@ def test_pages_ask_a_fixed_number_of_questions(people: dict[str, Person], django
     for number in range(3):
         factories.make_investigation(people["lead"], at=timezone.now(), reference=f"HL-1{number}")
     lead = factories.client_of(people["lead"])
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         lead.get("/investigations")

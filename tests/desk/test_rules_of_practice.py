@@ -10,7 +10,7 @@ import pytest
 from django.db import ProgrammingError, transaction
 
 from havenline_desk import evidence, gates
-from havenline_desk.actions.approve_framework import approve_framework
+from havenline_desk.actions.approve_framework import ApprovalRefused, approve_framework
 from havenline_desk.actions.create_investigation import InvestigationRefused, create_investigation
 from havenline_desk.actions.declare_policy import PolicyRefused, declare_policy
 from havenline_desk.actions.enrol_person import EnrolmentRefused, certify_person, enrol_person, grant_role
@@ -121,11 +121,15 @@ def test_rule_8_only_somebody_else_certifies_and_never_into_the_past() -> None:
 def test_rule_12_rules_yield_undetermined_until_local_approval_is_recorded() -> None:
     make.declare_policy(InstallationKind.DESK, at=AT)
     lead = make.make_person("lead", Role.LEAD, at=AT, certified=False)
+    senior = make.make_person("senior", Role.SENIOR, at=AT, certified=False)
     from havenline_desk.actions.settle_stack import rules_in_force
 
     investigation = open_investigation(lead, "HL-1", framework="gb-eaw", at=AT)
     assert not rules_in_force(investigation)
-    approve_framework("gb-eaw", "2023-09", approved_by=lead, counsel="opinion 14 of 2026", at=AT)
+    with pytest.raises(ApprovalRefused, match="two people"):
+        approve_framework("gb-eaw", "2023-09", approved_by=lead, counsel="opinion 14 of 2026", at=AT)
+    what = {"framework": "gb-eaw", "version": "2023-09", "counsel": "opinion 14 of 2026"}
+    make.agree(gates.Act.APPROVE_FRAMEWORK, what, first=lead, second=senior, at=AT)
     assert rules_in_force(investigation)
 
 

@@ -50,7 +50,7 @@ def desk(environ: dict[str, str]) -> Iterator[Desk]:
     from havenline_desk.sites.cluster import throwaway_folder
 
     folder = throwaway_folder()
-    command = [HAVENLINE, "up", "--port", "0", "--home", folder / "desk"]
+    command = [HAVENLINE, "up", "--port", "0", "--house", "two", "--home", folder / "desk"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         first = child.stdout.readline()
@@ -66,6 +66,7 @@ def desk(environ: dict[str, str]) -> Iterator[Desk]:
 @pytest.fixture(scope="module")
 def staffed(desk: Desk) -> Desk:
     desk.run("person", "add", "lead", "--role", "investigation_lead")
+    desk.run("person", "add", "outside", "--role", "auditor")
     printed = desk.run("person", "add", "senior", "--role", "senior")
     password = printed.split()[-1]
     assert len(password) >= 20
@@ -186,6 +187,24 @@ def test_what_is_refused_is_one_clear_line(staffed: Desk, arguments: tuple[str, 
     assert len(out.strip().splitlines()) == 1, out
     assert out.startswith("havenline: ")
     assert words in out
+
+
+def test_after_installation_two_people_give_a_role(staffed: Desk) -> None:
+    assert "two people give a role" in staffed.run("person", "add", "late", "--role", "partner_liaison", code=1)
+    assert "late" not in staffed.run("person", "list"), "a refusal leaves nobody half enrolled"
+    staffed.run("person", "add", "late")
+    told = staffed.run("proposal", "role", "late", "partner_liaison", "--by", "lead")
+    assert "Give late the role partner liaison." in told
+    waits = json.loads(staffed.run("proposal", "list", "--by", "outside", "--json").splitlines()[-1])
+    assert [(each["standing"], each["proposed_by"]) for each in waits] == [("waits", "lead")]
+    name, digest = waits[0]["proposal"], waits[0]["digest"]
+    agree = ("proposal", "approve", name, "--digest", digest, "--by")
+    assert "proposed themselves" in staffed.run(*agree, "lead", code=1)
+    assert "2 people must agree" in staffed.run("proposal", "carry-out", name, "--by", "lead", code=1)
+    staffed.run(*agree, "outside")
+    staffed.run("proposal", "carry-out", name, "--by", "lead")
+    assert "carried out already" in staffed.run("proposal", "carry-out", name, "--by", "lead", code=1)
+    assert "partner liaison" in staffed.run("person", "list")
 
 
 def test_figures_of_a_young_investigation_withhold_working_time(staffed: Desk) -> None:

@@ -10,7 +10,9 @@ from havenline import frameworks
 from havenline.vocabulary import HavenlineError
 
 from .. import audit, gates
+from ..agreement import Agreement
 from ..models import AuditAct, FrameworkApproval, Person
+from .record_quorum import record_quorum
 
 
 class ApprovalRefused(HavenlineError):
@@ -19,10 +21,25 @@ class ApprovalRefused(HavenlineError):
 
 @transaction.atomic
 def approve_framework(
-    framework: str, version: str, *, approved_by: Person, counsel: str, at: dt.datetime
+    framework: str,
+    version: str,
+    *,
+    approved_by: Person,
+    counsel: str,
+    agreed: Agreement | None = None,
+    at: dt.datetime,
 ) -> FrameworkApproval:
-    """Append the approval; outcomes recorded before it keep what they said."""
+    """Append the approval; outcomes recorded before it keep what they said.
+
+    Raises ApprovalRefused without the agreement of two people, but in a demonstration or a study.
+    """
     gates.require(approved_by, gates.Act.APPROVE_FRAMEWORK, at=at)
+    what = {"framework": framework, "version": version, "counsel": counsel}
+    fits = agreed is not None and agreed.act is gates.Act.APPROVE_FRAMEWORK and agreed.what == what
+    if not fits and gates.takes_two(gates.Act.APPROVE_FRAMEWORK):
+        raise ApprovalRefused(
+            "two people approve a framework: propose it with `havenline proposal framework`, and have another agree"
+        )
     law = frameworks.load(framework, version)
     if not counsel.strip():
         raise ApprovalRefused("name the counsel and the reference of the opinion")
@@ -31,6 +48,8 @@ def approve_framework(
     approval = FrameworkApproval.objects.create(
         framework=law.id, version=law.version, approved_by=approved_by, counsel=counsel.strip(), approved_at=at
     )
+    if agreed is not None:
+        record_quorum([approval], people=len(agreed.people))
     audit.append(
         AuditAct.FRAMEWORK_APPROVED,
         at=at,

@@ -1,4 +1,4 @@
-"""Declare what this installation is and whether it may keep content."""
+"""Declare what this installation is, whether it may keep content, and how many people work in it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from django.db import transaction
 
 from havenline.vocabulary import HavenlineError
 
-from .. import audit
-from ..models import AuditAct, InstallationKind, Policy
+from .. import audit, gates
+from ..agreement import Agreement
+from ..models import AuditAct, House, HouseDeclaration, InstallationKind, Policy
+from .record_quorum import record_quorum
 
 
 class PolicyRefused(HavenlineError):
@@ -29,3 +31,21 @@ def declare_policy(kind: InstallationKind, *, content_legal_basis: str = "", at:
     policy = Policy.objects.create(kind=kind, content_legal_basis=content_legal_basis, declared_at=at)
     audit.append(AuditAct.POLICY_DECLARED, at=at, actor=None, about=policy, purpose=kind.value, record=policy)
     return policy
+
+
+@transaction.atomic
+def declare_house(house: House, *, agreed: Agreement | None = None, at: dt.datetime) -> HouseDeclaration:
+    """Declare how many people work here. The first is part of installation, each later one is agreed to by two.
+
+    Raises PolicyRefused without an agreement once it is declared. What was agreed to under the house before must be
+    proposed anew.
+    """
+    fits = agreed is not None and agreed.act is gates.Act.CHANGE_HOUSE and agreed.what == {"house": house.value}
+    if HouseDeclaration.objects.exists() and not fits:
+        raise PolicyRefused("the size of the house is declared; two people change it: `havenline proposal house`")
+    declared = HouseDeclaration.objects.create(house=house, declared_at=at)
+    if agreed is not None:
+        record_quorum([declared], people=len(agreed.people))
+    actor = None if agreed is None else agreed.proposal.proposer
+    audit.append(AuditAct.HOUSE_DECLARED, at=at, actor=actor, about=declared, purpose=house.value, record=declared)
+    return declared

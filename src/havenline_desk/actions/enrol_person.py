@@ -9,7 +9,8 @@ from django.db import transaction
 
 from havenline.vocabulary import HavenlineError
 
-from .. import audit
+from .. import audit, gates
+from ..agreement import Agreement
 from ..models import (
     CONTENT_ROLES,
     EXCLUSIVE_SETS,
@@ -25,6 +26,7 @@ from ..models import (
     RoleGrant,
 )
 from .end_session import end_sessions
+from .record_quorum import record_quorum
 
 CONTENT_ROLE_DELAY = dt.timedelta(hours=24)
 
@@ -93,14 +95,25 @@ def _open_enrolment(person: Person, *, until: dt.datetime, at: dt.datetime) -> N
 
 
 @transaction.atomic
-def grant_role(person: Person, role: Role, *, at: dt.datetime) -> RoleGrant:
-    """Grant a role; a content role granted after installation takes effect 24 hours later."""
+def grant_role(person: Person, role: Role, *, agreed: Agreement | None = None, at: dt.datetime) -> RoleGrant:
+    """Grant a role; a content role granted after installation takes effect 24 hours later.
+
+    After installation (there is an investigation) two people must agree: raises EnrolmentRefused without them.
+    """
+    installed = Investigation.objects.exists()
+    what = {"person": person.audit_id.hex, "role": role.value}
+    fits = agreed is not None and agreed.act is gates.Act.GRANT_ROLE and agreed.what == what
+    if installed and not fits and gates.takes_two(gates.Act.GRANT_ROLE):
+        raise EnrolmentRefused(
+            f"{person.name} is not made {role.label}: after installation two people give a role. Enrol the person "
+            "without it, then `havenline proposal role`"
+        )
     held = {Role(value) for value in person.role_grants.filter(revoked_at=None).values_list("role", flat=True)}
     for exclusive in EXCLUSIVE_SETS:
         others = held & frozenset().union(*(one for one in EXCLUSIVE_SETS if one != exclusive))
         if role in exclusive and others:
             raise EnrolmentRefused(f"{person.name} is {min(others).label}; nobody holds that and {role.label} at once")
-    delayed = role in CONTENT_ROLES and Investigation.objects.exists()
+    delayed = role in CONTENT_ROLES and installed
     grant, fresh = RoleGrant.objects.get_or_create(
         person=person,
         role=role,
@@ -109,17 +122,25 @@ def grant_role(person: Person, role: Role, *, at: dt.datetime) -> RoleGrant:
     )
     if fresh:
         end_sessions(person, Ending.ROLES, by=None, at=at)
-        audit.append(AuditAct.ROLE_GRANTED, at=at, actor=None, about=person, purpose=role.value, record=grant)
+        if agreed is not None:
+            record_quorum([grant], people=len(agreed.people))
+        actor = None if agreed is None else agreed.proposal.proposer
+        audit.append(AuditAct.ROLE_GRANTED, at=at, actor=actor, about=person, purpose=role.value, record=grant)
     return grant
 
 
 @transaction.atomic
 def certify_person(person: Person, *, until: dt.datetime, issued_by: Person | None, at: dt.datetime) -> Certificate:
-    """Record that training on `demo.shapes` is done and calibration passed, in date until `until`."""
+    """Record that training on `demo.shapes` is done and calibration passed, in date until `until`.
+
+    `issued_by` None is whoever runs commands on the host, for synthetic staff. Raises Denied without the role.
+    """
     if until <= at:
         raise EnrolmentRefused(f"the certificate of {person.name} would have run out already")
     if issued_by is not None and issued_by.pk == person.pk:
         raise EnrolmentRefused("nobody certifies themselves")
+    if issued_by is not None:
+        gates.require(issued_by, gates.Act.CERTIFY_PERSON, at=at)
     certificate = Certificate.objects.create(person=person, issued_at=at, expires_at=until, issued_by=issued_by)
     audit.append(AuditAct.CERTIFICATE_RECORDED, at=at, actor=issued_by, about=person, record=certificate)
     return certificate

@@ -23,11 +23,14 @@ from havenline.scan_workers import CloseOff
 from havenline.vocabulary import PDQ_FULL, HavenlineError
 
 from .. import audit, evidence, gates
-from ..models import AuditAct, File, Import, Investigation, Item, Person, SamplingRule, Selection
+from ..agreement import Standing, standing_of, what_of
+from ..models import AuditAct, File, Import, Investigation, Item, Person, Proposal, SamplingRule, Selection
 from ..models.investigations import ItemState
+from .carry_out import carry_out
 from .form_stacks import form_stacks
 from .record_matches import record_matches
 from .record_postings import record_named_without_file, record_postings
+from .record_quorum import record_quorum
 
 BATCH = 32
 
@@ -56,20 +59,32 @@ def import_collection(
     manifest: Manifest | None,
     lists: ListLookup,
     imported_by: Person,
-    approved_by: Person,
+    approved_by: Person | None,
     workers: int,
     at: dt.datetime,
     close_off: CloseOff | None = None,
+    manifest_digest: str = "",
+    proposal: Proposal | None = None,
     progress: Callable[[Scanned], None] = lambda scanned: None,
 ) -> Imported:
     """Run all steps; `progress` is called after each posting is committed, `close_off` as in `fingerprint_source`.
 
+    `proposal` is what two people agreed to: this investigation, collection, source, and manifest (its SHA-256). Without
+    one `approved_by` is named, which a demonstration and a house of one or two may do.
     Raises ImportRefused without authority, Denied without the role, SourceError when the source cannot be read.
     Not checked here: that the organisation may hold the collection; the investigation records who says so.
     """
-    _check_authority(investigation, manifest, imported_by=imported_by, approved_by=approved_by, at=at)
+    _check_authority(investigation, manifest, imported_by=imported_by, at=at)
+    what = {
+        "investigation": investigation.audit_id.hex,
+        "collection": collection,
+        "source": str(source.resolve()),
+        "manifest": manifest_digest,
+    }
     with _one_at_a_time(investigation):
-        taken_in_by = _opened(investigation, collection, imported_by=imported_by, approved_by=approved_by, at=at)
+        with transaction.atomic():
+            approver = _approver(what, proposal, imported_by=imported_by, named=approved_by, at=at)
+            taken_in_by = _opened(investigation, collection, imported_by=imported_by, approved_by=approver, at=at)
         if evidence.storage_declared():
             evidence.sweep()
         before = _counts(taken_in_by)
@@ -105,7 +120,34 @@ def import_collection(
     )
 
 
-@transaction.atomic
+def _approver(
+    what: dict[str, str], proposal: Proposal | None, *, imported_by: Person, named: Person | None, at: dt.datetime
+) -> Person:
+    """Who approved: carries the proposal out on the first run, and knows it again when the import is resumed."""
+    if proposal is None:
+        if gates.takes_two(gates.Act.IMPORT_COLLECTION) and not gates.PROFILES[gates.house()].approver_by_name:
+            raise ImportRefused(
+                "two people must have agreed to this import: `havenline proposal import`, then --proposal. "
+                "Nothing was taken in"
+            )
+        if named is None:
+            raise ImportRefused("name who approved this import with --approved-by. Nothing was taken in")
+        gates.require(named, gates.Act.APPROVE_IMPORT, at=at)
+        if imported_by.pk == named.pk:
+            raise ImportRefused("the person who imports cannot be the one who approves; nothing was taken in")
+        return named
+    is_import = proposal.act == gates.Act.IMPORT_COLLECTION.value
+    if not is_import or what_of(proposal) != what or proposal.proposer_id != imported_by.pk:
+        raise ImportRefused(
+            "this is not the import that was agreed to: another person, investigation, collection, source or manifest. "
+            "Nothing was taken in"
+        )
+    begun = Import.objects.filter(investigation__audit_id=what["investigation"], collection=what["collection"]).first()
+    if standing_of(proposal, at=at) is Standing.CARRIED_OUT and begun is not None:
+        return begun.approved_by
+    return carry_out(proposal, person=imported_by, at=at).people[1]
+
+
 def _opened(
     investigation: Investigation, collection: str, *, imported_by: Person, approved_by: Person, at: dt.datetime
 ) -> Import:
@@ -114,6 +156,8 @@ def _opened(
         collection=collection,
         defaults={"imported_by": imported_by, "approved_by": approved_by, "started_at": at},
     )
+    if fresh:
+        record_quorum([taken_in], people=2)
     for act, actor in ((AuditAct.IMPORT_APPROVED, approved_by), (AuditAct.IMPORT_STARTED, imported_by)):
         audit.append(
             act,
@@ -144,13 +188,9 @@ def _check_authority(
     manifest: Manifest | None,
     *,
     imported_by: Person,
-    approved_by: Person,
     at: dt.datetime,
 ) -> None:
     gates.require(imported_by, gates.Act.IMPORT_COLLECTION, at=at)
-    gates.require(approved_by, gates.Act.APPROVE_IMPORT, at=at)
-    if imported_by.pk == approved_by.pk:
-        raise ImportRefused("the person who imports cannot be the one who approves; nothing was taken in")
     if at.date() > investigation.expires_on:
         raise ImportRefused(
             f"the authority of {investigation.reference} to import ended on {investigation.expires_on}; "

@@ -1,4 +1,4 @@
-"""Say how much one person may open: one other lowers it, two others give or raise it. `keyd` holds and enforces it."""
+"""Say how much one person may open: one other lowers it. `keyd` holds and enforces it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,18 @@ class BudgetRefused(HavenlineError):
 def set_budget(
     person: Person, budget: Budget, *, set_by: Person, second: Person | None = None, at: dt.datetime
 ) -> None:
-    """Raises Denied without the role, BudgetRefused where `keyd` would not, KeydUnreachable where it does not answer.
+    """One lowers it; a demonstration alone names the second person here, a desk agrees to a proposal.
 
+    Raises Denied without the role, BudgetRefused where `keyd` would not, KeydUnreachable where it does not answer.
     The entry of the audit log comes first: a budget that `keyd` then would not set leaves no entry.
     """
-    gates.require(set_by, gates.Act.SET_BUDGET, at=at)
-    if second is not None:
-        gates.require(second, gates.Act.SET_BUDGET, at=at)
+    if second is None:
+        gates.require(set_by, gates.Act.LOWER_BUDGET, at=at)
+    elif gates.takes_two(gates.Act.RAISE_BUDGET):
+        raise BudgetRefused("a budget is given or raised by a proposal: `havenline proposal budget`")
+    else:
+        gates.require(set_by, gates.Act.RAISE_BUDGET, at=at)
+        gates.require_second(second, gates.Act.RAISE_BUDGET, at=at)
     client = keyd()
     if client is None:
         raise BudgetRefused("there is no keyd here, so there are no budgets")

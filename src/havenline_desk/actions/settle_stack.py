@@ -25,6 +25,7 @@ from ..models import (
     Step,
 )
 from .open_assignments import open_assignments, put_in_order
+from .record_quorum import record_quorum
 
 
 def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
@@ -68,6 +69,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
         )
         for file in (shown.file, *(members[key].file for key in sorted(settlement.members)))
     )
+    record_quorum(outcomes, people=revision.assessments.values("person").distinct().count())
     for key in sorted(settlement.excluded):
         _stack_of_its_own(members[key].file, parent=stack, at=at)
     for outcome in outcomes:

@@ -32,6 +32,7 @@ from .investigations import (
     SourceKind,
 )
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
+from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
@@ -39,6 +40,7 @@ __all__ = [
     "CONTENT_ROLES",
     "EXCLUSIVE_SETS",
     "URGENT_ACTS",
+    "Approval",
     "Assessment",
     "Assignment",
     "AuditAct",
@@ -57,6 +59,8 @@ __all__ = [
     "File",
     "FrameHash",
     "FrameworkApproval",
+    "House",
+    "HouseDeclaration",
     "Import",
     "ImportProblem",
     "InstallationKind",
@@ -80,6 +84,9 @@ __all__ = [
     "PoolKind",
     "PoolMember",
     "PoolNeed",
+    "Proposal",
+    "ProposalEnd",
+    "Quorum",
     "RecoveryCode",
     "Report",
     "Reveal",

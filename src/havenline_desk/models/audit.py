@@ -51,6 +51,11 @@ class AuditAct(models.TextChoices):
     ESCALATION_STAGE = "escalation_stage", "did what an escalation asks for"
     BUDGET_SET = "budget_set", "said how much a person may open"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
+    HOUSE_DECLARED = "house_declared", "declared how many people work here"
+    PROPOSAL_MADE = "proposal_made", "proposed an act that takes two people"
+    PROPOSAL_APPROVED = "proposal_approved", "approved what another person proposed"
+    PROPOSAL_CANCELLED = "proposal_cancelled", "cancelled a proposal"
+    PROPOSAL_CARRIED_OUT = "proposal_carried_out", "carried out what two people had agreed to"
     LOG_EXPORTED = "log_exported", "took the audit log out"
     LOG_REOPENED = "log_reopened", "closed the audit log and went on with a new one"
     BACKUP_TAKEN = "backup_taken", "took a backup"
@@ -84,6 +89,9 @@ URGENT_ACTS = frozenset(
         AuditAct.LOG_REOPENED,
         AuditAct.BACKUP_TAKEN,
         AuditAct.BACKUP_RESTORED,
+        AuditAct.HOUSE_DECLARED,
+        AuditAct.PROPOSAL_APPROVED,
+        AuditAct.PROPOSAL_CARRIED_OUT,
         AuditAct.ENROLMENT_MADE,
         AuditAct.FACTOR_ADDED,
         AuditAct.FACTOR_REMOVED,

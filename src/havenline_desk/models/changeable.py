@@ -12,21 +12,21 @@ from .queue import PoolMember
 from .stacks import StackRevision
 
 CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
+    Assignment: ("waits_as_if_since", "person_id", "leased_at", "expires_at", "done_at"),
     AuthenticatorApp: ("last_step", "removed_at"),
     Enrolment: ("used_at",),
-    Assignment: ("waits_as_if_since", "person_id", "leased_at", "expires_at", "done_at"),
     Import: ("finished_at",),
     LinkedAccount: ("removed_at",),
     Passkey: ("counter", "last_used_at", "removed_at"),
     Person: ("password", "last_login", "is_active"),
-    RecoveryCode: ("used_at", "withdrawn_at"),
     PoolMember: ("left_at",),
+    RecoveryCode: ("used_at", "withdrawn_at"),
     Reveal: ("used_at",),
     RoleGrant: ("revoked_at",),
     Session: ("seen_at", "ended_at", "ending"),
     StackRevision: ("frozen_at",),
-    Throttle: ("tries", "since"),
     Submission: ("taken_back_at", "recorded_at"),
+    Throttle: ("tries", "since"),
 }
 """The only columns of Havenline's tables that the desk may ever update; only rows of PERISHABLE are ever deleted."""
 

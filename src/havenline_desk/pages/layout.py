@@ -27,6 +27,9 @@ class Notice(StrEnum):
     WHY_SKIPPED = "why_skipped"
     NOT_YOURS = "not_yours"
     NOT_CERTIFIED = "not_certified"
+    AGREED = "agreed"
+    CARRIED_OUT = "carried_out"
+    CANCELLED = "cancelled"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -36,6 +39,9 @@ NOTICES: dict[Notice, Promise] = {
     Notice.ESCALATED: _("The clock runs. Telephone the contact below now; the item stays open in your name."),
     Notice.WHY_SKIPPED: _("Nothing was passed on: say why, so that it is not handed to you again."),
     Notice.NOT_YOURS: _("That item was no longer yours, so nothing was recorded for it. It is still in the queue."),
+    Notice.AGREED: _("You agreed. It is not done yet: carry it out below, or leave that to who proposed it."),
+    Notice.CARRIED_OUT: _("Carried out, and recorded with the names of both."),
+    Notice.CANCELLED: _("Cancelled. It cannot be carried out any more."),
     Notice.NOT_CERTIFIED: _("Nothing new was assigned: your certificate has run out."),
 }
 
@@ -43,6 +49,7 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("home", gates.Act.SEE_HOME, _("Home")),
     ("work", gates.Act.WORK, _("Assess")),
     ("escalations", gates.Act.SEE_ESCALATIONS, _("Escalations")),
+    ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
 )
 

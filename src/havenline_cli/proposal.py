@@ -1,0 +1,237 @@
+"""`havenline proposal`: acts that take two people. Propose one, agree to one, carry it out, cancel it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import desk as opening
+from .told import now, plain
+
+if TYPE_CHECKING:
+    from havenline_desk.models import Proposal
+
+app = typer.Typer(help="Acts that take two people: propose, approve, carry out, cancel.", no_args_is_help=True)
+
+NameArgument = Annotated[str, typer.Argument(help="The proposal, as `havenline proposal list` shows it.")]
+PersonArgument = Annotated[str, typer.Argument(help="Sign-in name of whom it is about.")]
+
+
+@app.command("list")
+def list_proposals(by: opening.ByOption, home: opening.HomeOption = None, as_json: opening.JsonOption = False) -> None:
+    """What waits for this person, what they proposed, and what each would do."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.queries.proposals import proposal_lines
+
+        lines = proposal_lines(opening.person_named(by), at=now())
+    if as_json:
+        said = [
+            {"proposal": line.name, "act": line.act, "does": line.does, "standing": line.standing.value}
+            | {"proposed_by": line.proposer, "approved_by": list(line.approvers), "digest": line.digest}
+            for line in lines
+        ]
+        typer.echo(json.dumps(said, ensure_ascii=False))
+        return
+    if not lines:
+        typer.echo(f"Nothing waits for {by}, and {by} has proposed nothing.")
+    for line in lines:
+        typer.echo(f"{line.name}  {line.standing.replace('_', ' ')}  until {line.expires_at:%Y-%m-%d %H:%M} UTC")
+        typer.echo(f"  {plain(line.does)}")
+        agreed = f"; agreed to by {', '.join(line.approvers)}" if line.approvers else ""
+        typer.echo(f"  proposed by {line.proposer}{agreed}")
+        typer.echo(f"  digest {line.digest}")
+
+
+@app.command("approve")
+def approve(
+    name: NameArgument,
+    by: opening.ByOption,
+    digest: Annotated[str, typer.Option(help="The digest that was shown: it stands for every word of the act.")],
+    home: opening.HomeOption = None,
+) -> None:
+    """Agree to exactly the act whose digest is given. Nobody agrees to what they proposed."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.approve import approve
+
+        proposal = proposal_named(name)
+        approve(proposal, person=opening.person_named(by), digest=digest, at=now())
+    typer.echo(f"{by} agrees. Carry it out with `havenline proposal carry-out {proposal.audit_id.hex}`.")
+
+
+@app.command("carry-out")
+def carry_out(name: NameArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Do what was agreed to, once; everything is checked again first. An import has its own command."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.carry_out import carry_out
+        from havenline_desk.gates import Act
+
+        proposal = proposal_named(name)
+        if proposal.act == Act.IMPORT_COLLECTION.value:
+            raise opening.CommandError("an import is carried out by `havenline investigation import … --proposal`")
+        carry_out(proposal, person=opening.person_named(by), keys=_keys(), at=now())
+    typer.echo("Carried out.")
+
+
+@app.command("cancel")
+def cancel(name: NameArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Cancel a proposal: one person is enough."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.cancel import cancel
+
+        cancel(proposal_named(name), person=opening.person_named(by), at=now())
+    typer.echo("Cancelled.")
+
+
+@app.command("role")
+def role(
+    person: PersonArgument,
+    role: Annotated[str, typer.Argument(help="The role to give.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose to give a person a role."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.models import Role
+
+        opening.one_of(role, Role.values, "role")
+        _propose("grant_role", {"person": opening.person_named(person).audit_id.hex, "role": role}, by=by)
+
+
+@app.command("framework")
+def framework(
+    name: Annotated[str, typer.Argument(help="For example gb-eaw.")],
+    version: Annotated[str, typer.Argument(help="For example 2023-09.")],
+    counsel: Annotated[str, typer.Option(help="Who gave the opinion, and its reference.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose to record that local counsel has approved one version of a framework."""
+    with opening.desk(opening.existing_home(home)):
+        _propose("approve_framework", {"framework": name, "version": version, "counsel": counsel.strip()}, by=by)
+
+
+@app.command("import")
+def import_(
+    reference: Annotated[str, typer.Argument(help="The investigation.")],
+    path: Annotated[Path, typer.Argument(help="A folder, a zip or a tar that the organisation lawfully holds.")],
+    by: opening.ByOption,
+    collection: Annotated[
+        str | None, typer.Option(help="Name of the collection. Default: the path's last part.")
+    ] = None,
+    manifest: Annotated[Path | None, typer.Option(help="CSV: path, url, posted_at, selected, …")] = None,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose to take a collection in: from this path, under this name, by this manifest and no other."""
+    with opening.desk(opening.existing_home(home)):
+        what = {
+            "investigation": opening.investigation_named(reference).audit_id.hex,
+            "collection": collection or path.resolve().name,
+            "source": str(path.resolve()),
+            "manifest": digest_of_manifest(manifest),
+        }
+        _propose("import_collection", what, by=by)
+
+
+@app.command("house")
+def house(
+    size: Annotated[str, typer.Argument(help="six_or_more, three_to_five, two or one.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose that from now on the quorums of a house of this size hold."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.models import House
+
+        opening.one_of(size, House.values, "size")
+        _propose("change_house", {"house": size}, by=by)
+
+
+@app.command("budget")
+def budget(
+    person: PersonArgument,
+    by: opening.ByOption,
+    per_hour: Annotated[int, typer.Option(min=0, help="Objects in any hour.")],
+    per_day: Annotated[int, typer.Option(min=0, help="Objects in any day.")],
+    minutes: Annotated[int, typer.Option(min=0, help="Minutes without a pause.")],
+    bytes_per_day: Annotated[int, typer.Option(min=0, help="Bytes in any day.")],
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose how much a person may open. Lowering takes one person, raising takes two; the key process tells which."""
+    with opening.desk(opening.existing_home(home)):
+        what = {
+            "person": opening.person_named(person).audit_id.hex,
+            "per_hour": per_hour,
+            "per_day": per_day,
+            "minutes": minutes,
+            "bytes_per_day": bytes_per_day,
+        }
+        _propose("raise_budget", what, by=by)
+
+
+@app.command("release-hold")
+def release_hold(
+    name: Annotated[str, typer.Argument(help="Random name of the kept object, 32 hexadecimal digits.")],
+    reference: Annotated[str, typer.Option(help="Reference under which it is held.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose to release a legal hold."""
+    with opening.desk(opening.existing_home(home)):
+        _propose("release_hold", {"object": name, "reference": reference}, by=by)
+
+
+@app.command("destroy")
+def destroy(
+    name: Annotated[str, typer.Argument(help="Random name of the kept object, 32 hexadecimal digits.")],
+    rule: Annotated[str, typer.Option(help="Why it is destroyed before its time: a code.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose to destroy a kept object before its time. A hold prevents it, whoever agrees."""
+    with opening.desk(opening.existing_home(home)):
+        _propose("destroy_early", {"object": name, "rule": rule}, by=by)
+
+
+def digest_of_manifest(manifest: Path | None) -> str:
+    """SHA-256 of the file, hexadecimal; empty without one."""
+    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest is not None else ""
+
+
+def proposal_named(name: str) -> Proposal:
+    """The proposal of that random id. Raises CommandError when there is none."""
+    from havenline_desk.models import Proposal
+
+    try:
+        found = Proposal.objects.filter(audit_id=uuid.UUID(name)).select_related("proposer").first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise opening.CommandError(f"there is no proposal {plain(name)}; see `havenline proposal list`")
+    return found
+
+
+def _propose(act: str, what: dict[str, Any], *, by: str) -> None:
+    from havenline_desk.actions.propose import propose
+    from havenline_desk.gates import Act
+    from havenline_desk.queries.proposals import line_of
+
+    at = now()
+    line = line_of(propose(Act(act), what, person=opening.person_named(by), at=at), at=at)
+    typer.echo(f"{line.name}\n  {plain(line.does)}")
+    typer.echo(f"  Another person agrees until {line.expires_at:%Y-%m-%d %H:%M} UTC:")
+    typer.echo(f"  havenline proposal approve {line.name} --digest {line.digest} --by NAME")
+
+
+def _keys() -> Any:
+    """The key process that the settings name, or None."""
+    from django.conf import settings
+
+    from havenline_guard.keyd_client import KeyClient
+
+    path = getattr(settings, "KEYD", "")
+    return KeyClient(path) if path else None

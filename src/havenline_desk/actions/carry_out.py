@@ -1,0 +1,127 @@
+"""Carry out what two people agreed to: one transaction that checks everything again, and does it once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from django.db import IntegrityError, transaction
+
+from havenline_guard.keyd_wire import Budget
+
+from .. import audit, gates
+from ..agreement import Agreement, ProposalRefused, agreement_on, refuse_unless_open
+from ..gates import Act
+from ..models import AuditAct, House, Person, Proposal, ProposalEnd, Role
+from .approve_framework import approve_framework
+from .declare_policy import declare_house
+from .enrol_person import grant_role
+
+
+class Keys(Protocol):
+    """What is asked of `keyd`: `havenline_guard.keyd_client.KeyClient`."""
+
+    def set_budget(self, person: str, budget: Budget, *, by: str, second: str = "") -> None: ...
+    def release_hold(self, name: str, reference: str, *, by: str, second: str) -> None: ...
+    def shred(self, name: str, *, rule: str, by: str, second: str = "") -> None: ...
+
+
+def carry_out(proposal: Proposal, *, person: Person, keys: Keys | None = None, at: dt.datetime) -> Agreement:
+    """Do what was agreed to, once. `keys` is the key process, which budgets, holds and destruction are asked of.
+
+    Raises Denied for whom it does not concern, ProposalRefused unless enough people agree who may do so now, and
+    whatever the act itself refuses; nothing is changed then. An import is only opened by this: `import_collection`
+    takes it in. Where the key process did its part and the database then failed, the log of the key process says so.
+    """
+    if not gates.concerns(person, proposal, at=at):
+        raise gates.Denied(f"this proposal does not wait for {person.name}")
+    try:
+        with transaction.atomic():
+            proposal = Proposal.objects.select_related("proposer").get(pk=proposal.pk)
+            refuse_unless_open(proposal, at=at)
+            # The unique row comes first: whoever else ends this proposal now waits here, and then is refused.
+            end = ProposalEnd.objects.create(proposal=proposal, carried_out=True, person=person, ended_at=at)
+            agreed = agreement_on(proposal, at=at)
+            DOES[agreed.act](agreed, at)
+            audit.append(
+                AuditAct.PROPOSAL_CARRIED_OUT, at=at, actor=person, about=proposal, purpose=proposal.act, record=end
+            )
+            if agreed.act in ASKS:
+                ASKS[agreed.act](agreed, _present(keys))
+            return agreed
+    except IntegrityError:
+        raise ProposalRefused("this proposal has just ended otherwise; look again") from None
+
+
+def _present(keys: Keys | None) -> Keys:
+    if keys is None:
+        raise ProposalRefused("no key process runs here, so there is nothing to change; nothing was carried out")
+    return keys
+
+
+def _grant(agreed: Agreement, at: dt.datetime) -> None:
+    person = Person.objects.filter(audit_id=str(agreed.what["person"]), is_active=True).first()
+    if person is None:
+        raise ProposalRefused("the person is not enrolled here any more; nothing was changed")
+    grant_role(person, Role(str(agreed.what["role"])), agreed=agreed, at=at)
+
+
+def _approve(agreed: Agreement, at: dt.datetime) -> None:
+    what = {name: str(value) for name, value in agreed.what.items()}
+    approve_framework(
+        what["framework"],
+        what["version"],
+        approved_by=agreed.proposal.proposer,
+        counsel=what["counsel"],
+        agreed=agreed,
+        at=at,
+    )
+
+
+def _declare(agreed: Agreement, at: dt.datetime) -> None:
+    declare_house(House(str(agreed.what["house"])), agreed=agreed, at=at)
+
+
+def _nothing_here(agreed: Agreement, at: dt.datetime) -> None:
+    """The agreement itself is what is needed, or the key process does the rest."""
+
+
+def _raise_budget(agreed: Agreement, keys: Keys) -> None:
+    what = agreed.what
+    budget = Budget(*(int(what[name]) for name in ("per_hour", "per_day", "minutes", "bytes_per_day")))
+    keys.set_budget(str(what["person"]), budget, by=_first(agreed), second=_second(agreed))
+
+
+def _release_hold(agreed: Agreement, keys: Keys) -> None:
+    what = agreed.what
+    keys.release_hold(str(what["object"]), str(what["reference"]), by=_first(agreed), second=_second(agreed))
+
+
+def _destroy(agreed: Agreement, keys: Keys) -> None:
+    what = agreed.what
+    keys.shred(str(what["object"]), rule=str(what["rule"]), by=_first(agreed), second=_second(agreed))
+
+
+def _first(agreed: Agreement) -> str:
+    return agreed.people[0].audit_id.hex
+
+
+def _second(agreed: Agreement) -> str:
+    return agreed.people[1].audit_id.hex
+
+
+DOES: Mapping[Act, Callable[[Agreement, dt.datetime], None]] = {
+    Act.GRANT_ROLE: _grant,
+    Act.APPROVE_FRAMEWORK: _approve,
+    Act.CHANGE_HOUSE: _declare,
+    Act.IMPORT_COLLECTION: _nothing_here,
+    Act.RAISE_BUDGET: _nothing_here,
+    Act.RELEASE_HOLD: _nothing_here,
+    Act.DESTROY_EARLY: _nothing_here,
+}
+ASKS: Mapping[Act, Callable[[Agreement, Keys], None]] = {
+    Act.RAISE_BUDGET: _raise_budget,
+    Act.RELEASE_HOLD: _release_hold,
+    Act.DESTROY_EARLY: _destroy,
+}
