@@ -16,6 +16,7 @@ from havenline_cli import (
     doctor,
     exits,
     figures,
+    framework,
     investigation,
     lists,
     matchd,
@@ -65,7 +66,7 @@ app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
 app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
 app.command("figures")(figures.figures)
 app.add_typer(people.person, name="person")
-app.add_typer(people.framework, name="framework")
+app.add_typer(framework.app, name="framework")
 app.add_typer(audit.app, name="audit")
 app.command(
     "verify",

@@ -44,6 +44,12 @@ class Act(StrEnum):
     APPROVE_IMPORT = "approve_import"
     IMPORT_COLLECTION = "import_collection"
     APPROVE_FRAMEWORK = "approve_framework"
+    IMPORT_FRAMEWORK = "import_framework"
+    CONFIGURE_FRAMEWORKS = "configure_frameworks"
+    SEE_FRAMEWORKS = "see_frameworks"
+    SEE_AGREEMENT = "see_agreement"
+    DRAW_QUALITY_SAMPLE = "draw_quality_sample"
+    OPEN_CALIBRATION = "open_calibration"
     EXPORT_LOG = "export_log"
 
 
@@ -59,6 +65,12 @@ ROLES: dict[Act, frozenset[Role]] = {
     Act.APPROVE_IMPORT: frozenset({Role.SENIOR, Role.LEAD}),
     Act.IMPORT_COLLECTION: frozenset({Role.LEAD}),
     Act.APPROVE_FRAMEWORK: frozenset({Role.LEAD}),
+    Act.IMPORT_FRAMEWORK: frozenset({Role.LEAD}),
+    Act.CONFIGURE_FRAMEWORKS: frozenset({Role.LEAD}),
+    Act.SEE_FRAMEWORKS: EVERYONE,
+    Act.SEE_AGREEMENT: frozenset({Role.LEAD, Role.SENIOR}),
+    Act.DRAW_QUALITY_SAMPLE: frozenset({Role.SENIOR}),
+    Act.OPEN_CALIBRATION: frozenset({Role.ANALYST, Role.ADJUDICATOR}),
     Act.EXPORT_LOG: frozenset({Role.AUDITOR}),
 }
 

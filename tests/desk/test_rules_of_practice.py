@@ -123,12 +123,13 @@ def test_rule_8_only_somebody_else_certifies_and_never_into_the_past() -> None:
 def test_rule_12_rules_yield_undetermined_until_local_approval_is_recorded() -> None:
     make.declare_policy(InstallationKind.DESK, at=AT)
     lead = make.make_person("lead", Role.LEAD, at=AT, certified=False)
-    from havenline_desk.actions.settle_stack import rules_in_force
+    from havenline_desk import law
 
     investigation = open_investigation(lead, "HL-1", framework="gb-eaw", at=AT)
-    assert not rules_in_force(investigation)
-    approve_framework("gb-eaw", "2023-09", approved_by=lead, counsel="opinion 14 of 2026", at=AT)
-    assert rules_in_force(investigation)
+    assert investigation.framework_version == "2023-09.2"
+    assert not law.in_force(investigation.framework, investigation.framework_version)
+    approve_framework("gb-eaw", "2023-09.2", approved_by=lead, counsel="opinion 14 of 2026", at=AT)
+    assert law.in_force(investigation.framework, investigation.framework_version)
 
 
 @pytest.mark.django_db

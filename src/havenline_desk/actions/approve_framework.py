@@ -6,11 +6,11 @@ import datetime as dt
 
 from django.db import transaction
 
-from havenline import frameworks
 from havenline.vocabulary import HavenlineError
 
-from .. import audit, gates
-from ..models import AuditAct, FrameworkApproval, Person
+from .. import audit, gates, law
+from ..models import AuditAct, FrameworkApproval, Investigation, Person
+from .derive_outcomes import derive_outcomes, one_at_a_time
 
 
 class ApprovalRefused(HavenlineError):
@@ -21,22 +21,29 @@ class ApprovalRefused(HavenlineError):
 def approve_framework(
     framework: str, version: str, *, approved_by: Person, counsel: str, at: dt.datetime
 ) -> FrameworkApproval:
-    """Append the approval; outcomes recorded before it keep what they said."""
+    """Append the approval. Outcomes recorded before it keep what they said; what follows now is derived beside them."""
     gates.require(approved_by, gates.Act.APPROVE_FRAMEWORK, at=at)
-    law = frameworks.load(framework, version)
+    approved = law.load(framework, version)
+    one_at_a_time()
     if not counsel.strip():
         raise ApprovalRefused("name the counsel and the reference of the opinion")
-    if FrameworkApproval.objects.filter(framework=law.id, version=law.version).exists():
-        raise ApprovalRefused(f"{law.id} {law.version} is approved already")
+    if FrameworkApproval.objects.filter(framework=approved.id, version=approved.version).exists():
+        raise ApprovalRefused(f"{approved.id} {approved.version} is approved already")
     approval = FrameworkApproval.objects.create(
-        framework=law.id, version=law.version, approved_by=approved_by, counsel=counsel.strip(), approved_at=at
+        framework=approved.id,
+        version=approved.version,
+        approved_by=approved_by,
+        counsel=counsel.strip(),
+        approved_at=at,
     )
     audit.append(
         AuditAct.FRAMEWORK_APPROVED,
         at=at,
         actor=approved_by,
         about=approval,
-        purpose=f"{law.id}:{law.version}",
+        purpose=f"{approved.id}:{approved.version}",
         record=approval,
     )
+    for investigation in Investigation.objects.order_by("pk"):
+        derive_outcomes(investigation, at=at)
     return approval

@@ -8,10 +8,9 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from havenline import frameworks
 from havenline.vocabulary import HavenlineError
 
-from .. import audit
+from .. import audit, law
 from ..models import (
     Assessment,
     Assignment,
@@ -60,7 +59,7 @@ def submit_assessment(
         raise SubmissionRefused({"assignment": "this assignment is no longer yours; nothing was recorded. Press Start"})
     revision = assignment.revision
     investigation = revision.stack.investigation
-    framework = frameworks.load(investigation.framework, investigation.framework_version)
+    framework = law.sheet(investigation, at=assignment.leased_at)
     members = list(revision.members.order_by("pk"))
     shown = next(member for member in members if member.place == MemberPlace.SHOWN)
     near = [member for member in members if member.place == MemberPlace.NEAR and assignment.step != Step.THIRD]

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from .. import audit, gates
-from ..models import Assignment, AuditAct, Person, StackRevision, Step
+from ..models import Assignment, AuditAct, Person, SourceKind, StackRevision, Step
 
 LEASE = dt.timedelta(minutes=30)
 
@@ -72,6 +72,7 @@ def _longest_waiting(person: Person, steps: list[Step], *, at: dt.datetime) -> A
     return (
         Assignment.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(free, done_at=None, step__in=steps)
+        .exclude(revision__stack__investigation__source_kind=SourceKind.TRAINING)
         .exclude(revision__assessments__person=person)
         .order_by("opened_at", "pk")
         .first()

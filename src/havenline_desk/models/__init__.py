@@ -18,7 +18,9 @@ from .investigations import (
     Selection,
     SourceKind,
 )
+from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
+from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
 __all__ = [
@@ -31,13 +33,20 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEntry",
     "Audited",
+    "CalibrationPicture",
+    "CalibrationResult",
+    "CalibrationSession",
     "Certificate",
+    "ConfiguredFramework",
+    "Derivation",
+    "DerivationRun",
     "Edition",
     "File",
     "FrameHash",
     "FrameworkApproval",
     "Import",
     "ImportProblem",
+    "ImportedFramework",
     "InstallationKind",
     "Investigation",
     "Item",
@@ -52,10 +61,12 @@ __all__ = [
     "Person",
     "Plan",
     "Policy",
+    "QualitySample",
     "Report",
     "Reveal",
     "Role",
     "RoleGrant",
+    "SampledOutcome",
     "SamplingRule",
     "Selection",
     "SettledBy",

@@ -22,6 +22,8 @@ class AuditAct(models.TextChoices):
 
     POLICY_DECLARED = "policy_declared", "declared what this installation is"
     FRAMEWORK_APPROVED = "framework_approved", "recorded the local approval of a framework"
+    FRAMEWORK_IMPORTED = "framework_imported", "loaded a framework or scheme"
+    FRAMEWORK_CONFIGURED = "framework_configured", "added a framework to an investigation"
     PERSON_ENROLLED = "person_enrolled", "enrolled a person"
     ROLE_GRANTED = "role_granted", "granted a role"
     CERTIFICATE_RECORDED = "certificate_recorded", "recorded a certificate"
@@ -42,6 +44,7 @@ class AuditAct(models.TextChoices):
     DISPUTE_OPENED = "dispute_opened", "two assessments differ, so a third person is asked"
     OUTCOME_SETTLED = "outcome_settled", "settled a file"
     OUTCOME_COPIED = "outcome_copied", "took over the outcome of a byte-identical file"
+    OUTCOMES_DERIVED = "outcomes_derived", "derived settled facts under a further framework"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
     LOG_EXPORTED = "log_exported", "took the audit log out"
 
@@ -50,6 +53,7 @@ URGENT_ACTS = frozenset(
     {
         AuditAct.POLICY_DECLARED,
         AuditAct.FRAMEWORK_APPROVED,
+        AuditAct.FRAMEWORK_IMPORTED,
         AuditAct.PERSON_ENROLLED,
         AuditAct.ROLE_GRANTED,
         AuditAct.CERTIFICATE_RECORDED,

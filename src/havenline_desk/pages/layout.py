@@ -36,6 +36,7 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("home", gates.Act.SEE_HOME, _("Home")),
     ("work", gates.Act.WORK, _("Assess")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
+    ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
 )
 
 _NOTICE_KEY = "notice"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ..pages import figures, home, investigations, reveal, session, work
+from ..pages import figures, frameworks, home, investigations, reveal, session, work
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -19,6 +19,9 @@ urlpatterns = [
     path("reveal/<str:token>", reveal.show, name="reveal"),
     path("investigations", investigations.investigations, name="investigations"),
     path("investigations/<str:reference>", investigations.investigation, name="investigation"),
+    path("investigations/<str:reference>/law", frameworks.law_of, name="law"),
+    path("frameworks", frameworks.frameworks, name="frameworks"),
+    path("frameworks/<str:framework_id>/<str:version>", frameworks.framework, name="framework"),
     path("figures/<str:reference>.json", figures.figures_json, name="figures_json"),
     path("figures/<str:reference>.csv", figures.figures_csv, name="figures_csv"),
     path("figures/<str:reference>", figures.figures, name="figures"),
