@@ -21,6 +21,7 @@ from havenline.vocabulary import EditionRef, ListEntry
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
 from havenline_desk.actions.enrol_person import certify_person, enrol_person
+from havenline_desk.actions.escalate import declare_contact
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.submit_assessment import submit_assessment
@@ -28,6 +29,7 @@ from havenline_desk.actions.take_next import take_next
 from havenline_desk.models import (
     CONTENT_ROLES,
     Assignment,
+    DutyContact,
     File,
     ImportProblem,
     InstallationKind,
@@ -61,6 +63,8 @@ VISITORS: dict[str, Role] = {
     "admin": Role.ADMIN,
     "auditor": Role.AUDITOR,
 }
+CONTACTS = ((1, "duty lead", "020 7946 0000"), (2, "director on call", "020 7946 0001"))
+"""Numbers that are kept for drama: nobody answers them."""
 SYNTHETIC_ANALYSTS = tuple(f"synthetic-{number}" for number in range(1, 7))
 SYNTHETIC_ADJUDICATOR = "synthetic-third"
 LEFT_TO_VISITORS = 60
@@ -104,6 +108,10 @@ def _people(home: Home, *, at: dt.datetime) -> dict[str, str]:
         person = enrol_person(name, password=passwords.get(name), roles=(role,), at=at)
         if role in CONTENT_ROLES:
             certify_person(person, until=at + dt.timedelta(days=365), issued_by=None, at=at)
+    if not DutyContact.objects.exists():
+        lead = Person.objects.get(name="lead")
+        for place, duty, telephone in CONTACTS:
+            declare_contact(place, duty=duty, telephone=telephone, declared_by=lead, at=at)
     return passwords
 
 

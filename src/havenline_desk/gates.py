@@ -51,6 +51,13 @@ class Act(StrEnum):
     DRAW_QUALITY_SAMPLE = "draw_quality_sample"
     OPEN_CALIBRATION = "open_calibration"
     EXPORT_LOG = "export_log"
+    SEE_ESCALATIONS = "see_escalations"
+    ESCALATE = "escalate"
+    ANSWER_ESCALATION = "answer_escalation"
+    COSIGN_REFERRAL = "cosign_referral"
+    DECLARE_CONTACT = "declare_contact"
+    SET_URGENCY = "set_urgency"
+    KEEP_POOLS = "keep_pools"
 
 
 EVERYONE = frozenset(Role)
@@ -72,6 +79,13 @@ ROLES: dict[Act, frozenset[Role]] = {
     Act.DRAW_QUALITY_SAMPLE: frozenset({Role.SENIOR}),
     Act.OPEN_CALIBRATION: frozenset({Role.ANALYST, Role.ADJUDICATOR}),
     Act.EXPORT_LOG: frozenset({Role.AUDITOR}),
+    Act.SEE_ESCALATIONS: frozenset({Role.ANALYST, Role.SENIOR, Role.ADJUDICATOR, Role.LEAD}),
+    Act.ESCALATE: frozenset({Role.ANALYST, Role.SENIOR, Role.ADJUDICATOR, Role.LEAD}),
+    Act.ANSWER_ESCALATION: frozenset({Role.LEAD, Role.SENIOR}),
+    Act.COSIGN_REFERRAL: frozenset({Role.LEAD, Role.SENIOR, Role.ADJUDICATOR}),
+    Act.DECLARE_CONTACT: frozenset({Role.LEAD}),
+    Act.SET_URGENCY: frozenset({Role.LEAD}),
+    Act.KEEP_POOLS: frozenset({Role.LEAD}),
 }
 
 

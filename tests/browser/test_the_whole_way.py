@@ -71,11 +71,13 @@ def answer_every_question(page: Page, *, first: str = "1") -> None:
 
 
 def submit(page: Page) -> None:
-    """Submit, and wait until the next item is there."""
+    """Submit, go on at once, and wait until the next item is there."""
     held = page.locator('#assessment input[name="assignment"]')
     before = held.get_attribute("value")
     assert before is not None
     page.keyboard.press("Control+Enter")
+    expect(page.locator("#undo")).to_be_visible()
+    page.get_by_role("button", name="Start").press("Enter")
     expect(held).not_to_have_value(before)
     page.wait_for_load_state()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
+import re
 from decimal import Decimal
 
+from django.http import HttpResponse
 from django.test import Client
 from PIL import Image, ImageDraw
 
@@ -193,6 +195,12 @@ def client_of(person: Person | None = None) -> Client:
     if person is not None:
         client.force_login(person)
     return client
+
+
+def seen(response: HttpResponse) -> tuple[int, bytes]:
+    """What a browser gets, without the tokens and times that differ from answer to answer."""
+    masked = re.sub(rb'(csrfmiddlewaretoken" value|data-until)="[^"]*"', rb"", response.content)
+    return response.status_code, masked
 
 
 def world(*, at: dt.datetime, plan: Plan = Plan.DOUBLE, stacks: int = 1, near: int = 0) -> dict[str, Person]:

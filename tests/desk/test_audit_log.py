@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,8 @@ from havenline_desk.actions.declare_policy import declare_policy
 from havenline_desk.actions.enrol_person import certify_person, enrol_person, grant_role
 from havenline_desk.actions.export_log import export_log
 from havenline_desk.actions.form_stacks import form_stacks
-from havenline_desk.actions.give_back import give_back
 from havenline_desk.actions.grant_reveal import grant_reveal, note_failed_reveal, use_reveal
+from havenline_desk.actions.skip_assignment import skip_assignment
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.models import (
     URGENT_ACTS,
@@ -41,12 +41,11 @@ from havenline_desk.models import (
     Role,
     RoleGrant,
     SamplingRule,
+    SkipReason,
     SourceKind,
     StoredContent,
 )
 from havenline_desk.queries.audit import export_lines, log_key, proof_of, rows_that_differ
-from havenline_desk.sites.cluster import DESK_ROLE
-from havenline_desk.sites.schema import grant_rights
 from havenline_guard import verify as checker
 
 from . import factories as make
@@ -110,18 +109,6 @@ def test_entries_are_neither_changed_nor_deleted_nor_put_out_of_line() -> None:
     ):
         with pytest.raises(DatabaseError, match="audit log"), connection.cursor() as cursor:
             cursor.execute(refused)
-
-
-@pytest.fixture
-def desk_role(transactional_db: None) -> Iterator[None]:
-    owner = connection.settings_dict["USER"]
-    with connection.cursor() as cursor:
-        grant_rights(cursor, DESK_ROLE)
-    connection.close()
-    connection.settings_dict["USER"] = DESK_ROLE
-    yield
-    connection.close()
-    connection.settings_dict["USER"] = owner
 
 
 @pytest.mark.usefixtures("desk_role")
@@ -196,7 +183,7 @@ def test_urgent_acts_are_signed_at_once_others_after_256_or_a_minute() -> None:
     sealed = audit.sink().last_checkpoint()
     assert sealed is not None
     assert sealed.size < AuditEntry.objects.count()
-    give_back(assignment.pk, person=people["analyst-one"], at=AT + MINUTE)
+    skip_assignment(assignment.pk, person=people["analyst-one"], reason=SkipReason.UNCLEAR, at=AT + MINUTE)
     sealed = audit.sink().last_checkpoint()
     assert sealed is not None
     assert sealed.size == AuditEntry.objects.count(), "a minute has passed since the first that waits"
@@ -374,7 +361,7 @@ def _acts(people: dict[str, Person]) -> dict[str, Callable[[], object]]:
         "use_reveal": lambda: use_reveal(token, person=people["analyst-one"], session_key="s", at=AT),
         "note_failed_reveal": lambda: note_failed_reveal(used, at=AT),
         "export_log": lambda: export_log(by=people["auditor"], at=AT),
-        "give_back": lambda: give_back(assignment.pk, person=people["analyst-one"], at=AT),
+        "skip": lambda: skip_assignment(assignment.pk, person=people["analyst-one"], reason=SkipReason.UNCLEAR, at=AT),
     }
 
 
@@ -436,7 +423,7 @@ def test_no_byte_is_shown_where_the_view_cannot_be_logged_or_sealed(
     answer = client.get(url)
     assert (answer.status_code, opened) == (403, [])
     assert answer.headers["Content-Type"].startswith("text/plain")
-    assert client.post("/work/give-back", {"assignment": assignment.pk}).status_code == 503
+    assert client.post("/work/skip", {"assignment": assignment.pk, "reason": "unclear"}).status_code == 503
     assert (
         client.post("/work/reveal", {"member": member.pk, "step": 2}, content_type="application/json").status_code
         == 403

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.django_db
 PAGES = {
     "/": {"analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"},
     "/work": {"analyst-one", "adjudicator"},
+    "/escalations": {"analyst-one", "adjudicator", "senior", "lead"},
+    "/escalations/waiting": {"analyst-one", "adjudicator", "senior", "lead"},
     "/investigations": {"senior", "lead", "auditor"},
     "/investigations/HL-1": {"senior", "lead", "auditor"},
     "/investigations/HL-1/law": {"senior", "adjudicator", "lead", "liaison", "auditor"},
@@ -34,7 +36,7 @@ PAGES = {
     "/figures/HL-1.json": {"senior", "adjudicator", "lead", "liaison", "auditor"},
     "/figures/HL-1.csv": {"senior", "adjudicator", "lead", "liaison", "auditor"},
 }
-POSTED = ("/work/start", "/work/reveal", "/work/give-back", "/work/submit")
+POSTED = ("/work/start", "/work/reveal", "/work/skip", "/work/submit")
 
 
 @pytest.fixture

@@ -86,20 +86,52 @@ def test_a_missing_certificate_is_said_and_nothing_is_assigned(people: dict[str,
     assert not Assignment.objects.filter(person=new).exists()
 
 
-def test_a_submission_is_recorded_and_the_next_item_is_there_at_once(people: dict[str, Person]) -> None:
+def test_a_submission_is_held_and_recorded_when_the_next_item_is_opened(people: dict[str, Person]) -> None:
     client = started(people["analyst-one"])
     first = Assignment.objects.get(person=people["analyst-one"], done_at=None)
     see(client)
     answer = client.post("/work/submit", form(people["analyst-one"], TRIANGLE))
     assert answer.url == "/work"
-    page = client.get("/work").content.decode()
-    assert "Recorded." in page
+    assert not Assessment.objects.exists()
+    assert "Take it back" in client.get("/work").content.decode()
+    client.post("/work/start")
     assert Assignment.objects.get(person=people["analyst-one"], done_at=None).revision_id != first.revision_id
     assessment = Assessment.objects.get()
     assert assessment.facts == TRIANGLE
     assert assessment.ladder_step == 2
     assert MemberAnswer.objects.filter(assessment=assessment, same=True).count() == 2
-    assert "Recorded." not in client.get("/work").content.decode()
+
+
+def test_what_was_taken_back_is_open_again_with_every_answer(people: dict[str, Person]) -> None:
+    client = started(people["analyst-one"])
+    see(client)
+    client.post("/work/submit", form(people["analyst-one"], TRIANGLE, near="different"))
+    page = client.post("/work/undo").content.decode()
+    assert page.count(" checked") == len(TRIANGLE) + 2
+    assert not Assessment.objects.exists()
+    client.post("/work/submit", form(people["analyst-one"], TRIANGLE))
+    client.post("/work/record")
+    assert "Recorded." in client.get("/work").content.decode()
+    assert Assessment.objects.get().facts == TRIANGLE
+    assert client.post("/work/undo").url == "/work"
+    assert "Too late" in client.get("/work").content.decode()
+    assert "Too late" not in client.get("/work").content.decode()
+
+
+def test_what_is_submitted_is_neither_shown_nor_passed_on(people: dict[str, Person]) -> None:
+    client = started(people["analyst-one"])
+    see(client)
+    sent = form(people["analyst-one"], TRIANGLE)
+    member = StackMember.objects.filter(revision__assignments=sent["assignment"]).first()
+    assert member is not None
+    client.post("/work/submit", sent)
+    asked = {"member": member.pk, "step": 4}
+    assert client.post("/work/reveal", asked, content_type="application/json").status_code == 403
+    client.post("/work/skip", {"assignment": sent["assignment"], "reason": "unclear"})
+    assert Assignment.objects.get(pk=sent["assignment"]).person == people["analyst-one"]
+    assert client.post("/work/submit", sent).url == "/work"
+    client.post("/work/record")
+    assert Assessment.objects.count() == 1
 
 
 def test_an_open_question_is_named_beside_itself_and_nothing_typed_is_lost(people: dict[str, Person]) -> None:
@@ -165,15 +197,15 @@ def test_an_answer_for_another_item_never_lands_on_this_one(people: dict[str, Pe
     assert not Assessment.objects.exists()
 
 
-def test_giving_back_frees_the_item_and_keeps_no_answer(people: dict[str, Person]) -> None:
+def test_skipping_frees_the_item_and_keeps_no_answer(people: dict[str, Person]) -> None:
     client = started(people["analyst-one"])
     assignment = Assignment.objects.get(person=people["analyst-one"])
-    client.post("/work/give-back", {"assignment": assignment.pk})
+    client.post("/work/skip", {"assignment": assignment.pk, "reason": "unclear"})
     assert not Assignment.objects.filter(person=people["analyst-one"]).exists()
-    assert "Given back" in client.get("/work").content.decode()
+    assert "Passed on" in client.get("/work").content.decode()
 
 
-@pytest.mark.parametrize("page", ["/work/start", "/work/give-back", "/work/submit", "/work/reveal"])
+@pytest.mark.parametrize("page", ["/work/start", "/work/skip", "/work/submit", "/work/reveal"])
 def test_a_verb_is_never_a_link(people: dict[str, Person], page: str) -> None:
     client = started(people["analyst-one"])
     before = list(Assignment.objects.order_by("pk").values())

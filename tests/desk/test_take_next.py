@@ -9,7 +9,6 @@ import pytest
 from django.db import connections
 
 from havenline_desk import gates
-from havenline_desk.actions.give_back import give_back
 from havenline_desk.actions.take_next import LEASE, take_next
 from havenline_desk.models import Assignment, Certificate, Person, Role, Step
 
@@ -50,16 +49,6 @@ def test_an_expired_lease_goes_to_whoever_asks_next() -> None:
     taken_over = take_next(people["analyst-two"], at=AT + LEASE)
     assert taken_over is not None
     assert (taken_over.pk, taken_over.person, taken_over.leased_at) == (held.pk, people["analyst-two"], AT + LEASE)
-
-
-@pytest.mark.django_db
-def test_what_is_given_back_waits_again() -> None:
-    people = make.world(at=AT, stacks=1, plan=make.Plan.SINGLE)
-    held = take_next(people["analyst-one"], at=AT)
-    assert held is not None
-    assert not give_back(held.pk, person=people["analyst-two"], at=AT), "only the holder gives back"
-    assert give_back(held.pk, person=people["analyst-one"], at=AT)
-    assert take_next(people["analyst-two"], at=AT + MINUTE) == held
 
 
 @pytest.mark.django_db

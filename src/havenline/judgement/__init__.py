@@ -1,4 +1,4 @@
-"""From what people submitted to what stands, and how long it is kept: agreement, settlement, retention; pure rules."""
+"""Pure rules from what people submitted to what stands: triage, agreement, settlement, retention."""
 
 from havenline.judgement.agreement import Difference, differences
 from havenline.judgement.retention import RetentionClass, RetentionFacts, Standing, Starts, retention_classes, standing
@@ -11,8 +11,10 @@ from havenline.judgement.settle import (
     SubmittedFacts,
     settle,
 )
+from havenline.judgement.triage import Counted, TriageFacts, TriageReason, Urgency, reasons, waits_as_if_since
 
 __all__ = [
+    "Counted",
     "Difference",
     "JudgementError",
     "RetentionClass",
@@ -24,8 +26,13 @@ __all__ = [
     "Starts",
     "Step",
     "SubmittedFacts",
+    "TriageFacts",
+    "TriageReason",
+    "Urgency",
     "differences",
+    "reasons",
     "retention_classes",
     "settle",
     "standing",
+    "waits_as_if_since",
 ]

@@ -1,11 +1,14 @@
-"""Open the assignments that stack revisions need under their investigation's review plan."""
+"""Open the assignments that stack revisions need, and keep the order in which they are handed out."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
 
-from ..models import Assignment, MemberPlace, Plan, StackMember, StackRevision, Step
+from havenline.judgement import TriageFacts, waits_as_if_since
+
+from ..models import Assignment, Investigation, MemberPlace, Plan, StackMember, StackRevision, Step
+from ..waiting import reports_of, urgency_of
 
 
 def open_assignments(revisions: Iterable[StackRevision], *, at: dt.datetime) -> None:
@@ -13,11 +16,28 @@ def open_assignments(revisions: Iterable[StackRevision], *, at: dt.datetime) -> 
     viewable = StackMember.objects.filter(
         revision__in=list(revisions), place=MemberPlace.SHOWN, file__stored__isnull=False
     ).order_by("pk")
-    Assignment.objects.bulk_create(
-        (
-            Assignment(revision_id=revision, step=step, opened_at=at)
-            for revision, plan in viewable.values_list("revision_id", "revision__stack__investigation__plan")
-            for step in ((Step.FIRST, Step.SECOND) if plan == Plan.DOUBLE else (Step.FIRST,))
-        ),
-        ignore_conflicts=True,
-    )
+    opened = [
+        Assignment(revision_id=revision, step=step, opened_at=at)
+        for revision, plan in viewable.values_list("revision_id", "revision__stack__investigation__plan")
+        for step in ((Step.FIRST, Step.SECOND) if plan == Plan.DOUBLE else (Step.FIRST,))
+    ]
+    put_in_order(opened)
+    Assignment.objects.bulk_create(opened, ignore_conflicts=True)
+
+
+def put_in_order(assignments: Iterable[Assignment]) -> None:
+    """Set `waits_as_if_since` of assignments that are not saved yet, from the pure rule; they are not saved here."""
+    wanted = list(assignments)
+    revisions = {assignment.revision_id for assignment in wanted}
+    of = dict(StackRevision.objects.filter(pk__in=revisions).values_list("pk", "stack__investigation"))
+    urgencies = {one.pk: urgency_of(one) for one in Investigation.objects.filter(pk__in=set(of.values()))}
+    reports = reports_of(revisions)
+    for assignment in wanted:
+        assignment.waits_as_if_since = waits_as_if_since(
+            TriageFacts(
+                opened_at=assignment.opened_at,
+                reports=reports[assignment.revision_id],
+                urgency=urgencies[of[assignment.revision_id]],
+                disputed=assignment.step == Step.THIRD,
+            )
+        )

@@ -116,6 +116,7 @@ def _record_looks(
     *,
     at: dt.datetime,
 ) -> None:
+    # long: one plain list of rows for each of five tables
     framework = frameworks.load(plan.framework, plan.framework_version)
     stacks = _add(
         Stack(investigation=investigation, representative=files[look.posting], formed_at=at) for look in plan.looks
@@ -128,7 +129,13 @@ def _record_looks(
     looks = list(zip(plan.looks, stacks, revisions, strict=True))
     _add(
         Assignment(
-            revision=revision, step=Step.FIRST, opened_at=at, person=people[look.analyst], leased_at=at, done_at=at
+            revision=revision,
+            step=Step.FIRST,
+            opened_at=at,
+            waits_as_if_since=at,
+            person=people[look.analyst],
+            leased_at=at,
+            done_at=at,
         )
         for look, _, revision in looks
     )

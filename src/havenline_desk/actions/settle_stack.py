@@ -20,7 +20,7 @@ from ..models import (
     Step,
 )
 from .derive_outcomes import derive_outcomes
-from .open_assignments import open_assignments
+from .open_assignments import open_assignments, put_in_order
 
 
 def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
@@ -37,10 +37,10 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     settlement = settle(plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision))
     if settlement.facts is None or settlement.settled_by is None:
         if settlement.next_step is PlanStep.THIRD:
-            third, fresh = Assignment.objects.get_or_create(
-                revision=revision, step=Step.THIRD, defaults={"opened_at": at}
-            )
-            if fresh:
+            third = Assignment(revision=revision, step=Step.THIRD, opened_at=at)
+            if not Assignment.objects.filter(revision=revision, step=Step.THIRD).exists():
+                put_in_order([third])
+                third.save()
                 audit.append(
                     AuditAct.DISPUTE_OPENED, at=at, actor=None, about=third, investigation=investigation, record=third
                 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import transaction
 
+from havenline.frameworks import Framework
 from havenline.vocabulary import HavenlineError
 
 from .. import audit, law
@@ -34,6 +36,17 @@ class SubmissionRefused(HavenlineError):
         self.problems = dict(problems)
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A submission that may be recorded: whose lease is locked, and nothing is missing."""
+
+    assignment: Assignment
+    framework: Framework
+    near: tuple[StackMember, ...]
+    decided_at: int
+    active_seconds: Decimal
+
+
 @transaction.atomic
 def submit_assessment(
     assignment_id: int,
@@ -49,6 +62,47 @@ def submit_assessment(
     Active seconds are what the page counted, never more than have passed since the lease began.
     Raises SubmissionRefused when a question is open, a member was not looked at, or nothing was viewed at all.
     """
+    checked = checked_submission(
+        assignment_id, person=person, facts=facts, same=same, active_seconds=active_seconds, at=at
+    )
+    assignment = checked.assignment
+    revision = assignment.revision
+    assessment = Assessment.objects.create(
+        revision=revision,
+        person=person,
+        step=assignment.step,
+        framework=checked.framework.id,
+        framework_version=checked.framework.version,
+        facts=dict(facts),
+        ladder_step=checked.decided_at,
+        active_seconds=checked.active_seconds,
+        started_at=assignment.leased_at or at,
+        submitted_at=at,
+    )
+    MemberAnswer.objects.bulk_create(
+        MemberAnswer(assessment=assessment, member=member, same=same[member.pk]) for member in checked.near
+    )
+    assignment.done_at = at
+    assignment.save(update_fields=("done_at",))
+    StackRevision.objects.select_for_update().get(pk=revision.pk)  # before the log's lock, which is taken last
+    _log(assessment, at=at)
+    settle_stack(revision, at=at)
+    return assessment
+
+
+def checked_submission(
+    assignment_id: int,
+    *,
+    person: Person,
+    facts: Mapping[str, str],
+    same: Mapping[int, bool],
+    active_seconds: Decimal,
+    at: dt.datetime,
+) -> Checked:
+    """Lock the assignment that `person` holds and check the answers, inside the caller's transaction.
+
+    Raises SubmissionRefused with everything that is missing.
+    """
     assignment = (
         Assignment.objects.select_for_update(of=("self",))
         .select_related("revision__stack__investigation")
@@ -57,10 +111,9 @@ def submit_assessment(
     )
     if assignment is None or assignment.leased_at is None:
         raise SubmissionRefused({"assignment": "this assignment is no longer yours; nothing was recorded. Press Start"})
-    revision = assignment.revision
-    investigation = revision.stack.investigation
+    investigation = assignment.revision.stack.investigation
     framework = law.sheet(investigation, at=assignment.leased_at)
-    members = list(revision.members.order_by("pk"))
+    members = list(assignment.revision.members.order_by("pk"))
     shown = next(member for member in members if member.place == MemberPlace.SHOWN)
     near = [member for member in members if member.place == MemberPlace.NEAR and assignment.step != Step.THIRD]
     deepest = _deepest_views(assignment, person)
@@ -71,27 +124,7 @@ def submit_assessment(
     if problems:
         raise SubmissionRefused(problems)
     elapsed = Decimal(str((at - assignment.leased_at).total_seconds()))
-    assessment = Assessment.objects.create(
-        revision=revision,
-        person=person,
-        step=assignment.step,
-        framework=framework.id,
-        framework_version=framework.version,
-        facts=dict(facts),
-        ladder_step=decided_at,
-        active_seconds=max(Decimal(0), min(active_seconds, elapsed)),
-        started_at=assignment.leased_at,
-        submitted_at=at,
-    )
-    MemberAnswer.objects.bulk_create(
-        MemberAnswer(assessment=assessment, member=member, same=same[member.pk]) for member in near
-    )
-    assignment.done_at = at
-    assignment.save(update_fields=("done_at",))
-    StackRevision.objects.select_for_update().get(pk=revision.pk)  # before the log's lock, which is taken last
-    _log(assessment, at=at)
-    settle_stack(revision, at=at)
-    return assessment
+    return Checked(assignment, framework, tuple(near), decided_at, max(Decimal(0), min(active_seconds, elapsed)))
 
 
 def _log(assessment: Assessment, *, at: dt.datetime) -> None:

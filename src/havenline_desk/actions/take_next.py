@@ -5,27 +5,32 @@ from __future__ import annotations
 import datetime as dt
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from .. import audit, gates
-from ..models import Assignment, AuditAct, Person, SourceKind, StackRevision, Step
+from ..models import Assignment, AuditAct, Person, StackRevision, Step
+from ..waiting import waiting_for
+from .hold_submission import record_due, record_held
 
 LEASE = dt.timedelta(minutes=30)
 
 
 def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
-    """Lease the longest-waiting assignment this person may do, or return the one already held; None when idle.
+    """Lease the most urgent assignment this person may do, or return the one already held; None when idle.
+
+    What the person has submitted and not taken back is recorded first, and what others left held is too.
 
     Nobody gets two steps of one stack revision, and one assignment is never held by two people: the row is locked
     while it is claimed and an expired lease is taken over by whoever asks next.
     Raises Denied without a role for assessment or a certificate in date.
     """
+    record_held(person=person, at=at)
+    record_due(at=at)
     steps = _steps(person, at=at)
     if not gates.certified(person, at=at):
         raise gates.Denied(f"{person.name} has no certificate in date: training and calibration come first")
     try:
         with transaction.atomic():
-            assignment = _own(person) or _longest_waiting(person, steps, at=at)
+            assignment = _own(person) or _most_urgent(person, steps, at=at)
             if assignment is None:
                 return None
             fresh = assignment.person_id != person.pk
@@ -67,13 +72,5 @@ def _own(person: Person, *, lock: bool = True) -> Assignment | None:
     return rows.filter(person=person, done_at=None).first()
 
 
-def _longest_waiting(person: Person, steps: list[Step], *, at: dt.datetime) -> Assignment | None:
-    free = Q(person=None) | Q(expires_at__lte=at)
-    return (
-        Assignment.objects.select_for_update(skip_locked=True, of=("self",))
-        .filter(free, done_at=None, step__in=steps)
-        .exclude(revision__stack__investigation__source_kind=SourceKind.TRAINING)
-        .exclude(revision__assessments__person=person)
-        .order_by("opened_at", "pk")
-        .first()
-    )
+def _most_urgent(person: Person, steps: list[Step], *, at: dt.datetime) -> Assignment | None:
+    return waiting_for(person, steps, at=at).select_for_update(skip_locked=True, of=("self",)).first()

@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0003_audit_log"),
+        ("desk", "0010_submissions"),
     ]
 
     operations = [

@@ -1,13 +1,15 @@
 """Every table of the desk, one file per context, one migration history."""
 
-from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step
+from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
+from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
     Import,
     ImportProblem,
     Investigation,
+    InvestigationUrgency,
     Item,
     ItemKind,
     ItemState,
@@ -21,6 +23,7 @@ from .investigations import (
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
+from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
 __all__ = [
@@ -40,7 +43,11 @@ __all__ = [
     "ConfiguredFramework",
     "Derivation",
     "DerivationRun",
+    "DutyContact",
     "Edition",
+    "Escalation",
+    "EscalationEvent",
+    "EscalationStage",
     "File",
     "FrameHash",
     "FrameworkApproval",
@@ -49,6 +56,7 @@ __all__ = [
     "ImportedFramework",
     "InstallationKind",
     "Investigation",
+    "InvestigationUrgency",
     "Item",
     "ItemKind",
     "ItemState",
@@ -61,6 +69,10 @@ __all__ = [
     "Person",
     "Plan",
     "Policy",
+    "Pool",
+    "PoolKind",
+    "PoolMember",
+    "PoolNeed",
     "QualitySample",
     "Report",
     "Reveal",
@@ -70,10 +82,13 @@ __all__ = [
     "SamplingRule",
     "Selection",
     "SettledBy",
+    "Skip",
+    "SkipReason",
     "SourceKind",
     "Stack",
     "StackMember",
     "StackRevision",
     "Step",
     "StoredContent",
+    "Submission",
 ]

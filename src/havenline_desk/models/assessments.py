@@ -23,6 +23,7 @@ class Assignment(Audited):
     revision = models.ForeignKey(StackRevision, on_delete=models.PROTECT, related_name="assignments")
     step = models.CharField(max_length=8, choices=Step)
     opened_at = models.DateTimeField()
+    waits_as_if_since = models.DateTimeField(help_text="what the queue is ordered by: opened, less what reasons count")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="assignments", null=True)
     leased_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
@@ -38,7 +39,7 @@ class Assignment(Audited):
             ),
         )
         indexes = (
-            models.Index(fields=("step", "opened_at"), condition=models.Q(done_at=None), name="assignment_waiting"),
+            models.Index(fields=("waits_as_if_since",), condition=models.Q(done_at=None), name="assignment_waiting"),
         )
 
 
@@ -55,6 +56,35 @@ class Reveal(Audited):
     granted_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
+
+
+class Submission(Audited):
+    """What a person submitted and may still take back for some seconds; then it is recorded as an assessment."""
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="submissions")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="submissions")
+    facts = models.JSONField()
+    same = models.JSONField(help_text="by member id: whether each near member is the same picture")
+    active_seconds = models.DecimalField(max_digits=9, decimal_places=3)
+    submitted_at = models.DateTimeField()
+    taken_back_at = models.DateTimeField(null=True)
+    recorded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("assignment",),
+                condition=models.Q(taken_back_at=None) & models.Q(recorded_at=None),
+                name="one_submission_waits",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("submitted_at",),
+                condition=models.Q(taken_back_at=None) & models.Q(recorded_at=None),
+                name="submission_waiting",
+            ),
+        )
 
 
 class Assessment(Audited):

@@ -40,11 +40,18 @@ class AuditAct(models.TextChoices):
     REVEAL_GRANTED = "reveal_granted", "was granted a view"
     REVEAL_USED = "reveal_used", "used a view"
     REVEAL_FAILED = "reveal_failed", "was shown nothing for a view that was used"
+    SUBMISSION_HELD = "submission_held", "submitted, and may still take it back"
+    SUBMISSION_TAKEN_BACK = "submission_taken_back", "took back what was submitted"
     ASSESSMENT_SUBMITTED = "assessment_submitted", "submitted an assessment"
     DISPUTE_OPENED = "dispute_opened", "two assessments differ, so a third person is asked"
     OUTCOME_SETTLED = "outcome_settled", "settled a file"
     OUTCOME_COPIED = "outcome_copied", "took over the outcome of a byte-identical file"
     OUTCOMES_DERIVED = "outcomes_derived", "derived settled facts under a further framework"
+    URGENCY_SET = "urgency_set", "said how urgent an investigation is"
+    POOL_CHANGED = "pool_changed", "made a pool, or put a person in or out"
+    CONTACT_DECLARED = "contact_declared", "declared whom to telephone"
+    ESCALATION_RAISED = "escalation_raised", "said that a child may be in danger now"
+    ESCALATION_STAGE = "escalation_stage", "did what an escalation asks for"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
     LOG_EXPORTED = "log_exported", "took the audit log out"
 
@@ -59,6 +66,9 @@ URGENT_ACTS = frozenset(
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
         AuditAct.LOG_EXPORTED,
+        AuditAct.CONTACT_DECLARED,
+        AuditAct.ESCALATION_RAISED,
+        AuditAct.ESCALATION_STAGE,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from havenline.judgement import Urgency
+
 from .audit import Audited
 from .files import File
 from .people import Person
@@ -46,6 +48,15 @@ class Investigation(Audited):
 
     def __str__(self) -> str:
         return self.reference
+
+
+class InvestigationUrgency(Audited):
+    """What the lead said of an investigation's place in the queue; the newest counts."""
+
+    investigation = models.ForeignKey(Investigation, on_delete=models.PROTECT, related_name="urgencies")
+    urgency = models.CharField(max_length=16, choices=[(one.value, one.value) for one in Urgency])
+    set_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    set_at = models.DateTimeField()
 
 
 class Import(Audited):

@@ -14,20 +14,27 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import gates
 from ..models import InstallationKind, Person, Policy
+from ..queries.escalations import waiting_escalations
 
 
 class Notice(StrEnum):
     """One line shown once on the next page; only these, so that nothing of a case ends up in a session."""
 
     RECORDED = "recorded"
-    GIVEN_BACK = "given_back"
+    TOO_LATE = "too_late"
+    SKIPPED = "skipped"
+    ESCALATED = "escalated"
+    WHY_SKIPPED = "why_skipped"
     NOT_YOURS = "not_yours"
     NOT_CERTIFIED = "not_certified"
 
 
 NOTICES: dict[Notice, Promise] = {
     Notice.RECORDED: _("Recorded."),
-    Notice.GIVEN_BACK: _("Given back. None of your answers were kept; what you viewed stays recorded."),
+    Notice.TOO_LATE: _("Too late to take it back: it is recorded. A correction is a matter for the lead."),
+    Notice.SKIPPED: _("Passed on, and remembered: you are not handed it again. None of your answers were kept."),
+    Notice.ESCALATED: _("The clock runs. Telephone the contact below now; the item stays open in your name."),
+    Notice.WHY_SKIPPED: _("Nothing was passed on: say why, so that it is not handed to you again."),
     Notice.NOT_YOURS: _("That item was no longer yours, so nothing was recorded for it. It is still in the queue."),
     Notice.NOT_CERTIFIED: _("Nothing new was assigned: your certificate has run out."),
 }
@@ -35,6 +42,7 @@ NOTICES: dict[Notice, Promise] = {
 PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("home", gates.Act.SEE_HOME, _("Home")),
     ("work", gates.Act.WORK, _("Assess")),
+    ("escalations", gates.Act.SEE_ESCALATIONS, _("Escalations")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
 )
@@ -56,15 +64,17 @@ def layout(request: HttpRequest) -> dict[str, Any]:
     frame: dict[str, Any] = {"is_demo": policy is not None and policy.kind == InstallationKind.DEMO}
     if not isinstance(person, Person):
         return frame
-    held = gates.roles_of(person, at=timezone.now())
+    at = timezone.now()
+    held = gates.roles_of(person, at=at)
+    acts = gates.acts_of(person, at=at)
     return frame | {
         "person_name": person.name,
         "role_words": [role.label for role in sorted(held)],
         "nav": [
-            NavEntry(reverse(name), label, request.path == reverse(name))
-            for name, act, label in PLACES
-            if not gates.ROLES[act].isdisjoint(held)
+            NavEntry(reverse(name), label, request.path == reverse(name)) for name, act, label in PLACES if act in acts
         ],
+        "answers_escalations": gates.Act.ANSWER_ESCALATION in acts,
+        "escalations_waiting": waiting_escalations(person, at=at),
         "notice": NOTICES.get(request.session.pop(_NOTICE_KEY, None)),
     }
 

@@ -14,13 +14,18 @@ from django.utils.translation import gettext as _
 
 from havenline.frameworks import Question
 
-from ..actions.give_back import give_back as give_back_assignment
-from ..actions.submit_assessment import SubmissionRefused, submit_assessment
+from ..actions.hold_submission import hold_submission, record_held, take_back
+from ..actions.skip_assignment import skip_assignment
+from ..actions.submit_assessment import SubmissionRefused
 from ..actions.take_next import take_next
 from ..gates import Act, Denied, gate
+from ..models import SkipReason
+from ..queries.escalations import contacts
 from ..queries.home import Start, done_since, start_of
-from ..queries.workspace import NearPicture, Workspace, open_workspace
+from ..queries.workspace import NearPicture, Workspace, open_workspace, pools_to_pass_to
+from ..waiting import TAKEN_BACK_WITHIN, held_by
 from .layout import Notice, leave_notice, person_of
+from .numbers import whole_number
 from .session import session_began
 from .words import workspace_words
 
@@ -78,13 +83,23 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 @gate(Act.WORK)
-def give_back(request: HttpRequest) -> HttpResponse:
-    if request.method == "POST":
-        assignment_id = _whole_number(request.POST.get("assignment", ""))
-        given = assignment_id is not None and give_back_assignment(
-            assignment_id, person=person_of(request), at=timezone.now()
-        )
-        leave_notice(request, Notice.GIVEN_BACK if given else Notice.NOT_YOURS)
+def skip(request: HttpRequest) -> HttpResponse:
+    """Pass the item on with a reason; without one nothing happens, and the page says so."""
+    if request.method != "POST":
+        return redirect("work")
+    assignment_id = whole_number(request.POST.get("assignment", ""))
+    reason = request.POST.get("reason", "")
+    if reason not in SkipReason.values:
+        leave_notice(request, Notice.WHY_SKIPPED)
+        return redirect("work")
+    skipped = assignment_id is not None and skip_assignment(
+        assignment_id,
+        person=person_of(request),
+        reason=SkipReason(reason),
+        pool=request.POST.get("pool", ""),
+        at=timezone.now(),
+    )
+    leave_notice(request, Notice.SKIPPED if skipped else Notice.NOT_YOURS)
     return redirect("work")
 
 
@@ -93,7 +108,7 @@ def submit(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return redirect("work")
     person, at = person_of(request), timezone.now()
-    assignment_id = _whole_number(request.POST.get("assignment", ""))
+    assignment_id = whole_number(request.POST.get("assignment", ""))
     workspace = open_workspace(person, at=at)
     if workspace is None or workspace.assignment_id != assignment_id:
         leave_notice(request, Notice.NOT_YOURS)
@@ -103,7 +118,7 @@ def submit(request: HttpRequest) -> HttpResponse:
         unread = _("The page's clock could not be read, so nothing was recorded. Your answers are kept; submit again.")
         return _page(request, workspace, typed, {"active_seconds": unread})
     try:
-        submit_assessment(
+        hold_submission(
             workspace.assignment_id,
             person=person,
             facts=typed.facts,
@@ -113,8 +128,33 @@ def submit(request: HttpRequest) -> HttpResponse:
         )
     except SubmissionRefused as refused:
         return _page(request, workspace, typed, refused.problems)
-    leave_notice(request, Notice.RECORDED)
-    _take(request)
+    return redirect("work")
+
+
+@gate(Act.WORK)
+def undo(request: HttpRequest) -> HttpResponse:
+    """Take back what was submitted a moment ago: the item is open again, with every answer as it was."""
+    if request.method != "POST":
+        return redirect("work")
+    person, at = person_of(request), timezone.now()
+    taken_back = take_back(person=person, at=at)
+    workspace = open_workspace(person, at=at)
+    if taken_back is None or workspace is None:
+        leave_notice(request, Notice.TOO_LATE)
+        return redirect("work")
+    typed = Typed(
+        facts=taken_back.facts,
+        members={int(member): "same" if same else "different" for member, same in taken_back.same.items()},
+        active_seconds=taken_back.active_seconds,
+    )
+    return _page(request, workspace, typed, {})
+
+
+@gate(Act.WORK)
+def record(request: HttpRequest) -> HttpResponse:
+    """The seconds are over: record what is held, and hand out nothing."""
+    if request.method == "POST" and record_held(person=person_of(request), at=timezone.now()) is not None:
+        leave_notice(request, Notice.RECORDED)
     return redirect("work")
 
 
@@ -150,6 +190,9 @@ def _page(request: HttpRequest, workspace: Workspace, typed: Typed, problems: Ma
             "third": workspace.third,
             "words": workspace_words(),
         },
+        "skip_reasons": SkipReason.choices,
+        "pools": pools_to_pass_to(),
+        "contacts": contacts(),
         "done": done_since(person_of(request), since=session_began(request)),
     }
     return render(request, "havenline/workspace.html", context, status=422 if problems else 200)
@@ -164,6 +207,8 @@ def _nothing_open(request: HttpRequest) -> HttpResponse:
         {
             "start": waiting,
             "may_start": waiting in {Start.WAITING, Start.CONTINUE},
+            "held": held_by(person),
+            "undo_seconds": int(TAKEN_BACK_WITHIN.total_seconds()),
             "done": done_since(person, since=session_began(request)),
         },
     )
@@ -176,7 +221,7 @@ def _typed(request: HttpRequest) -> Typed:
         member: value
         for key, value in posted.items()
         if key.startswith(_MEMBER) and value in _SAME
-        if (member := _whole_number(key.removeprefix(_MEMBER))) is not None
+        if (member := whole_number(key.removeprefix(_MEMBER))) is not None
     }
     return Typed(
         facts={key.removeprefix(_FACT): value for key, value in posted.items() if key.startswith(_FACT) and value},
@@ -191,7 +236,3 @@ def _seconds(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return seconds if seconds.is_finite() and 0 <= seconds < 10**6 else None
-
-
-def _whole_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -78,11 +78,20 @@ def rows_that_differ() -> Iterator[Differs]:
             yield Differs(row.seq, row.act, gone=not digests)
 
 
+_NAMED_BY = {
+    AuditAct.ROLE_GRANTED: "person__audit_id",
+    AuditAct.CERTIFICATE_RECORDED: "person__audit_id",
+    AuditAct.ASSIGNMENT_GIVEN_BACK: "assignment__audit_id",
+    AuditAct.ESCALATION_STAGE: "escalation__audit_id",
+    AuditAct.URGENCY_SET: "investigation__audit_id",
+}
+"""How the row is found whose entry names another row as its object."""
+
+
 def _named(row: AuditEntry, model: type[Audited]) -> dict[str, object]:
-    """The row an entry is about; a role and a certificate are found by their person, a view by its grant."""
-    if row.act in {AuditAct.ROLE_GRANTED, AuditAct.CERTIFICATE_RECORDED}:
-        return {"person__audit_id": row.object}
-    return {"audit_id": row.grant if row.act == AuditAct.REVEAL_GRANTED else row.object}
+    if row.act == AuditAct.REVEAL_GRANTED:
+        return {"audit_id": row.grant}
+    return {_NAMED_BY.get(AuditAct(row.act), "audit_id"): row.object}
 
 
 def _tables() -> Iterator[tuple[str, type[Audited]]]:
@@ -96,10 +105,16 @@ def _tables() -> Iterator[tuple[str, type[Audited]]]:
         AuditAct.IMPORT_APPROVED: "Import",
         AuditAct.IMPORT_STARTED: "Import",
         AuditAct.REVEAL_GRANTED: "Reveal",
+        AuditAct.SUBMISSION_HELD: "Submission",
         AuditAct.ASSESSMENT_SUBMITTED: "Assessment",
         AuditAct.DISPUTE_OPENED: "Assignment",
         AuditAct.OUTCOME_SETTLED: "Outcome",
         AuditAct.OUTCOME_COPIED: "Outcome",
+        AuditAct.ASSIGNMENT_GIVEN_BACK: "Skip",
+        AuditAct.CONTACT_DECLARED: "DutyContact",
+        AuditAct.ESCALATION_RAISED: "Escalation",
+        AuditAct.ESCALATION_STAGE: "EscalationEvent",
+        AuditAct.URGENCY_SET: "InvestigationUrgency",
     }
     for act, name in names.items():
         yield act.value, apps.get_model("desk", name)

@@ -6,10 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
-from django.db.models import Q
-
 from .. import evidence, gates
-from ..models import Assessment, Assignment, Person, Role, Step
+from ..models import Assessment, Person, Role, Step
+from ..waiting import open_in_the_name_of, waiting_for
 from .investigations import InvestigationLine, investigation_lines, references
 
 
@@ -60,12 +59,11 @@ def done_since(person: Person, *, since: dt.datetime) -> int:
 def start_of(person: Person, *, at: dt.datetime) -> Start:
     if not gates.certified(person, at=at):
         return Start.NO_CERTIFICATE
-    if Assignment.objects.filter(person=person, done_at=None).exists():
+    if open_in_the_name_of(person).exists():
         return Start.CONTINUE
     steps = []
     if gates.allowed(person, gates.Act.TAKE_ASSESSMENT, at=at):
         steps += [Step.FIRST, Step.SECOND]
     if gates.allowed(person, gates.Act.TAKE_DISPUTE, at=at):
         steps.append(Step.THIRD)
-    free = Assignment.objects.filter(Q(person=None) | Q(expires_at__lte=at), done_at=None, step__in=steps)
-    return Start.WAITING if free.exclude(revision__assessments__person=person).exists() else Start.NOTHING
+    return Start.WAITING if waiting_for(person, steps, at=at).exists() else Start.NOTHING

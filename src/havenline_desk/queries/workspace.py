@@ -16,9 +16,24 @@ from django.utils.crypto import salted_hmac
 
 from havenline.frameworks import Framework, Question
 from havenline.frameworks.model import Form
+from havenline.judgement import Counted, TriageFacts, reasons
 
 from .. import law
-from ..models import Assessment, Assignment, Item, MemberPlace, Person, Reveal, SourceKind, StackMember, Step
+from ..models import (
+    Assessment,
+    Assignment,
+    Investigation,
+    Item,
+    MemberPlace,
+    Person,
+    Pool,
+    PoolKind,
+    Reveal,
+    SourceKind,
+    StackMember,
+    Step,
+)
+from ..waiting import open_in_the_name_of, reports_of, urgency_of
 
 CLOSE_DISTANCE = 15
 
@@ -65,6 +80,7 @@ class Workspace:
     shown_member_id: int
     shown_seen_step: int
     waiting_since: dt.datetime
+    why_next: tuple[Counted, ...]
     leased_until: dt.datetime
     lease_over: bool
     framework: str
@@ -84,9 +100,7 @@ class Place:
 
 def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
     """The assignment this person holds, or None. A lease that ran out is still theirs until somebody takes it over."""
-    assignment = (
-        Assignment.objects.select_related("revision__stack__investigation").filter(person=person, done_at=None).first()
-    )
+    assignment = open_in_the_name_of(person).select_related("revision__stack__investigation").first()
     if assignment is None:
         return None
     investigation = assignment.revision.stack.investigation
@@ -112,6 +126,7 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         shown_member_id=shown.pk,
         shown_seen_step=seen.get(shown.file_id, 0),
         waiting_since=assignment.opened_at,
+        why_next=_why_next(assignment, investigation, at=at),
         leased_until=leased_until,
         lease_over=leased_until <= at,
         framework=framework.id,
@@ -122,14 +137,30 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
     )
 
 
+def pools_to_pass_to() -> tuple[tuple[PoolKind, str], ...]:
+    """The pools that a skip can name: languages and subjects. Who is in them is not shown."""
+    named = Pool.objects.exclude(kind=PoolKind.BLIND).order_by("kind", "name")
+    return tuple((PoolKind(pool.kind), pool.name) for pool in named)
+
+
+def _why_next(assignment: Assignment, investigation: Investigation, *, at: dt.datetime) -> tuple[Counted, ...]:
+    facts = TriageFacts(
+        opened_at=assignment.opened_at,
+        reports=reports_of([assignment.revision_id])[assignment.revision_id],
+        urgency=urgency_of(investigation),
+        disputed=assignment.step == Step.THIRD,
+    )
+    return reasons(facts, at=at)
+
+
 def place_of(member_id: int, *, person: Person) -> Place | None:
     """The open assignment and the file of a member of its stack; None when it is not in this person's open stack."""
     return next(
         (
             Place(assignment_id=assignment_id, file_id=file_id)
-            for assignment_id, file_id in Assignment.objects.filter(
-                person=person, done_at=None, revision__members=member_id
-            ).values_list("pk", "revision__members__file_id")
+            for assignment_id, file_id in open_in_the_name_of(person)
+            .filter(revision__members=member_id)
+            .values_list("pk", "revision__members__file_id")
         ),
         None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ..pages import figures, frameworks, home, investigations, reveal, session, work
+from ..pages import escalations, figures, frameworks, home, investigations, reveal, session, work
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -14,9 +14,15 @@ urlpatterns = [
     path("work", work.work, name="work"),
     path("work/start", work.start, name="start"),
     path("work/reveal", reveal.ask, name="ask_reveal"),
-    path("work/give-back", work.give_back, name="give_back"),
+    path("work/skip", work.skip, name="skip"),
+    path("work/escalate", escalations.escalate, name="escalate"),
     path("work/submit", work.submit, name="submit"),
+    path("work/undo", work.undo, name="undo"),
+    path("work/record", work.record, name="record"),
     path("reveal/<str:token>", reveal.show, name="reveal"),
+    path("escalations", escalations.escalations, name="escalations"),
+    path("escalations/stage", escalations.stage, name="escalation_stage"),
+    path("escalations/waiting", escalations.escalations_waiting, name="escalations_waiting"),
     path("investigations", investigations.investigations, name="investigations"),
     path("investigations/<str:reference>", investigations.investigation, name="investigation"),
     path("investigations/<str:reference>/law", frameworks.law_of, name="law"),

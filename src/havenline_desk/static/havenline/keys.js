@@ -32,7 +32,7 @@ export function bindKeys({ actions, dialog }) {
 }
 
 const BY_KEY = { ".": "up", ",": "down", "?": "help", "؟": "help" };
-const BY_LETTER = { j: "next", k: "previous", n: "nextPicture", p: "previousPicture", y: "same", x: "different", g: "again" };
+const BY_LETTER = { j: "next", k: "previous", n: "nextPicture", p: "previousPicture", y: "same", x: "different", g: "again", s: "skip", e: "escalate" };
 const BY_PLACE = { Period: "up", Comma: "down" };
 
 /** By the sign that the key writes; by its place on the board where the layout writes another script. */

@@ -86,6 +86,12 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();
 });
 
+// Opens the choice and nothing more: passing on and escalating need a second, deliberate key.
+const openMenu = (id) => {
+  const menu = document.getElementById(id);
+  menu.open = !menu.open;
+  if (menu.open) menu.querySelector("input[type=radio], button").focus();
+};
 const help = () => (dialog.open ? dialog.close() : dialog.showModal());
 document.getElementById("show-keys").addEventListener("click", help);
 document.getElementById("blank").addEventListener("click", () => ladder.hide(words.hidden));
@@ -104,6 +110,8 @@ bindKeys({
     same: () => members.decide("same"),
     different: () => members.decide("different"),
     help,
+    skip: () => openMenu("skip-menu"),
+    escalate: () => openMenu("escalate-menu"),
     submit: () => form.requestSubmit(submitButton),
   },
 });

@@ -1,0 +1,91 @@
+"""Which assignments may be handed to a person, and in which order: the one place that says so."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+
+from havenline.judgement import Urgency
+
+from .models import (
+    Assignment,
+    Investigation,
+    InvestigationUrgency,
+    Item,
+    Person,
+    PoolKind,
+    PoolMember,
+    PoolNeed,
+    Skip,
+    SkipReason,
+    SourceKind,
+    Step,
+    Submission,
+)
+
+NOT_TODAY = dt.timedelta(hours=12)
+TAKEN_BACK_WITHIN = dt.timedelta(seconds=5)
+"""How long a submission can be taken back."""
+
+
+def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
+    """Free assignments of those steps that `person` may be handed at `at`, the most urgent first.
+
+    Left out: drawn pictures of calibration; a stack that the person has assessed or recused themselves from; what they skipped; what another pool is
+    needed for; what somebody of the same blind pool has looked at. Not checked: roles and certificates.
+    """
+    free = Q(person=None) | Q(expires_at__lte=at)
+    memberships = list(PoolMember.objects.filter(person=person, left_at=None).values_list("pool_id", "pool__kind"))
+    beside = PoolMember.objects.filter(
+        pool__in=[pool for pool, kind in memberships if kind == PoolKind.BLIND], left_at=None
+    ).exclude(person=person)
+    for_others = PoolNeed.objects.filter(stack=OuterRef("revision__stack")).exclude(
+        pool__in=[pool for pool, _ in memberships]
+    )
+    looked_at_beside = Assignment.objects.filter(
+        revision=OuterRef("revision"), person__in=list(beside.values_list("person_id", flat=True))
+    )
+    skips = Skip.objects.filter(person=person)
+    recused = list(skips.filter(reason=SkipReason.RECUSED).values_list("assignment__revision__stack_id", flat=True))
+    passed_on = skips.exclude(reason=SkipReason.NOT_TODAY, skipped_at__lte=at - NOT_TODAY)
+    return (
+        Assignment.objects.filter(free, done_at=None, step__in=list(steps))
+        .exclude(revision__stack__investigation__source_kind=SourceKind.TRAINING)
+        .exclude(revision__assessments__person=person)
+        .exclude(revision__stack__in=recused)
+        .exclude(revision__stack__parent__in=recused)
+        .exclude(pk__in=list(passed_on.values_list("assignment_id", flat=True)))
+        .exclude(Exists(for_others))
+        .exclude(Exists(looked_at_beside))
+        .order_by("waits_as_if_since", "pk")
+    )
+
+
+def open_in_the_name_of(person: Person) -> QuerySet[Assignment]:
+    """What `person` has open: leased, not done, and not submitted either."""
+    submitted = Submission.objects.filter(assignment=OuterRef("pk"), taken_back_at=None, recorded_at=None)
+    return Assignment.objects.filter(person=person, done_at=None).exclude(Exists(submitted))
+
+
+def held_by(person: Person) -> Submission | None:
+    """What `person` has submitted and could still take back, or would have recorded next."""
+    return Submission.objects.filter(person=person, taken_back_at=None, recorded_at=None).first()
+
+
+def urgency_of(investigation: Investigation) -> Urgency:
+    """What its lead said last; ordinary where nothing was said."""
+    newest = InvestigationUrgency.objects.filter(investigation=investigation).order_by("-pk").first()
+    return Urgency(newest.urgency) if newest is not None else Urgency.ORDINARY
+
+
+def reports_of(revisions: Iterable[int]) -> Mapping[int, int]:
+    """How many reports name a posting of any file of each revision."""
+    named = Item.objects.filter(
+        file__memberships__revision__in=list(revisions),
+        investigation=F("file__memberships__revision__stack__investigation"),
+    )
+    rows = named.order_by().values_list("file__memberships__revision").annotate(Count("reports", distinct=True))
+    return Counter(dict(rows))
