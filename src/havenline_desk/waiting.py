@@ -34,8 +34,9 @@ TAKEN_BACK_WITHIN = dt.timedelta(seconds=5)
 def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
     """Free assignments of those steps that `person` may be handed at `at`, the most urgent first.
 
-    Left out: drawn pictures of calibration; a stack that the person has assessed or recused themselves from; what they skipped; what another pool is
-    needed for; what somebody of the same blind pool has looked at. Not checked: roles and certificates.
+    Left out: drawn pictures of calibration; a stack that the person has assessed or recused themselves from; what they
+    skipped; what another pool is needed for; what somebody of the same blind pool has looked at.
+    Not checked: roles and certificates.
     """
     free = Q(person=None) | Q(expires_at__lte=at)
     memberships = list(PoolMember.objects.filter(person=person, left_at=None).values_list("pool_id", "pool__kind"))

@@ -1,6 +1,14 @@
 """Pure rules from what people submitted to what stands: triage, agreement, settlement, retention."""
 
 from havenline.judgement.agreement import Difference, differences
+from havenline.judgement.coefficients import (
+    FEWEST_PEOPLE,
+    FEWEST_UNITS,
+    Agreement,
+    Estimate,
+    agreement,
+    drifted,
+)
 from havenline.judgement.retention import RetentionClass, RetentionFacts, Standing, Starts, retention_classes, standing
 from havenline.judgement.settle import (
     JudgementError,
@@ -14,8 +22,12 @@ from havenline.judgement.settle import (
 from havenline.judgement.triage import Counted, TriageFacts, TriageReason, Urgency, reasons, waits_as_if_since
 
 __all__ = [
+    "FEWEST_PEOPLE",
+    "FEWEST_UNITS",
+    "Agreement",
     "Counted",
     "Difference",
+    "Estimate",
     "JudgementError",
     "RetentionClass",
     "RetentionFacts",
@@ -29,7 +41,9 @@ __all__ = [
     "TriageFacts",
     "TriageReason",
     "Urgency",
+    "agreement",
     "differences",
+    "drifted",
     "reasons",
     "retention_classes",
     "settle",

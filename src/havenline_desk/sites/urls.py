@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ..pages import escalations, figures, frameworks, home, investigations, reveal, session, work
+from ..pages import escalations, figures, frameworks, home, investigations, quality, reveal, session, work
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -26,6 +26,7 @@ urlpatterns = [
     path("investigations", investigations.investigations, name="investigations"),
     path("investigations/<str:reference>", investigations.investigation, name="investigation"),
     path("investigations/<str:reference>/law", frameworks.law_of, name="law"),
+    path("investigations/<str:reference>/agreement", quality.agreement, name="agreement"),
     path("frameworks", frameworks.frameworks, name="frameworks"),
     path("frameworks/<str:framework_id>/<str:version>", frameworks.framework, name="framework"),
     path("figures/<str:reference>.json", figures.figures_json, name="figures_json"),
