@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,6 +25,8 @@ STOPS = {1: 0.10, 2: 0.25, 3: 0.35, 4: 0.30}
 """At which step an assessor stops: made up, and stated. At most a third needs at most 51 % of looks to end in full."""
 AT = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 LARGEST_SHARE = 1 / 3
+AGAIN = "again/"
+"""Where the byte-identical postings lie in the collection."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,11 @@ def chosen(files: Iterable[object]) -> Mix:
     own_count, duplicate_count, before = ITEMS // 2, ITEMS * 3 // 10, ITEMS // 5
     own, settled_before = originals[:own_count], originals[own_count : own_count + before]
     families = {file.original for file in own}
-    exact = [file for file in files if file.group == "exact" and file.original in families]
     near = [file for file in files if file.group == "near" and file.variant != "original" and file.original in families]
-    duplicates = exact[: duplicate_count // 2]
-    duplicates += near[: duplicate_count - len(duplicates)]
+    exact = [replace(file, path=AGAIN + file.path) for file in own[: duplicate_count // 2]]
+    duplicates = exact + near[: duplicate_count - len(exact)]
     if (len(own), len(duplicates), len(settled_before)) != (own_count, duplicate_count, before):
-        sys.exit(f"the drawn collection is too small for the mix: {len(own)}, {len(exact)} exact, {len(near)} near")
+        sys.exit(f"the drawn collection is too small for the mix: {len(own)}, {len(near)} near")
     return Mix(own, duplicates, settled_before)
 
 
@@ -149,7 +150,7 @@ def review(reference: str, folder: Path, postings: list[object], staff: Mapping[
     source = folder / reference
     for file in postings:
         (source / file.path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / "drawn" / "collection" / file.path, source / file.path)
+        shutil.copy(folder / "drawn" / "collection" / file.path.removeprefix(AGAIN), source / file.path)
     investigation = create_investigation(
         reference,
         source_kind=SourceKind.FORUM,

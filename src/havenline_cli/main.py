@@ -21,6 +21,7 @@ from havenline_cli import (
     lists,
     matchd,
     people,
+    quality,
     queue,
     scan,
     verify,
@@ -68,6 +69,8 @@ app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
 app.command("figures")(figures.figures)
 app.add_typer(people.person, name="person")
 app.add_typer(framework.app, name="framework")
+app.add_typer(quality.calibration, name="calibration")
+app.add_typer(quality.quality, name="quality")
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
 app.add_typer(audit.app, name="audit")

@@ -29,6 +29,7 @@ PAGES = {
     "/investigations/HL-1": {"senior", "lead", "auditor"},
     "/investigations/HL-1/law": {"senior", "adjudicator", "lead", "liaison", "auditor"},
     "/investigations/HL-1/agreement": {"senior", "lead"},
+    "/calibration": {"analyst-one", "adjudicator"},
     "/frameworks": {"analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"},
     "/frameworks/gb-eaw/2023-09": {
         *("analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"),

@@ -9,6 +9,7 @@ from havenline.judgement.coefficients import (
     agreement,
     drifted,
 )
+from havenline.judgement.quality import QualityRules, Score, quality_rules, score, stratified
 from havenline.judgement.retention import RetentionClass, RetentionFacts, Standing, Starts, retention_classes, standing
 from havenline.judgement.settle import (
     JudgementError,
@@ -29,9 +30,11 @@ __all__ = [
     "Difference",
     "Estimate",
     "JudgementError",
+    "QualityRules",
     "RetentionClass",
     "RetentionFacts",
     "ReviewPlan",
+    "Score",
     "SettledBy",
     "Settlement",
     "Standing",
@@ -44,9 +47,12 @@ __all__ = [
     "agreement",
     "differences",
     "drifted",
+    "quality_rules",
     "reasons",
     "retention_classes",
+    "score",
     "settle",
     "standing",
+    "stratified",
     "waits_as_if_since",
 ]

@@ -10,7 +10,17 @@ from django.db import transaction
 from havenline.vocabulary import HavenlineError
 
 from .. import audit
-from ..models import CONTENT_ROLES, EXCLUSIVE_SETS, AuditAct, Certificate, Investigation, Person, Role, RoleGrant
+from ..models import (
+    CONTENT_ROLES,
+    EXCLUSIVE_SETS,
+    AuditAct,
+    Certificate,
+    Investigation,
+    Person,
+    Role,
+    RoleGrant,
+    SourceKind,
+)
 
 CONTENT_ROLE_DELAY = dt.timedelta(hours=24)
 
@@ -46,7 +56,7 @@ def grant_role(person: Person, role: Role, *, at: dt.datetime) -> RoleGrant:
         others = held & frozenset().union(*(one for one in EXCLUSIVE_SETS if one != exclusive))
         if role in exclusive and others:
             raise EnrolmentRefused(f"{person.name} is {min(others).label}; nobody holds that and {role.label} at once")
-    delayed = role in CONTENT_ROLES and Investigation.objects.exists()
+    delayed = role in CONTENT_ROLES and Investigation.objects.exclude(source_kind=SourceKind.TRAINING).exists()
     grant, fresh = RoleGrant.objects.get_or_create(
         person=person,
         role=role,

@@ -52,6 +52,9 @@ class AuditAct(models.TextChoices):
     CONTACT_DECLARED = "contact_declared", "declared whom to telephone"
     ESCALATION_RAISED = "escalation_raised", "said that a child may be in danger now"
     ESCALATION_STAGE = "escalation_stage", "did what an escalation asks for"
+    CALIBRATION_STARTED = "calibration_started", "began a calibration on drawn pictures"
+    CALIBRATION_CLOSED = "calibration_closed", "ended a calibration"
+    QUALITY_SAMPLE_DRAWN = "quality_sample_drawn", "drew recent decisions to be looked over"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
     LOG_EXPORTED = "log_exported", "took the audit log out"
 

@@ -27,6 +27,8 @@ class Notice(StrEnum):
     WHY_SKIPPED = "why_skipped"
     NOT_YOURS = "not_yours"
     NOT_CERTIFIED = "not_certified"
+    CALIBRATED = "calibrated"
+    NOT_CALIBRATED = "not_calibrated"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -37,11 +39,14 @@ NOTICES: dict[Notice, Promise] = {
     Notice.WHY_SKIPPED: _("Nothing was passed on: say why, so that it is not handed to you again."),
     Notice.NOT_YOURS: _("That item was no longer yours, so nothing was recorded for it. It is still in the queue."),
     Notice.NOT_CERTIFIED: _("Nothing new was assigned: your certificate has run out."),
+    Notice.CALIBRATED: _("Passed: your certificate is in date. Items can be assigned to you."),
+    Notice.NOT_CALIBRATED: _("Not passed this time. Talk it over, and calibrate again with new pictures."),
 }
 
 PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("home", gates.Act.SEE_HOME, _("Home")),
     ("work", gates.Act.WORK, _("Assess")),
+    ("calibration", gates.Act.OPEN_CALIBRATION, _("Calibration")),
     ("escalations", gates.Act.SEE_ESCALATIONS, _("Escalations")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),

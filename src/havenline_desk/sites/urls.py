@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ..pages import escalations, figures, frameworks, home, investigations, quality, reveal, session, work
+from ..pages import calibration, escalations, figures, frameworks, home, investigations, quality, reveal, session, work
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -20,6 +20,8 @@ urlpatterns = [
     path("work/undo", work.undo, name="undo"),
     path("work/record", work.record, name="record"),
     path("reveal/<str:token>", reveal.show, name="reveal"),
+    path("calibration", calibration.calibration, name="calibration"),
+    path("calibration/begin", calibration.begin, name="begin_calibration"),
     path("escalations", escalations.escalations, name="escalations"),
     path("escalations/stage", escalations.stage, name="escalation_stage"),
     path("escalations/waiting", escalations.escalations_waiting, name="escalations_waiting"),
