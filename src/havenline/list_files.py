@@ -12,11 +12,11 @@ from pathlib import Path
 from havenline.entries import Entries
 from havenline.formats.hash_list import HashList, ListError, read_list
 from havenline.matching.change_log import LiveListsDamaged
-from havenline.matching.lists import Lists, Source
+from havenline.matching.lists import NO_LEEWAY, Lists, Source
 from havenline.matching.live import CURRENT, LiveLists
 from havenline.matching.mapped_file import MappedFileRefused, is_mapped
 from havenline.matching.snapshot import Edition, EditionHead, Snapshot
-from havenline.vocabulary import EditionRef, Fingerprint, ListTerms, Match
+from havenline.vocabulary import EditionRef, Fingerprint, Leeway, ListTerms, Match
 
 Progress = Callable[[int], None]
 
@@ -105,9 +105,11 @@ class ListsTogether:
         """The editions that are looked up in."""
         return self._now().heads
 
-    def lookup(self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime) -> list[tuple[Match, ...]]:
+    def lookup(
+        self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime, leeway: Leeway = NO_LEEWAY
+    ) -> list[tuple[Match, ...]]:
         """As `Lists.lookup`. Raises as `LiveLists.current` does."""
-        return self._now().lookup(fingerprints, at=at)
+        return self._now().lookup(fingerprints, at=at, leeway=leeway)
 
     def _now(self) -> Lists:
         parts = [each.lists if each.live is None else each.live.current() for each in self._opened]
@@ -147,11 +149,12 @@ def write_snapshot(
     name: str,
     number: int,
     made_by: str,
+    pipeline: str = "",
     terms: ListTerms | None = None,
     replace: bool = False,
     threads: int = 1,
 ) -> EditionRef:
-    """Keep one edition as the snapshot `path`, whole or not at all.
+    """Keep one edition as the snapshot `path`, whole or not at all; `pipeline` as in `Edition`.
 
     Raises ListError when the file exists and `replace` is false, or cannot be written; ValueError when the number is
     under 1 or an entry id occurs twice.
@@ -161,7 +164,8 @@ def write_snapshot(
     if len(entries.ids.repeats()[0]):
         raise ValueError("two entries have one id")
     ref = EditionRef(name, number, entries.digest())
-    snapshot = Snapshot.build([Edition(ref, entries, terms or ListTerms(), made_by)], threads=threads)
+    edition = Edition(ref, entries, terms or ListTerms(), made_by, pipeline=pipeline)
+    snapshot = Snapshot.build([edition], threads=threads)
     try:
         snapshot.save(path, replace=replace)
     except FileExistsError:

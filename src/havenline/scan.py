@@ -20,6 +20,7 @@ from havenline.scan_workers import Lost, answers
 from havenline.vocabulary import (
     FULL_EFFORT,
     PDQ_FULL,
+    EditionRef,
     Effort,
     Finding,
     Fingerprint,
@@ -132,29 +133,62 @@ def fingerprint_postings(
             yield replace(done, posting=posting) if effort.lane is Lane.SCREENING else done
 
 
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """How the finds of the screening lane are confirmed.
+
+    `lookup` asks with `vocabulary.SCREENING_LEEWAY`, so that a find at the edge of a radius is not missed; `confirm`
+    fingerprints postings by the exact lane, in the order given.
+    """
+
+    lookup: Lookup
+    confirm: Callable[[list[Any]], Iterable[Scanned]]
+
+
 def findings(
-    scanned: Iterable[Scanned], *, lookup: Lookup, confirm: Callable[[list[Any]], Iterable[Scanned]] | None = None
+    scanned: Iterable[Scanned], *, lookup: Lookup, triage: Triage | None = None
 ) -> Iterator[tuple[Finding, int | None]]:
     """The finding and size of each posting, in order, looked up some dozens at a time.
 
-    With `confirm`, which fingerprints postings by the exact lane in the order given, what the screening lane
-    finds by distance is fingerprinted and looked up once more, and only that counts. Postings that were known
-    already have no fingerprint here and must not be among them.
+    With `triage`, what the screening lane finds by distance is fingerprinted and looked up once more, and only that
+    counts. Postings that were known already have no fingerprint here and must not be among them.
     """
     waiting = iter(scanned)
     while batch := list(islice(waiting, _LOOKED_UP_AT_ONCE)):
-        found = lookup([each.fingerprint for each in batch if each.fingerprint is not None])
-        if confirm is not None and (doubtful := _doubtful(batch, found)):
-            again = confirm([batch[place].posting for place in doubtful])
+        asked = [each.fingerprint for each in batch if each.fingerprint is not None]
+        found = lookup(asked) if triage is None else triage.lookup(asked)
+        if triage is not None and any(match.kind is HashKind.PDQ for each in found for match in each):
+            doubtful = _doubtful(batch, found)
+            again = triage.confirm([batch[place].posting for place in doubtful])
             for place, exact in zip(doubtful, again, strict=True):
                 batch[place] = exact
             found = lookup([each.fingerprint for each in batch if each.fingerprint is not None])
-        matches = iter(found)
+        matches = iter(_timed(batch, found, lookup))
         for each in batch:
             if each.fingerprint is None:
                 yield Finding(each.path, None, refused=each.refused), each.size
             else:
                 yield Finding(each.path, each.fingerprint, next(matches)), each.size
+
+
+def _timed(batch: list[Scanned], found: Sequence[tuple[Match, ...]], lookup: Lookup) -> Iterator[tuple[Match, ...]]:
+    """The matches of each fingerprint; those of a film by distance say at which seconds, by asking frame by frame."""
+    made = (each.fingerprint for each in batch if each.fingerprint is not None)
+    for film, matches in zip(made, found, strict=True):
+        if not film.frames or all(match.kind is not HashKind.PDQ for match in matches):
+            yield matches
+            continue
+        # The film's own digests go along, so that what it matches exactly is no find of a frame's.
+        frames = [replace(film, pdq=None, pdq_quality=None, **_NO_STILL, frames=(each,)) for each in film.frames]
+        seconds: dict[tuple[EditionRef, str], list[float]] = {}
+        for frame, near in zip(film.frames, lookup(frames), strict=True):
+            for match in near:
+                if match.kind is HashKind.PDQ:
+                    seconds.setdefault((match.edition, match.entry), []).append(frame.second)
+        yield tuple(replace(match, seconds=tuple(seconds.get((match.edition, match.entry), ()))) for match in matches)
+
+
+_NO_STILL: dict[str, Any] = dict.fromkeys(("pipeline", "pdq_512", "pdq_512_quality", "pdq_upright", "pdq_512_upright"))
 
 
 def _doubtful(batch: list[Scanned], found: Sequence[tuple[Match, ...]]) -> list[int]:

@@ -27,6 +27,8 @@ PDQ_FULL = "pdq-full/1"
 """Name of the fingerprint pipeline: PDQ over the full-size picture, decoded by `havenline.media` policy 1."""
 PDQ_512 = "pdq-512/1"
 """Name of Meta's other pipeline: shrunk to 512 x 512 by nearest neighbour where a side is longer, then PDQ."""
+PIPELINES = (PDQ_FULL, PDQ_512)
+"""The pipelines that the values of a list can come from."""
 UPRIGHT = " upright"
 """What a pipeline's name ends in where the pixels were turned first as the file's orientation mark says."""
 
@@ -160,6 +162,21 @@ class Fingerprint:
         return any(quality >= QUALITY_FLOOR for quality in self.pdq_values.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Leeway:
+    """How far a value may lie from the exact one: bits of a PDQ hash, steps of its quality.
+
+    Lists are then asked with a radius so much wider and a floor so much lower, and what is found is to be confirmed.
+    """
+
+    bits: int = 0
+    quality: int = 0
+
+
+SCREENING_LEEWAY = Leeway(bits=12, quality=2)
+"""The greatest error of the screening lane that was measured, on drawn pictures (`fingerprints.pdq_screening`)."""
+
+
 class Lane(StrEnum):
     """How still pictures are hashed.
 
@@ -273,7 +290,8 @@ class Match:
     """A fingerprint lies on or near an entry of an edition. A lead, never a verdict.
 
     `allowed`: an allow-list holds the SHA-256 of the file, so this perceptual match is known to be mistaken.
-    `more`: how many further entries of the edition match, which are not told one by one.
+    `more`: how many further entries of the edition match, which are not told one by one. `seconds`: of a film, when the
+    frames are shown that lie near the entry.
     """
 
     edition: EditionRef
@@ -282,6 +300,7 @@ class Match:
     distance: int
     allowed: bool = False
     more: int = 0
+    seconds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,12 @@ def import_(
     label: Annotated[
         str | None, typer.Option(metavar="LABEL", help="A label for every entry that has none of its own.")
     ] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What made its PDQ values: pdq-full/1 or pdq-512/1.", show_default="not stated"
+        ),
+    ] = None,
     radius: Radius = None,
     quality_floor: QualityFloor = None,
     allow: Allow = False,
@@ -69,13 +75,19 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Run the command; `HELP` is what it tells."""
+    # long: nearly half of it is the options
     from havenline.formats.hash_list import joined
+    from havenline.vocabulary import PIPELINES
 
     name, label = checked_text("--name", name), checked_text("--label", label)
     mapping, chosen = mapping_from(maps, carries), form_named(form)
     terms = terms_from(radius=radius, quality_floor=quality_floor, allow=allow or None, expires=expires)
-    if is_csv(output) and (carries or terms != terms_from()):
-        raise typer.BadParameter("a CSV keeps neither terms nor carried values: name a snapshot", param_hint="-o")
+    if pipeline is not None and pipeline not in PIPELINES:
+        raise typer.BadParameter(f"{pipeline!r} is not one of {', '.join(PIPELINES)}", param_hint="--pipeline")
+    if is_csv(output) and (carries or pipeline or terms != terms_from()):
+        raise typer.BadParameter(
+            "a CSV keeps neither terms nor pipeline nor carried values: name a snapshot", param_hint="-o"
+        )
     for path in filter(None, (output, problems)):
         check_free(path, force=force)
     say_if_compiling()
@@ -96,7 +108,7 @@ def import_(
     if problems is not None:
         write_problems(problems, files, bad, force=force)
     entries = labelled(entries, label)
-    ref = write(output, entries, name=name, number=number, force=force, terms=terms)
+    ref = write(output, entries, name=name, number=number, force=force, pipeline=pipeline or "", terms=terms)
     for file, each, told in zip(files, bad, notes, strict=True):
         for line in [*(f"{plain(file)}: {plain(note)}" for note in told), *problem_lines(file, each)]:
             typer.echo(f"havenline: {line}", err=True)

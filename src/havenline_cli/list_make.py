@@ -39,6 +39,7 @@ def make(
     """Run the command; `HELP` is what it tells."""
     from havenline.entries import Entries
     from havenline.formats.hash_list import ListError
+    from havenline.vocabulary import PDQ_FULL
 
     name, label = checked_text("--name", name), checked_text("--label", label)
     check_free(output, force=force)
@@ -48,7 +49,7 @@ def make(
     if not made.entries:
         why = "; ".join(made.refusals.lines()).strip() or "it holds no files"
         raise ListError(f"{path}: nothing to list, so nothing was written ({why})")
-    ref = write(output, Entries.of(made.entries), name=name, number=number, force=force)
+    ref = write(output, Entries.of(made.entries), name=name, number=number, force=force, pipeline=PDQ_FULL)
     tell(_summary(output, ref, made), made.lines(output, ref), as_json=as_json)
     raise typer.Exit(exits.SOMETHING_REFUSED if made.refusals.total else exits.DONE)
 
@@ -67,7 +68,14 @@ def check_free(path: Path, *, force: bool) -> None:
 
 
 def write(
-    output: Path, entries: Entries, *, name: str | None, number: int, force: bool, terms: ListTerms | None = None
+    output: Path,
+    entries: Entries,
+    *,
+    name: str | None,
+    number: int,
+    force: bool,
+    pipeline: str = "",
+    terms: ListTerms | None = None,
 ) -> EditionRef:
     """Write a list as its name says; what a reader will see. Raises ListError."""
     from havenline import __version__
@@ -82,6 +90,7 @@ def write(
         name=name or plain_name(output),
         number=number,
         made_by=f"havenline {__version__}",
+        pipeline=pipeline,
         terms=terms,
         replace=force,
         threads=all_cores(),

@@ -62,6 +62,7 @@ def summary_of(opened: OpenedLists, *, verified: bool = False) -> dict[str, Any]
                     "entries": head.count,
                     "added": head.added,
                     "made_by": head.made_by or None,
+                    "pipeline": head.pipeline or None,
                     "terms": said_terms(head.terms),
                 }
                 for head in lists.heads
@@ -85,6 +86,7 @@ def lines_of(summary: dict[str, Any], heads: tuple[EditionHead, ...]) -> Iterato
         yield f"digest   {head.ref.digest}"
         if head.made_by:
             yield f"made by  {plain(head.made_by)}"
+        yield f"PDQ by   {plain(head.pipeline) or 'not stated'}"
         yield f"terms    {terms_words(head.terms)}"
         if len(heads) > 1:
             yield f"entries  {head.count:,}"

@@ -16,6 +16,7 @@ from havenline_cli import (
     doctor,
     exits,
     figures,
+    film,
     framework,
     investigation,
     lists,
@@ -63,6 +64,7 @@ app.command("up")(demo.up)
 app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.add_typer(lists.app, name="list")
+app.add_typer(film.app, name="film")
 app.add_typer(investigation.app, name="investigation")
 app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
 app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)

@@ -127,7 +127,8 @@ def _run(
 ) -> None:
     from havenline.formats.scan_table import scan_table
     from havenline.matching.lists import Together
-    from havenline.scan import Scanned, findings, fingerprint_postings, fingerprint_source
+    from havenline.scan import Scanned, Triage, findings, fingerprint_postings, fingerprint_source
+    from havenline.vocabulary import SCREENING_LEEWAY
     from havenline_cli.progress import meter
 
     effort = summary.effort
@@ -147,10 +148,13 @@ def _run(
             _check_names(opened, served)
             summary.lists += [_Edition(head.ref, head.count, 0) for head in served]
         lookup = partial(asking.lookup, at=now())
+        screening = Triage(partial(lookup, leeway=SCREENING_LEEWAY), confirm)
         refs = [each.ref for each in summary.lists]
         table = stack.enter_context(scan_table(summary.table, lists=refs)) if summary.table else None
         shown = stack.enter_context(meter(path))
-        for finding, size in findings(scanned, lookup=lookup, confirm=confirm):
+        for finding, size in findings(
+            scanned, lookup=lookup, triage=screening if effort.lane is Lane.SCREENING else None
+        ):
             if table is not None:
                 table.add(finding, size=size)
             refused = summary.add(finding)
@@ -289,6 +293,7 @@ class _Summary:
                     "kind": match.kind.value,
                     "distance": match.distance,
                     "more": match.more,
+                    "seconds": list(match.seconds),
                 }
                 for path, match in self.matches
             ],

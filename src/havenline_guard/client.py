@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Any
 
 from havenline.matching.change_log import Change
-from havenline.matching.lists import Asked, Leads
+from havenline.matching.lists import NO_LEEWAY, Asked, Leads
 from havenline.matching.snapshot import EditionHead
-from havenline.vocabulary import Fingerprint, HavenlineError, ListEntry, ListTerms, Match
+from havenline.vocabulary import Fingerprint, HavenlineError, Leeway, ListEntry, ListTerms, Match
 from havenline_guard import wire
 from havenline_guard.wire import Kind, Malformed, Table
 
@@ -86,7 +86,9 @@ class MatchClient:
         """The editions that are looked up in now. Raises MatchdUnreachable, MatchdRefused."""
         return Table.read(self._ask(Kind.HEADS, b"", Kind.TABLE)).heads
 
-    def lookup(self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime) -> list[tuple[Match, ...]]:
+    def lookup(
+        self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime, leeway: Leeway = NO_LEEWAY
+    ) -> list[tuple[Match, ...]]:
         """As `Lists.lookup`, however many there are, some thousands to a message.
 
         `at` is not sent: whether a list has expired is judged by the server's clock. Each message is answered from
@@ -98,7 +100,7 @@ class MatchClient:
             values += 1 + len(each.pdq_values)
             if values >= _AT_ONCE or end == len(fingerprints):
                 some = fingerprints[start:end]
-                found += self.look_up(Asked.of(some)).matches(len(some))
+                found += self.look_up(Asked.of(some, leeway)).matches(len(some))
                 start, values = end, 0
         return found
 

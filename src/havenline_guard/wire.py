@@ -19,7 +19,7 @@ from havenline.matching.change_log import Change, change_of, said_change
 from havenline.matching.lists import KINDS, Asked, Leads
 from havenline.matching.snapshot import EditionHead, said_terms, terms_of
 from havenline.texts import Texts
-from havenline.vocabulary import EditionRef, HashKind, HavenlineError
+from havenline.vocabulary import LARGEST_RADIUS, EditionRef, HashKind, HavenlineError
 
 FORM = 1
 HEAD = struct.Struct("<IBBHQ")
@@ -105,6 +105,7 @@ class Table:
                 "entries": head.count,
                 "made_by": head.made_by,
                 "added": head.added,
+                "pipeline": head.pipeline,
                 "terms": said_terms(head.terms),
             }
             for head in heads
@@ -190,19 +191,21 @@ def asked_body(asked: Asked, known: int) -> bytes:
         raise ValueError(f"at most {most} are looked up at once")
     values = [column.values.tobytes() for column in columns if len(column.rows)]
     rows = [column.rows.astype(np.uint32, copy=False).tobytes() for column in columns if len(column.rows)]
-    return b"".join([_ASKED.pack(known, asked.count, 0, *counts), *values, *rows, asked.pdq_quality.tobytes()])
+    return b"".join(
+        [_ASKED.pack(known, asked.count, asked.leeway, *counts), *values, *rows, asked.pdq_quality.tobytes()]
+    )
 
 
 def read_asked(body: memoryview) -> tuple[Asked, int]:
     """A lookup, as views of `body`. Raises Malformed unless every row and every number of bytes fits."""
     if len(body) < _ASKED.size:
         raise Malformed("a lookup is cut short")
-    known, count, zero, *counts = _ASKED.unpack_from(body)
+    known, count, leeway, *counts = _ASKED.unpack_from(body)
     if (
         len(body) == _ONE
         and counts == _ONE_PDQ
         and count == 1
-        and not zero
+        and not leeway
         and body[64:68] == _ROW_0
         and body[68] <= 100
     ):
@@ -210,7 +213,7 @@ def read_asked(body: memoryview) -> tuple[Asked, int]:
         one = _NO_VALUES.copy()
         one[HashKind.PDQ] = Values(_FIRST_ROW, np.frombuffer(body, np.uint8, 32, 32).reshape(1, 32))
         return Asked(1, one, np.frombuffer(body, np.uint8, 1, 68)), known
-    if zero or count > MOST_QUESTIONS or max(counts) > MOST_VALUES:
+    if leeway > LARGEST_RADIUS or count > MOST_QUESTIONS or max(counts) > MOST_VALUES:
         most = f"{MOST_QUESTIONS:,} fingerprints and {MOST_VALUES:,} values of a kind"
         raise Malformed(f"a lookup asks for at most {most} at once")
     wanted = (
@@ -235,7 +238,7 @@ def read_asked(body: memoryview) -> tuple[Asked, int]:
     quality = np.frombuffer(body, np.uint8, counts[0], at) if counts[0] else _NO_QUALITY
     if counts[0] and int(quality.max() if counts[0] > 1 else quality[0]) > 100:
         raise Malformed("a quality lies in 0..100")
-    return Asked(count, hashes, quality), known
+    return Asked(count, hashes, quality, leeway), known
 
 
 def leads_body(leads: Leads, table: Table, known: int) -> bytes:
@@ -335,4 +338,4 @@ def _check_change(change: Change) -> None:
 
 def _head_of(said: Mapping[str, Any]) -> EditionHead:
     ref = EditionRef(said["name"], said["number"], said["digest"])
-    return EditionHead(ref, terms_of(said["terms"]), said["made_by"], said["entries"], said["added"])
+    return EditionHead(ref, terms_of(said["terms"]), said["made_by"], said["entries"], said["added"], said["pipeline"])

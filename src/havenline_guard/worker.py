@@ -432,7 +432,7 @@ def _part(asked: Asked, first: int, last: int) -> Asked:
         hashes[kind] = Values(values.rows[inside] - np.uint32(first), values.values[inside])
         if kind is HashKind.PDQ:
             quality = quality[inside]
-    return Asked(last - first, hashes, quality)
+    return Asked(last - first, hashes, quality, asked.leeway)
 
 
 def _together(parts: list[Leads]) -> Leads:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -17,12 +19,18 @@ from hostile_postings import Barred, Held, digested, held, quits_at_once, sha
 from PIL import Image
 
 from havenline import scan_workers
-from havenline.scan import Scanned, findings, fingerprint_postings, fingerprint_source, scan_one
+from havenline.entries import Entries
+from havenline.matching import Edition, Lists
+from havenline.scan import Scanned, Triage, findings, fingerprint_postings, fingerprint_source, scan_one
 from havenline.scan_workers import WorkersFailedError
 from havenline.vocabulary import (
+    PDQ_FULL,
+    SCREENING_LEEWAY,
     EditionRef,
     Finding,
+    Fingerprint,
     HashKind,
+    ListEntry,
     Match,
     Refusal,
     Refused,
@@ -273,3 +281,31 @@ def test_findings_keep_matches_with_their_file() -> None:
 def test_one_file_goes_all_the_way() -> None:
     finding = scan_one(b"even", path="a", fingerprint=digested, lookup=lambda each: matches_even_sizes(list(each)))
     assert (finding.path, finding.fingerprint, len(finding.matches)) == ("a", digested(b"even"), 1)
+
+
+def test_triage_asks_wide_and_tells_only_what_the_exact_lane_confirms() -> None:
+    """One find at the very edge is confirmed, one beyond it is not, and what was never near is not opened again."""
+
+    def hashed(name: str, bits: int, pipeline: str) -> Fingerprint:
+        made = digested(name.encode())
+        return replace(made, pdq=f"{(1 << bits) - 1:064x}", pdq_quality=100, pipeline=pipeline, refusal=None)
+
+    exact, screened = {"edge": 31, "beyond": 32}, {"edge": 43, "beyond": 30, "away": 44}
+    entry = ListEntry("e1", sha256=digested(b"listed").sha256, pdq="0" * 64, pdq_quality=100)
+    lists = Lists.build([Edition(EditionRef("x", 1, "0" * 64), Entries.of([entry]))])
+    opened: list[str] = []
+
+    def confirm(postings: list[str]) -> Iterator[Scanned]:
+        opened.extend(postings)
+        yield from (Scanned(each, 1, fingerprint=hashed(each, exact[each], PDQ_FULL)) for each in postings)
+
+    lookup = partial(lists.lookup, at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    wide = Triage(partial(lookup, leeway=SCREENING_LEEWAY), confirm)
+    asked = [
+        Scanned(name, 1, fingerprint=hashed(name, bits, "pdq-screen/1"), posting=name)
+        for name, bits in screened.items()
+    ]
+    found = {finding.path: finding.matches for finding, _ in findings(iter(asked), lookup=lookup, triage=wide)}
+    assert opened == ["edge", "beyond"]
+    assert [match.distance for match in found["edge"]] == [31]
+    assert found["beyond"] == found["away"] == ()

@@ -32,13 +32,14 @@ def questions(draw: st.DrawFn) -> Asked:
         number = draw(st.integers(0, 4))
         values = chance.integers(0, 256, (number, BYTES[kind]), dtype=np.uint8)
         hashes[kind] = Values(chance.integers(0, count, number).astype(np.uint32), values)
-    return Asked(count, hashes, chance.integers(0, 101, len(hashes[HashKind.PDQ])).astype(np.uint8))
+    qualities = chance.integers(0, 101, len(hashes[HashKind.PDQ])).astype(np.uint8)
+    return Asked(count, hashes, qualities, draw(st.integers(0, 64)))
 
 
 @given(questions(), st.integers(0, 2**64 - 1))
 def test_a_question_arrives_as_it_was_asked(asked: Asked, known: int) -> None:
     read, again = wire.read_asked(memoryview(wire.asked_body(asked, known)))
-    assert (read.count, again) == (asked.count, known)
+    assert (read.count, read.leeway, again) == (asked.count, asked.leeway, known)
     assert np.array_equal(read.pdq_quality, asked.pdq_quality)
     for kind in HashKind:
         assert np.array_equal(read.hashes[kind].rows, asked.hashes[kind].rows)
@@ -61,8 +62,9 @@ def test_one_perceptual_hash_alone_arrives_as_it_was_asked() -> None:
         Asked(1, {**Asked.of([fingerprint("a")]).hashes}, np.array([101], np.uint8)),
         Asked(0, {**Asked.of([fingerprint("a")]).hashes}, np.array([100], np.uint8)),
         Asked(1, Asked.of([fingerprint("a"), fingerprint("b")]).hashes, np.array([100, 100], np.uint8)),
+        Asked(1, Asked.of([fingerprint("a")]).hashes, np.array([100], np.uint8), 65),
     ],
-    ids=["quality", "no fingerprint", "row beyond"],
+    ids=["quality", "no fingerprint", "row beyond", "leeway"],
 )
 def test_a_question_that_contradicts_itself_is_refused(asked: Asked) -> None:
     with pytest.raises(Malformed):

@@ -204,6 +204,7 @@ def test_show_says_the_same_of_a_snapshot_as_of_its_source_and_verifies(havenlin
     for key in ("digest", "entries", "hashes", "pdq_below_quality_floor"):
         assert one[key] == two[key]
     assert (two["kept_as"], two["verified"], two["lists"][0]["made_by"][:9]) == ("snapshot", False, "havenline")
+    assert two["lists"][0]["pipeline"] is None
     ran = havenline("list", "show", "p.snapshot", "--verify")
     assert ran.code == 0
     assert "verified" in ran.out
@@ -355,3 +356,20 @@ def test_how_far_a_large_file_is_read_is_told(havenline: Any, monkeypatch: pytes
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     ran = havenline("list", "import", "p.csv", "-o", "x", "--force")
     assert (ran.code, "0 of 0 MB read" in ran.err) == (0, False)
+
+
+def test_an_edition_says_which_pipeline_made_its_values_as_far_as_is_known(havenline: Any) -> None:
+    written("p.csv", f"entry,pdq\na,{PDQ}\n")
+    ran = havenline("list", "import", "p.csv", "-o", "p.snapshot", "--pipeline", "pdq-512/1")
+    assert ran.code == 0
+    assert "PDQ by   pdq-512/1" in havenline("list", "show", "p.snapshot").out
+    for refused in (
+        ("p.csv", "-o", "q.snapshot", "--pipeline", "pdq"),
+        ("p.csv", "-o", "q.csv", "--pipeline", "pdq-512/1"),
+    ):
+        assert havenline("list", "import", *refused).code == 2
+    Path("in").mkdir()
+    noise = np.random.default_rng(3).integers(0, 256, (90, 90, 3)).astype(np.uint8)
+    Image.fromarray(noise).resize((360, 360)).save("in/noise.png")
+    assert havenline("list", "make", "in", "-o", "made.snapshot").code == 0
+    assert havenline("list", "show", "made.snapshot", "--json").summary["lists"][0]["pipeline"] == "pdq-full/1"

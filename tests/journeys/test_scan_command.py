@@ -323,3 +323,38 @@ def test_a_film_is_scanned_by_its_frames_as_asked(havenline: Any, tmp_path: Path
         assert len(json.loads(next(csv.DictReader(table))["frames"])) == 2
     ran = havenline("scan", folder, "--list", "some.csv", "--films", "none", "--json")
     assert (ran.code, ran.summary["hashed"], ran.summary["refusals"]["unsupported_kind"]["count"]) == (3, 0, 1)
+
+
+def test_a_cut_of_a_film_is_found_by_shares_both_ways_with_its_seconds(havenline: Any, tmp_path: Path) -> None:
+    (tmp_path / "long.mp4").write_bytes(films.film(seconds=8))
+    (tmp_path / "short.webm").write_bytes(films.film("webm", "libvpx", seconds=4))
+    Image.fromarray(films.still(3)).save(tmp_path / "still.png")
+    Image.new("RGB", (64, 64)).save(tmp_path / "flat.png")
+    ran = havenline("film", "compare", "short.webm", "long.mp4", "--json")
+    assert ran.code == 0
+    (match,) = ran.summary["matches"]
+    assert (match["film"], match["share_of_asked"], match["share_of_other"]) == ("long.mp4", 1.0, 0.5)
+    assert [moment["query_second"] for moment in match["moments"]] == [0.0, 1.0, 2.0, 3.0]
+    assert all(moment["query_second"] == moment["compared_second"] for moment in match["moments"])
+    told = havenline("film", "compare", "short.webm", "long.mp4").out
+    assert "100 % of its frames match, 50 % of the other's" in told
+    assert "2 s ~ 2 s" in told
+    back = havenline("film", "compare", "long.mp4", "short.webm", "--share", "0.6", "--json")
+    assert (back.code, back.summary["matches"]) == (0, [])
+    refused = havenline("film", "compare", "short.webm", "still.png", "--json")
+    assert (refused.code, refused.summary["refused"], refused.summary["compared_with"]) == (3, 1, 0)
+    assert "no frames" in json.dumps(refused.summary["refusals"])
+    for wrong in (("short.webm", "short.webm"), (".", "long.mp4")):
+        assert havenline("film", "compare", *wrong).code == 2
+
+
+def test_a_scan_says_at_which_seconds_a_film_lies_near_an_entry(havenline: Any, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/film.mp4").write_bytes(films.film(seconds=4))
+    (tmp_path / "listed").mkdir()
+    Image.fromarray(films.still(20)).save(tmp_path / "listed/still.png")
+    assert havenline("list", "make", "listed", "-o", "l").code == 0
+    ran = havenline("scan", "in", "--list", "l", "-o", "t.jsonl", "--json")
+    (row,) = map(json.loads, Path("t.jsonl").read_text().splitlines())
+    assert [match["seconds"] for match in row["matches"]] == [[2.0]]
+    assert [match["seconds"] for match in ran.summary["matches"]] == [[2.0]]

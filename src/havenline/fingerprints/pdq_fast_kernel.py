@@ -58,6 +58,7 @@ GRAIN_ROWS, GRAIN_RUN, GRAIN_PERIODS, GRAIN_VALUES = 16, 24, 64, 24
 
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 _ROWS = 8  # rows of bytes that one pass adds up
+_WHOLE = 32  # eight rows of bytes, 32 times each, are less than 65,536
 _LOOSE = {"contract", "reassoc", "nsz"}  # fused and reordered sums: this kernel owes no rounding to anybody
 
 
@@ -119,6 +120,44 @@ def _sum_rows(flat, stride, last, start, count, weights, sums):  # type: ignore[
             sums[x] += upper + lower
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sum_rows_exactly(flat, stride, last, start, count, weights, sums):  # type: ignore[no-untyped-def]
+    """As `_sum_rows` for whole weights of at most `_WHOLE`: eight rows fit into 16 bits, which hold twice as many."""
+    for i in range(0, count, _ROWS):
+        w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+        w4, w5, w6, w7 = weights[i + 4], weights[i + 5], weights[i + 6], weights[i + 7]
+        at = start + i
+        r0 = flat[min(at, last) * stride :][:stride]
+        r1 = flat[min(at + 1, last) * stride :][:stride]
+        r2 = flat[min(at + 2, last) * stride :][:stride]
+        r3 = flat[min(at + 3, last) * stride :][:stride]
+        r4 = flat[min(at + 4, last) * stride :][:stride]
+        r5 = flat[min(at + 5, last) * stride :][:stride]
+        r6 = flat[min(at + 6, last) * stride :][:stride]
+        r7 = flat[min(at + 7, last) * stride :][:stride]
+        if i == 0:
+            for x in range(stride):
+                some = w0 * r0[x] + w1 * r1[x] + w2 * r2[x] + w3 * r3[x]
+                some += w4 * r4[x] + w5 * r5[x] + w6 * r6[x] + w7 * r7[x]
+                sums[x] = np.float32(np.uint16(some))
+        else:
+            for x in range(stride):
+                some = w0 * r0[x] + w1 * r1[x] + w2 * r2[x] + w3 * r3[x]
+                some += w4 * r4[x] + w5 * r5[x] + w6 * r6[x] + w7 * r7[x]
+                sums[x] += np.float32(np.uint16(some))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _whole(weights):  # type: ignore[no-untyped-def]
+    """The weights as numbers of 16 bits, and whether that is what they are."""
+    made = np.empty(weights.shape[0], np.uint16)
+    same = True
+    for i in range(weights.shape[0]):
+        made[i] = np.uint16(min(weights[i], np.float32(_WHOLE)))
+        same &= np.float32(made[i]) == weights[i]
+    return made, same
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_LOOSE)
 def fast_reduced(pixels, height, width, block):  # type: ignore[no-untyped-def]
     """The 64 x 64 float32 picture of a height x width one, of which `pixels` holds every `block`-th row and column."""
@@ -131,17 +170,21 @@ def fast_reduced(pixels, height, width, block):  # type: ignore[no-untyped-def]
     sums, line = np.empty(stride, np.float32), np.empty(stored, np.float32)
     small = np.empty((SIDE, SIDE), np.float32)
     for k in range(SIDE):
-        _sum_rows(flat, stride, rows - 1, starts[k], counts[k], weights[k], sums)
+        shares, same = _whole(weights[k])
+        if same:
+            _sum_rows_exactly(flat, stride, rows - 1, starts[k], counts[k], shares, sums)
+        else:
+            _sum_rows(flat, stride, rows - 1, starts[k], counts[k], weights[k], sums)
         if channels == 1:
             line[:] = sums
         else:
             for x in range(stored):
                 line[x] = _RED * sums[3 * x] + _GREEN * sums[3 * x + 1] + _BLUE * sums[3 * x + 2]
         for j in range(SIDE):
-            some, shares = line[lefts[j] : lefts[j] + widths[j]], across[j]
+            some, widthwise = line[lefts[j] : lefts[j] + widths[j]], across[j]
             total = np.float32(0)
             for x in range(some.shape[0]):
-                total += shares[x] * some[x]
+                total += widthwise[x] * some[x]
             small[k, j] = total * scale
     return small
 

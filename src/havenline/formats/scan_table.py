@@ -19,7 +19,7 @@ from havenline.whole_file import write_whole
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 METADATA_KEY = b"havenline.scan"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _FILE_COLUMNS = (
     "path",
@@ -147,6 +147,7 @@ def _match(match: Match) -> Row:
         "distance": match.distance,
         "allowed": match.allowed,
         "more": match.more,
+        "seconds": list(match.seconds),
     }
 
 
@@ -237,6 +238,7 @@ def parquet_schema() -> Any:
             ("distance", pa.int16()),
             ("allowed", pa.bool_()),
             ("more", pa.int64()),
+            ("seconds", pa.list_(pa.float64())),
         ]
     )
     frames = pa.struct([("second", pa.float64()), ("pdq", pa.string()), ("quality", pa.int16())])

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from havenline.entries import UNKNOWN_QUALITY, Values
 from havenline.matching.snapshot import DIGESTS, Edition, EditionHead, Snapshot
 from havenline.texts import Texts, stretches
-from havenline.vocabulary import EditionRef, Fingerprint, HashKind, ListTerms, Match
+from havenline.vocabulary import LARGEST_RADIUS, EditionRef, Fingerprint, HashKind, Leeway, ListTerms, Match
 
 MOST = 1000
 """So many entries of one edition are told one by one for one fingerprint; of the others their number."""
+NO_LEEWAY = Leeway()
 KINDS = (*DIGESTS, HashKind.PDQ)
 """The strongest first: a kind's position is its number in `Leads`."""
 _PDQ = KINDS.index(HashKind.PDQ)
@@ -33,15 +34,17 @@ class Asked:
     """`count` fingerprints to look up, by columns.
 
     The row of a value says to which fingerprint, 0..count-1, it belongs; a fingerprint may have several values of
-    one kind. `pdq_quality` uint8, beside the PDQ values, 0 to 100.
+    one kind. `pdq_quality` uint8, beside the PDQ values, 0 to 100. `leeway`: bits by which every radius is widened,
+    as far as `LARGEST_RADIUS`.
     """
 
     count: int
     hashes: Mapping[HashKind, Values]
     pdq_quality: NDArray[np.uint8]
+    leeway: int = 0
 
     @classmethod
-    def of(cls, fingerprints: Sequence[Fingerprint]) -> Asked:
+    def of(cls, fingerprints: Sequence[Fingerprint], leeway: Leeway = NO_LEEWAY) -> Asked:
         """The digests and all PDQ values of every fingerprint: of both of Meta's pipelines, upright, and of frames."""
         hashes = {
             kind: Values.of(kind, [(place, getattr(each, kind.value)) for place, each in enumerate(fingerprints)])
@@ -49,7 +52,8 @@ class Asked:
         }
         pdq = [(place, *value) for place, each in enumerate(fingerprints) for value in each.pdq_values.items()]
         hashes[HashKind.PDQ] = Values.of(HashKind.PDQ, [(place, value) for place, value, _ in pdq])
-        return cls(len(fingerprints), hashes, np.array([quality for *_, quality in pdq], np.uint8))
+        qualities = np.array([min(100, quality + leeway.quality) for *_, quality in pdq], np.uint8)
+        return cls(len(fingerprints), hashes, qualities, leeway.bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,9 @@ class ListLookup(Protocol):
     def heads(self) -> tuple[EditionHead, ...]:
         """The editions that are looked up in."""
 
-    def lookup(self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime) -> list[tuple[Match, ...]]:
+    def lookup(
+        self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime, leeway: Leeway = NO_LEEWAY
+    ) -> list[tuple[Match, ...]]:
         """As `Lists.lookup`."""
 
 
@@ -106,9 +112,11 @@ class Together:
         """The editions of all."""
         return tuple(head for each in self._lookups for head in each.heads)
 
-    def lookup(self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime) -> list[tuple[Match, ...]]:
+    def lookup(
+        self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime, leeway: Leeway = NO_LEEWAY
+    ) -> list[tuple[Match, ...]]:
         """The matches of all, in the order of `Lists.lookup`."""
-        found = [each.lookup(fingerprints, at=at) for each in self._lookups]
+        found = [each.lookup(fingerprints, at=at, leeway=leeway) for each in self._lookups]
         return [
             tuple(sorted((match for one in each for match in one), key=_order)) for each in zip(*found, strict=True)
         ]
@@ -184,15 +192,21 @@ class Lists:
         return sum(len(source.snapshot) - len(source.gone) for source in self._sources)
 
     def lookup(
-        self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime, threads: int = 1
+        self,
+        fingerprints: Sequence[Fingerprint],
+        *,
+        at: dt.datetime,
+        leeway: Leeway = NO_LEEWAY,
+        threads: int = 1,
     ) -> list[tuple[Match, ...]]:
         """The matches of each fingerprint, in the order given, by lists that are active at the time `at`.
 
         For one entry only its strongest kind is reported: SHA-256, SHA-1, MD5, then PDQ within the radius of its
         list, where both sides reach its quality floor. Matches are sorted: exact ones first, then by distance, list,
-        edition number and entry. Not judged here: what a match means.
+        edition number and entry. With `leeway` the radius of every list is wider and its floor lower, for values that
+        are not exact. Not judged here: what a match means.
         """
-        return self.look_up(Asked.of(fingerprints), at=at, threads=threads).matches(len(fingerprints))
+        return self.look_up(Asked.of(fingerprints, leeway), at=at, threads=threads).matches(len(fingerprints))
 
     def look_up(self, asked: Asked, *, at: dt.datetime, threads: int = 1) -> Leads:
         """As `lookup`, from columns to columns."""
@@ -201,7 +215,7 @@ class Lists:
             ready = self._ready = self._made_ready(at)
         found = []
         for source, first, terms in ready.active:
-            each = _found(source, asked, terms, threads)
+            each = _found(source, asked, terms.wider(asked.leeway) if asked.leeway else terms, threads)
             if len(each.asked):
                 found.append((source.snapshot, first, each))
         return self._told(asked, found) if found else self._none
@@ -252,6 +266,10 @@ class _Terms:
     @classmethod
     def of(cls, active: NDArray[np.bool_], radius: Rows, floor: Rows) -> _Terms:
         return cls(active, radius, floor, int(radius[active].max()), int(floor[active].min()))
+
+    def wider(self, bits: int) -> _Terms:
+        radius = np.minimum(self.radius + bits, LARGEST_RADIUS)
+        return replace(self, radius=radius, widest=min(self.widest + bits, LARGEST_RADIUS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,7 +329,7 @@ def _without(edition: Edition, withdrawn: Texts | None, terms: ListTerms | None)
         names = set(withdrawn.strings())
         left = [row for row in np.flatnonzero(gone).tolist() if entries.ids[row] not in names]
         entries = entries.take(np.sort(np.concatenate([np.flatnonzero(~gone), np.array(left, np.int64)])))
-    return Edition(edition.ref, entries, terms or edition.terms, edition.made_by, edition.added)
+    return replace(edition, entries=entries, terms=terms or edition.terms)
 
 
 def _add(to: dict[str, Entries], name: str, columns: Entries) -> None:

@@ -33,7 +33,8 @@ class Edition:
     """One immutable edition of a hash list, and the terms on which it is matched.
 
     `made_by`: the program that made it. `added`: entries that were added to the list since the edition that `ref`
-    numbers. Not checked here: that the digest fits the entries, and that their ids are unique.
+    numbers. `pipeline`: what made its PDQ values, as far as is known; every list is asked with the values of both of
+    Meta's pipelines all the same. Not checked here: that the digest fits the entries, and that their ids are unique.
     """
 
     ref: EditionRef
@@ -41,6 +42,7 @@ class Edition:
     terms: ListTerms = field(default_factory=ListTerms)
     made_by: str = ""
     added: bool = False
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class EditionHead:
     made_by: str
     count: int
     added: bool = False
+    pipeline: str = ""
 
 
 class Snapshot:
@@ -201,7 +204,7 @@ class Snapshot:
         whole, start, made = self.entries(), 0, []
         for head in self.heads:
             entries = whole.take(np.arange(start, start + head.count)) if len(self.heads) > 1 else whole
-            made.append(Edition(head.ref, entries, head.terms, head.made_by, head.added))
+            made.append(Edition(head.ref, entries, head.terms, head.made_by, head.added, head.pipeline))
             start += head.count
         return made
 
@@ -271,6 +274,7 @@ def _said(edition: Edition) -> dict[str, Any]:
         "entries": len(edition.entries),
         "made_by": edition.made_by,
         "added": edition.added,
+        "pipeline": edition.pipeline,
         "terms": said_terms(edition.terms),
     }
 
@@ -301,7 +305,9 @@ def terms_of(said: Mapping[str, Any]) -> ListTerms:
 
 def _head_of(said: Mapping[str, Any]) -> EditionHead:
     ref = EditionRef(said["name"], said["number"], said["digest"])
-    return EditionHead(ref, terms_of(said["terms"]), said["made_by"], said["entries"], said["added"])
+    # Snapshots that were written before editions named their pipeline say nothing of it.
+    pipeline = said.get("pipeline", "")
+    return EditionHead(ref, terms_of(said["terms"]), said["made_by"], said["entries"], said["added"], pipeline)
 
 
 def _is_sound(says: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bool:

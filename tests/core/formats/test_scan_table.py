@@ -48,7 +48,7 @@ FINDINGS = [
         Finding(
             "=cmd.jpg",
             HASHED,
-            matches=(Match(REF, "e1", HashKind.SHA256, 0), Match(REF, "e2", HashKind.PDQ, 12)),
+            matches=(Match(REF, "e1", HashKind.SHA256, 0), Match(REF, "e2", HashKind.PDQ, 12, seconds=(1.5, 3.0))),
         ),
         1234,
     ),
@@ -90,8 +90,26 @@ def test_each_row_says_all_that_is_known(tmp_path: Path, ending: str) -> None:
         ],
     }  # fmt: skip
     assert rows[1]["matches"] == [
-        {"list": "shapes", "edition": 3, "entry": "e1", "kind": "sha256", "distance": 0, "allowed": False, "more": 0},
-        {"list": "shapes", "edition": 3, "entry": "e2", "kind": "pdq", "distance": 12, "allowed": False, "more": 0},
+        {
+            "list": "shapes",
+            "edition": 3,
+            "entry": "e1",
+            "kind": "sha256",
+            "distance": 0,
+            "allowed": False,
+            "more": 0,
+            "seconds": [],
+        },
+        {
+            "list": "shapes",
+            "edition": 3,
+            "entry": "e2",
+            "kind": "pdq",
+            "distance": 12,
+            "allowed": False,
+            "more": 0,
+            "seconds": [1.5, 3.0],
+        },
     ]
     assert (rows[2]["refusal"], rows[2]["refusal_detail"]) == ("broken", "cut short")
     assert (rows[2]["sha256"], rows[2]["pdq"], rows[2]["size"]) == ("2" * 64, None, 7)

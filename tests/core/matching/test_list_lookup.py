@@ -20,6 +20,7 @@ from havenline.vocabulary import (
     Fingerprint,
     FrameHash,
     HashKind,
+    Leeway,
     ListEntry,
     ListTerms,
     Match,
@@ -373,3 +374,17 @@ def test_a_list_made_by_any_pipeline_is_matched_and_the_smallest_distance_counts
 def test_a_pipeline_of_low_quality_is_not_asked() -> None:
     asked = replace(fingerprint(pdq=bits(200)), pdq_512=EMPTY_CODE, pdq_512_quality=49)
     assert found(ListEntry("e", pdq=EMPTY_CODE), of=asked) == []
+
+
+@pytest.mark.parametrize("apart", [31, 32, 43, 44, 64, 65])
+@pytest.mark.parametrize("listed", [1, 40], ids=["few", "many of one value"])
+def test_leeway_widens_every_radius_and_lowers_the_floor_of_the_question(apart: int, listed: int) -> None:
+    entries = [ListEntry(f"e{each}", pdq=bits(apart), pdq_quality=50) for each in range(listed)]
+    near, far = ListTerms(), ListTerms(radius=60)
+    made = Lists.build([edition(*entries, terms=near), edition(*entries, name="wide", terms=far)])
+    for leeway, reach in ((Leeway(), {"shapes": 31, "wide": 60}), (Leeway(12, 2), {"shapes": 43, "wide": 64})):
+        for quality in (47, 48, 49, 50):
+            (matches,) = made.lookup([fingerprint(quality=quality)], at=NOON, leeway=leeway)
+            wanted = {name for name, most in reach.items() if apart <= most and quality + leeway.quality >= 50}
+            assert {match.edition.list_name for match in matches} == wanted
+            assert len(matches) == listed * len(wanted)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from havenline.matching import Edition, HammingIndex, Lists, Snapshot
 from havenline.matching.lists import Source
 from havenline.matching.mapped_file import Flaw, MappedFileRefused
 from havenline.texts import Texts
-from havenline.vocabulary import EditionRef, Fingerprint, HashKind, ListTerms
+from havenline.vocabulary import PDQ_512, EditionRef, Fingerprint, HashKind, ListTerms
 
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 TERMS = ListTerms(radius=20, quality_floor=60, allow=True, enabled=False, expires_at=NOON)
@@ -35,7 +36,7 @@ def editions(*counts: int) -> list[Edition]:
         entries = Entries.of(drawn(count, seed=number))
         terms = TERMS if number == 2 else ListTerms()
         ref = EditionRef(f"list {number} ü", number, entries.digest())
-        made.append(Edition(ref, entries, terms, made_by="a test", added=number == 3))
+        made.append(Edition(ref, entries, terms, made_by="a test", added=number == 3, pipeline=PDQ_512 * (number == 2)))
     return made
 
 
@@ -51,9 +52,7 @@ def test_a_snapshot_gives_its_editions_back(counts: tuple[int, ...], filed: bool
     assert len(made) == sum(counts)
     assert {name: ids.strings() for name, ids in made.withdrawn.items()} == {"a": ["x", "y"], "b": ["ö"]}
     back = made.editions()
-    assert [(each.ref, each.terms, each.made_by, each.added) for each in back] == [
-        (each.ref, each.terms, each.made_by, each.added) for each in given
-    ]
+    assert [replace(each, entries=one.entries) for each, one in zip(back, given, strict=True)] == given
     for one, other in zip(back, given, strict=True):
         assert list(one.entries) == list(other.entries)
         assert one.entries.digest() == one.ref.digest
@@ -133,6 +132,17 @@ def test_a_snapshot_that_contradicts_itself_is_refused(
     with pytest.raises(MappedFileRefused) as caught:
         Snapshot.open(path)
     assert caught.value.flaw is flaw
+
+
+def test_a_snapshot_from_before_editions_named_their_pipeline_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "lists"
+    Snapshot.build(editions(30)).save(path)
+
+    def without(head: dict[str, Any]) -> None:
+        del head["says"]["lists"][0]["pipeline"]
+
+    path.write_bytes(rewritten(path.read_bytes(), without))
+    assert [head.pipeline for head in Snapshot.open(path).heads] == [""]
 
 
 def test_any_turned_bit_is_found(tmp_path: Path) -> None:
