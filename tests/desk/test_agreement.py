@@ -59,7 +59,7 @@ def test_a_fact_gets_its_figures_and_a_question_that_was_not_asked_counts_for_no
     assert alike is not None
     assert (alike.per_cent.value, alike.ac1.value, alike.kappa.value) == (100, 1, None)
     assert [group.name for group in page.by_week] == ["2026-W10"]
-    assert [group.name for group in page.by_pool] == [""]
+    assert page.by_pool == ()
 
 
 def test_below_twenty_stacks_nothing_is_given() -> None:

@@ -223,3 +223,15 @@ def test_a_sample_stays_inside_the_budget_of_the_day_and_recent_means_recent() -
     with pytest.raises(SampleRefused, match="between 1 and 49 decisions can be drawn now: 1 were drawn in 24 hours"):
         draw_quality_sample(investigation, by=senior, wanted=50, at=AT + make.DAY)
     assert (QualitySample.objects.count(), SampledOutcome.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calibration_configuring_and_sampling_work_as_the_desks_own_database_role(desk_role: None) -> None:
+    from havenline_desk.actions.configure_framework import configure_framework
+
+    people = make.world(at=AT - 2 * make.DAY, stacks=1)
+    for name in ("analyst-one", "analyst-two"):
+        make.assess(people[name], make.TRIANGLE, at=AT)
+    assert configure_framework(make.investigation(), "demo.colours", None, by=people["lead"], at=AT) == 1
+    draw_quality_sample(make.investigation(), by=people["senior"], wanted=1, at=AT + make.DAY)
+    assert go_through(newcomer(people, at=AT - 3 * make.DAY), wrong=0, at=AT).passed

@@ -107,16 +107,17 @@ def _pairs(investigation: Investigation) -> list[_Pair]:
 
 
 def _by_pool(pairs: Iterable[_Pair]) -> dict[str, list[_Pair]]:
-    """Pairs by the pools that their stacks need; a stack that needs two stands in both."""
+    """Pairs by the pools that their stacks need; a stack that needs two stands in both. Empty where none needs one."""
     listed = list(pairs)
     needs = defaultdict[int, list[str]](list)
-    for stack, pool in PoolNeed.objects.filter(stack__in={pair.stack for pair in listed}).values_list(
-        "stack", "pool__name"
-    ):
+    needed = PoolNeed.objects.filter(stack__in={pair.stack for pair in listed})
+    for stack, pool in needed.values_list("stack", "pool__name"):
         needs[stack].append(pool)
+    if not needs:
+        return {}
     groups = defaultdict[str, list[_Pair]](list)
     for pair in listed:
-        for name in needs[pair.stack] or [""]:
+        for name in needs.get(pair.stack, [""]):
             groups[name].append(pair)
     return dict(groups)
 
