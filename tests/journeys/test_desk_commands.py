@@ -278,3 +278,11 @@ def test_a_scheme_is_imported_line_by_line_shown_and_derived_under(staffed: Desk
     assert "gb-eaw 2023-09.2 (settled under, not approved)" in derived
     assert "interpol.baseline 1 (indicative, not approved)" in derived
     assert derived.count("undetermined") == 3
+
+
+def test_calibration_is_set_up_once_and_a_sample_needs_decisions(staffed: Desk) -> None:
+    assert "Calibration is set up." in staffed.run("calibration", "set-up", "--by", "lead")
+    assert "set up already" in staffed.run("calibration", "set-up", "--by", "lead", code=1)
+    # Drawn pictures are no investigation: the only one is still the only one.
+    assert "nothing was settled" in staffed.run("quality", "sample", "--by", "senior", code=1)
+    assert "the role senior analyst is needed" in staffed.run("quality", "sample", "--by", "lead", code=1)

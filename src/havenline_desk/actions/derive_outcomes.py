@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from django.db import connection, transaction
 
 from havenline.frameworks import Framework
+from havenline.frameworks.model import NOT_APPROVED
 
 from .. import audit, law
 from ..models import AuditAct, Derivation, DerivationRun, Investigation, Outcome
@@ -51,7 +52,7 @@ def one_at_a_time() -> None:
 
 
 def _awaits_approval(outcome: Outcome) -> bool:
-    return bool(outcome.rule_path == ["not approved by local counsel"])
+    return bool(outcome.rule_path == [NOT_APPROVED])
 
 
 def _derive(
