@@ -43,12 +43,16 @@ def demo(
     with opening.desk(made, serve=True) as wired:
         from havenline.figures import render
         from havenline_desk.queries.figures import funnel_of
+        from havenline_desk.queries.views import views_of
 
         from .demo_story import REFERENCE, tell
+        from .views import view_lines
 
         story = tell(wired.home, pictures=pictures)
         typer.echo(f"{story.score}\n")
-        typer.echo(render.to_text(funnel_of(opening.investigation_named(REFERENCE))))
+        investigation = opening.investigation_named(REFERENCE)
+        typer.echo(render.to_text(funnel_of(investigation)))
+        typer.echo("\n".join(view_lines(views_of(investigation))) + "\n")
         if serve:
             _serve(port, started, names=story.passwords)
 

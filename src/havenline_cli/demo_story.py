@@ -18,6 +18,7 @@ from havenline.entries import Entries
 from havenline.formats.manifest import read_manifest
 from havenline.matching import Edition, Lists
 from havenline.vocabulary import EditionRef, ListEntry
+from havenline_desk.actions.configure_framework import configure_framework
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
 from havenline_desk.actions.enrol_person import certify_person, enrol_person
@@ -25,6 +26,7 @@ from havenline_desk.actions.escalate import declare_contact
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.set_budget import USUAL, set_budget
+from havenline_desk.actions.set_up_calibration import set_up_calibration
 from havenline_desk.actions.submit_assessment import submit_assessment
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.keys import keyd
@@ -93,6 +95,7 @@ def tell(home: Home, *, pictures: int) -> Story:
     folder = home.path / "drawn"
     truth = _collection(folder, pictures=pictures, workers=workers)
     investigation = _investigation(len(truth.files), at=begun)
+    _training(investigation, at=begun)
     if not investigation.imports.filter(finished_at__isnull=False).exists():
         _take_in(investigation, folder, truth, workers=workers, at=begun)
     if not investigation.outcomes.exists():
@@ -124,6 +127,15 @@ def _people(home: Home, *, at: dt.datetime) -> dict[str, str]:
         for place, duty, telephone in CONTACTS:
             declare_contact(place, duty=duty, telephone=telephone, declared_by=lead, at=at)
     return passwords
+
+
+def _training(investigation: Investigation, *, at: dt.datetime) -> None:
+    """A place to calibrate, and a second framework over the same facts."""
+    lead = Person.objects.get(name="lead")
+    if not Investigation.objects.filter(source_kind=SourceKind.TRAINING).exists():
+        set_up_calibration(by=lead, at=at)
+    if not investigation.configured.exists():
+        configure_framework(investigation, "demo.colours", None, by=lead, at=at)
 
 
 def _collection(folder: Path, *, pictures: int, workers: int) -> testing.Truth:

@@ -83,9 +83,10 @@ def person_named(name: str) -> Person:
 
 def investigation_named(reference: str | None) -> Investigation:
     """The investigation of that reference, or the only one there is."""
-    from havenline_desk.models import Investigation
+    from havenline_desk.models import Investigation, SourceKind
 
-    found = Investigation.objects.filter(reference=reference) if reference else Investigation.objects.all()
+    every = Investigation.objects.exclude(source_kind=SourceKind.TRAINING)
+    found = every.filter(reference=reference) if reference else every
     rows = list(found.order_by("reference")[:2])
     if len(rows) == 1:
         return rows[0]

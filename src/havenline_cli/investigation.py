@@ -93,6 +93,7 @@ def import_(
     as_json: opening.JsonOption = False,
 ) -> None:
     """Take a collection in. Stop it at any time and run it again: nothing is taken in twice, nothing is lost."""
+    # long: half of it is the options
     with opening.desk(opening.existing_home(home)):
         from havenline.formats.manifest import read_manifest
         from havenline_desk.actions.import_collection import import_collection

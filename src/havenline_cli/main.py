@@ -19,11 +19,13 @@ from havenline_cli import (
     exits,
     figures,
     film,
+    framework,
     investigation,
     lists,
     matchd,
     people,
     proposal,
+    quality,
     queue,
     scan,
     verify,
@@ -72,7 +74,9 @@ app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
 app.command("decoderd", help=decoderd.HELP, epilog=exits.EPILOG)(decoderd.decoderd)
 app.command("figures")(figures.figures)
 app.add_typer(people.person, name="person")
-app.add_typer(people.framework, name="framework")
+app.add_typer(framework.app, name="framework")
+app.add_typer(quality.calibration, name="calibration")
+app.add_typer(quality.quality, name="quality")
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
 app.add_typer(proposal.app, name="proposal")

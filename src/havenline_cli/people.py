@@ -1,4 +1,4 @@
-"""`havenline person` and `havenline framework`: who works here, and which law local counsel has approved."""
+"""`havenline person`: who works here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from .told import now
 
 person = typer.Typer(help="Enrol staff, give roles, record certificates.", no_args_is_help=True)
 SECRET_LASTS = dt.timedelta(days=7)
-framework = typer.Typer(help="See the shipped frameworks and record their local approval.", no_args_is_help=True)
 
 
 @person.command("add")
@@ -146,29 +145,3 @@ def list_people(home: opening.HomeOption = None) -> None:
             roles = ", ".join(sorted(role.label for role in gates.roles_of(each, at=at))) or "no role in force"
             certificate = "certified" if gates.certified(each, at=at) else "no certificate in date"
             typer.echo(f"{each.name:24} {roles:32} {certificate}")
-
-
-@framework.command("list")
-def list_frameworks() -> None:
-    """List the shipped frameworks and versions."""
-    from havenline import frameworks
-
-    for ref in frameworks.available():
-        law = frameworks.load(ref.id, ref.version)
-        typer.echo(f"{law.id:16} {law.version:10} {law.title}")
-
-
-@framework.command("approve")
-def approve(
-    name: Annotated[str, typer.Argument(help="For example gb-eaw.")],
-    version: Annotated[str, typer.Argument(help="For example 2023-09.")],
-    counsel: Annotated[str, typer.Option(help="Who gave the opinion, and its reference.")],
-    by: opening.ByOption,
-    home: opening.HomeOption = None,
-) -> None:
-    """Record that local counsel has approved this version; until then its rules yield `undetermined`."""
-    with opening.desk(opening.existing_home(home)):
-        from havenline_desk.actions.approve_framework import approve_framework
-
-        approve_framework(name, version, approved_by=opening.person_named(by), counsel=counsel, at=now())
-    typer.echo(f"{name} {version} is approved for use here.")

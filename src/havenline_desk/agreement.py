@@ -49,7 +49,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class Accord:
     """Two or more people who may stand behind exactly this act, as of the moment it was made. Not kept."""
 
     proposal: Proposal
@@ -134,7 +134,7 @@ def check_evidence(evidence: str, person: Person, digest: str) -> None:
         raise ProposalRefused(f"the signature is by no passkey of {person.name}")
 
 
-def agreement_on(proposal: Proposal, *, at: dt.datetime) -> Agreement:
+def agreement_on(proposal: Proposal, *, at: dt.datetime) -> Accord:
     """Check everything again, inside the caller's transaction, and return who stands behind the act.
 
     Checked: the bytes and their digest, the columns against the bytes, the time, the house, and of each person the
@@ -166,7 +166,7 @@ def agreement_on(proposal: Proposal, *, at: dt.datetime) -> Agreement:
         raise ProposalRefused(
             f"{rule.people} people must agree who may do so now, and {len(people)} do; nothing was carried out"
         )
-    return Agreement(proposal, act, said["what"], house, tuple(people))
+    return Accord(proposal, act, said["what"], house, tuple(people))
 
 
 def _keep_roles(people: Iterable[Person]) -> None:

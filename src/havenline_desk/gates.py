@@ -64,6 +64,12 @@ class Act(StrEnum):
     APPROVE_IMPORT = "approve_import"
     IMPORT_COLLECTION = "import_collection"
     APPROVE_FRAMEWORK = "approve_framework"
+    IMPORT_FRAMEWORK = "import_framework"
+    CONFIGURE_FRAMEWORKS = "configure_frameworks"
+    SEE_FRAMEWORKS = "see_frameworks"
+    SEE_AGREEMENT = "see_agreement"
+    DRAW_QUALITY_SAMPLE = "draw_quality_sample"
+    OPEN_CALIBRATION = "open_calibration"
     EXPORT_LOG = "export_log"
     SEE_ESCALATIONS = "see_escalations"
     ESCALATE = "escalate"
@@ -204,6 +210,12 @@ RULES: Mapping[Act, Rule] = {
     Act.DECLARE_CONTACT: _by(_L),
     Act.SET_URGENCY: _by(_L),
     Act.KEEP_POOLS: _by(_L),
+    Act.IMPORT_FRAMEWORK: _by(_L),
+    Act.CONFIGURE_FRAMEWORKS: _by(_L),
+    Act.SEE_FRAMEWORKS: _by(*EVERYONE),
+    Act.SEE_AGREEMENT: _by(_L, _S),
+    Act.DRAW_QUALITY_SAMPLE: _by(_S),
+    Act.OPEN_CALIBRATION: _by(_A, _J, about=About.ONESELF),
     Act.SEE_PROPOSALS: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),
     Act.APPROVE_PROPOSAL: _by(*EVERYONE - {_A}, about=About.ANOTHERS_PROPOSAL, fresh=True),
     Act.CANCEL_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),

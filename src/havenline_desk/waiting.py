@@ -21,6 +21,7 @@ from .models import (
     PoolNeed,
     Skip,
     SkipReason,
+    SourceKind,
     Step,
     Submission,
 )
@@ -33,8 +34,9 @@ TAKEN_BACK_WITHIN = dt.timedelta(seconds=5)
 def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
     """Free assignments of those steps that `person` may be handed at `at`, the most urgent first.
 
-    Left out: a stack that the person has assessed or recused themselves from; what they skipped; what another pool is
-    needed for; what somebody of the same blind pool has looked at. Not checked: roles and certificates.
+    Left out: drawn pictures of calibration; a stack that the person has assessed or recused themselves from; what they
+    skipped; what another pool is needed for; what somebody of the same blind pool has looked at.
+    Not checked: roles and certificates.
     """
     free = Q(person=None) | Q(expires_at__lte=at)
     memberships = list(PoolMember.objects.filter(person=person, left_at=None).values_list("pool_id", "pool__kind"))
@@ -52,6 +54,7 @@ def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> 
     passed_on = skips.exclude(reason=SkipReason.NOT_TODAY, skipped_at__lte=at - NOT_TODAY)
     return (
         Assignment.objects.filter(free, done_at=None, step__in=list(steps))
+        .exclude(revision__stack__investigation__source_kind=SourceKind.TRAINING)
         .exclude(revision__assessments__person=person)
         .exclude(revision__stack__in=recused)
         .exclude(revision__stack__parent__in=recused)

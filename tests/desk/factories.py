@@ -25,7 +25,7 @@ from havenline_desk.actions.open_assignments import open_assignments
 from havenline_desk.actions.propose import propose
 from havenline_desk.actions.submit_assessment import submit_assessment
 from havenline_desk.actions.take_next import take_next
-from havenline_desk.agreement import Agreement, What
+from havenline_desk.agreement import Accord, What
 from havenline_desk.gates import Act
 from havenline_desk.models import (
     Assignment,
@@ -198,7 +198,7 @@ def assess(
     return assignment
 
 
-def agree(act: Act, what: What, *, first: Person, second: Person, at: dt.datetime) -> Agreement:
+def agree(act: Act, what: What, *, first: Person, second: Person, at: dt.datetime) -> Accord:
     """Propose, agree and carry out, as two people do."""
     proposal = propose(act, what, person=first, at=at)
     approve(proposal, person=second, digest=proposal.digest, at=at)

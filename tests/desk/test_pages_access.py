@@ -27,6 +27,13 @@ PAGES = {
     "/escalations/waiting": {"analyst-one", "adjudicator", "senior", "lead"},
     "/investigations": {"senior", "lead", "auditor"},
     "/investigations/HL-1": {"senior", "lead", "auditor"},
+    "/investigations/HL-1/law": {"senior", "adjudicator", "lead", "liaison", "auditor"},
+    "/investigations/HL-1/agreement": {"senior", "lead"},
+    "/calibration": {"analyst-one", "adjudicator"},
+    "/frameworks": {"analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"},
+    "/frameworks/gb-eaw/2023-09": {
+        *("analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"),
+    },
     "/figures/HL-1": {"senior", "adjudicator", "lead", "liaison", "auditor"},
     "/figures/HL-1.json": {"senior", "adjudicator", "lead", "liaison", "auditor"},
     "/figures/HL-1.csv": {"senior", "adjudicator", "lead", "liaison", "auditor"},

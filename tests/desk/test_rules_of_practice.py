@@ -122,15 +122,16 @@ def test_rule_12_rules_yield_undetermined_until_local_approval_is_recorded() -> 
     make.declare_policy(InstallationKind.DESK, at=AT)
     lead = make.make_person("lead", Role.LEAD, at=AT, certified=False)
     senior = make.make_person("senior", Role.SENIOR, at=AT, certified=False)
-    from havenline_desk.actions.settle_stack import rules_in_force
+    from havenline_desk import law
 
     investigation = open_investigation(lead, "HL-1", framework="gb-eaw", at=AT)
-    assert not rules_in_force(investigation)
+    assert investigation.framework_version == "2023-09.2"
+    assert not law.in_force(investigation.framework, investigation.framework_version)
     with pytest.raises(ApprovalRefused, match="two people"):
-        approve_framework("gb-eaw", "2023-09", approved_by=lead, counsel="opinion 14 of 2026", at=AT)
-    what = {"framework": "gb-eaw", "version": "2023-09", "counsel": "opinion 14 of 2026"}
+        approve_framework("gb-eaw", "2023-09.2", approved_by=lead, counsel="opinion 14 of 2026", at=AT)
+    what = {"framework": "gb-eaw", "version": "2023-09.2", "counsel": "opinion 14 of 2026"}
     make.agree(gates.Act.APPROVE_FRAMEWORK, what, first=lead, second=senior, at=AT)
-    assert rules_in_force(investigation)
+    assert law.in_force(investigation.framework, investigation.framework_version)
 
 
 @pytest.mark.django_db

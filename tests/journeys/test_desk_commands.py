@@ -278,3 +278,40 @@ def test_a_secret_is_renewed_and_an_account_closed(desk: Desk) -> None:
     assert "is closed" in desk.run("person", "close", "newcomer")
     assert "is closed" in desk.run("person", "renew", "newcomer", code=1)
     assert "HAVENLINE_OIDC_ISSUER" in desk.run("person", "link", "newcomer", "--subject", "x", code=1)
+
+
+def test_a_scheme_is_imported_line_by_line_shown_and_derived_under(staffed: Desk, tmp_path: Path) -> None:
+    assert "ucs.v3             3            scheme" in staffed.run("framework", "list")
+    assert "Investigative Elements: empty, to be imported" in staffed.run("framework", "show", "ucs.v3")
+    listed = tmp_path / "list.csv"
+    listed.write_text(
+        "section,question,text,kind,code,label\nnowhere,c1,First?,fact,1,One\ndemographic,D,Second?,flag,,\n"
+    )
+    named = ("--id", "ucs.v3", "--version", "3-house", "--by", "lead")
+    refused = staffed.run("framework", "import", listed, *named, code=1)
+    assert "line 2: there is no section “nowhere”: categorisation, investigative, demographic" in refused
+    assert "line 3: question is made of lower-case letters" in refused
+    assert "2 lines to correct; nothing was imported" in refused
+    listed.write_text("section,question,text,kind,code,label\ncategorisation,c1,First?,fact,1,One\n")
+    assert "ucs.v3 3-house is known here: 1 questions, 0 rules." in staffed.run("framework", "import", listed, *named)
+    assert "is there already" in staffed.run("framework", "import", listed, *named, code=1)
+    assert "give --id and --version" in staffed.run("framework", "import", listed, "--by", "lead", code=1)
+    shown = json.loads(staffed.run("framework", "show", "ucs.v3", "3-house", "--json"))
+    assert [question["id"] for question in shown["questions"]] == ["c1"]
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"id": "x",\n"version": }')
+    assert "broken.json: line 2: not JSON" in staffed.run("framework", "import", broken, "--by", "lead", code=1)
+    for name in ("interpol.baseline", "ncmec.industry"):
+        assert "derives under" in staffed.run("framework", "configure", "HL-2026-1", name, "--by", "lead")
+    derived = staffed.run("framework", "derived", "HL-2026-1")
+    assert "gb-eaw 2023-09.2 (settled under, not approved)" in derived
+    assert "interpol.baseline 1 (indicative, not approved)" in derived
+    assert derived.count("undetermined") == 3
+
+
+def test_calibration_is_set_up_once_and_a_sample_needs_decisions(staffed: Desk) -> None:
+    assert "Calibration is set up." in staffed.run("calibration", "set-up", "--by", "lead")
+    assert "set up already" in staffed.run("calibration", "set-up", "--by", "lead", code=1)
+    # Drawn pictures are no investigation: the only one is still the only one.
+    assert "nothing was settled" in staffed.run("quality", "sample", "--by", "senior", code=1)
+    assert "the role senior analyst is needed" in staffed.run("quality", "sample", "--by", "lead", code=1)

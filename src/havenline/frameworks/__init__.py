@@ -9,6 +9,7 @@ from havenline.frameworks.conditions import Condition, Truth
 from havenline.frameworks.model import (
     CANNOT_DETERMINE,
     Framework,
+    FrameworkKind,
     FrameworkRef,
     LegalClass,
     Legality,
@@ -17,26 +18,38 @@ from havenline.frameworks.model import (
     Question,
     QuestionKind,
     Rule,
+    Section,
     StatusLabels,
 )
-from havenline.frameworks.reading import FrameworkError, available, load, read
+from havenline.frameworks.reading import FrameworkError, available, facts, load, read, read_document
+from havenline.frameworks.scheme_csv import LineProblem, SchemeError, SchemeHead, scheme_document
+from havenline.frameworks.sheet import sheet
 
 __all__ = [
     "CANNOT_DETERMINE",
     "Condition",
     "Framework",
     "FrameworkError",
+    "FrameworkKind",
     "FrameworkRef",
     "LegalClass",
     "LegalStatus",
     "Legality",
+    "LineProblem",
     "Option",
     "Question",
     "QuestionKind",
     "Rule",
+    "SchemeError",
+    "SchemeHead",
+    "Section",
     "StatusLabels",
     "Truth",
     "available",
+    "facts",
     "load",
     "read",
+    "read_document",
+    "scheme_document",
+    "sheet",
 ]

@@ -25,6 +25,13 @@ class QuestionKind(StrEnum):
     FLAG = "flag"
 
 
+class FrameworkKind(StrEnum):
+    """A law says what is criminal; a scheme says only how something is classified."""
+
+    LAW = "law"
+    SCHEME = "scheme"
+
+
 class LegalStatus(StrEnum):
     """What the answers mean under the framework's law. Undetermined is never the same as not criminal."""
 
@@ -42,10 +49,19 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """A heading under which a scheme groups its questions."""
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question to the assessor; the last option is always `CANNOT_DETERMINE`.
 
     `compared` says whether different answers of two assessors are a dispute that a third person settles.
+    `ordinal` says that the options before the last stand in an order that has a meaning.
     """
 
     id: str
@@ -54,6 +70,8 @@ class Question:
     options: tuple[Option, ...]
     asked_when: Condition = field(default_factory=Condition)
     compared: bool = True
+    ordinal: bool = False
+    section: str | None = None
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -109,6 +127,7 @@ class FrameworkRef:
     jurisdiction: str
     effective_from: date
     demo: bool
+    kind: FrameworkKind = FrameworkKind.LAW
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +195,8 @@ class Framework:
     rules: tuple[Rule, ...]
     labels: StatusLabels
     severity_question: str | None = None
+    kind: FrameworkKind = FrameworkKind.LAW
+    sections: tuple[Section, ...] = ()
     _by_id: Mapping[str, Question] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -184,7 +205,9 @@ class Framework:
     @property
     def ref(self) -> FrameworkRef:
         """The name of this version."""
-        return FrameworkRef(self.id, self.version, self.title, self.jurisdiction, self.effective_from, self.demo)
+        return FrameworkRef(
+            self.id, self.version, self.title, self.jurisdiction, self.effective_from, self.demo, self.kind
+        )
 
     def question(self, question_id: str) -> Question:
         """Return the question of that id. Raises KeyError when the framework does not ask it."""

@@ -15,6 +15,7 @@ from havenline.frameworks.conditions import Condition
 from havenline.frameworks.model import (
     CANNOT_DETERMINE,
     Framework,
+    FrameworkKind,
     FrameworkRef,
     LegalClass,
     LegalStatus,
@@ -22,6 +23,7 @@ from havenline.frameworks.model import (
     Question,
     QuestionKind,
     Rule,
+    Section,
     StatusLabels,
 )
 from havenline.vocabulary import HavenlineError
@@ -29,6 +31,7 @@ from havenline.vocabulary import HavenlineError
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 _YES_NO = {"yes": "Yes", "no": "No"}
 _CANNOT_DETERMINE_LABEL = "Cannot determine"
+_SCHEME_LABELS = {"criminal": "classified", "not_criminal": "not classified", "undetermined": "undetermined"}
 
 
 class FrameworkError(HavenlineError):
@@ -68,7 +71,25 @@ def read(text: str, *, origin: str = "framework") -> Framework:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         raise FrameworkError(f"{origin}: not a TOML file ({fault})") from None
+    return read_document(document, origin=origin)
+
+
+def read_document(document: Mapping[str, Any], *, origin: str = "framework") -> Framework:
+    """Read a framework from the same keys as data, as JSON carries them; `effective_from` may be an ISO date in text.
+
+    Raises FrameworkError naming the first fault.
+    """
     return _Reader(origin).framework(document)
+
+
+@cache
+def facts(version: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return the facts that frameworks share, by id, as their file states them. Raises FrameworkError without such a
+    version."""
+    path = files("havenline.frameworks").joinpath("facts", f"{version}.toml")
+    if not _NAME.match(version) or not path.is_file():
+        raise FrameworkError(f"there is no version “{version}” of the shared facts")
+    return {entry["id"]: entry for entry in tomllib.loads(path.read_text(encoding="utf-8"))["fact"]}
 
 
 @cache
@@ -92,6 +113,8 @@ class _Reader:
     def __init__(self, origin: str) -> None:
         self._origin = origin
         self._questions: dict[str, Question] = {}
+        self._sections: dict[str, Section] = {}
+        self._facts: Mapping[str, Mapping[str, Any]] = {}
 
     def framework(self, document: Mapping[str, Any]) -> Framework:
         self._known(
@@ -103,13 +126,25 @@ class _Reader:
                 "title",
                 "jurisdiction",
                 "effective_from",
-                "labels",
-                "question",
-                "rule",
+                *(() if document.get("kind") == FrameworkKind.SCHEME else ("labels", "question", "rule")),
             ),
-            optional=("demo", "class", "severity_question"),
+            optional=(
+                *("demo", "kind", "facts", "section", "labels", "question", "class", "rule", "severity_question"),
+            ),
         )
-        for entry in self._tables("question", document["question"]):
+        kind = document.get("kind", FrameworkKind.LAW.value)
+        if kind not in set(FrameworkKind):
+            raise self._fault(f"the framework: kind is one of {', '.join(FrameworkKind)}")
+        if "facts" in document:
+            try:
+                self._facts = facts(self._name("the framework", document, "facts"))
+            except FrameworkError as fault:
+                raise self._fault(str(fault).removeprefix(f"{self._origin}: ")) from None
+        for entry in self._tables("section", document.get("section", [])):
+            name = self._name("a section", entry, "id")
+            self._known(f"section “{name}”", entry, required=("id", "title"))
+            self._sections[name] = Section(name, self._text(f"section “{name}”", entry, "title"))
+        for entry in self._tables("question", document.get("question", [])):
             question = self._question(entry)
             if question.id in self._questions:
                 raise self._fault(f"question “{question.id}” is there twice")
@@ -125,15 +160,27 @@ class _Reader:
             demo=self._truth("the framework", document, "demo", default=False),
             questions=tuple(self._questions.values()),
             classes=classes,
-            rules=self._rules(document["rule"], {entry.id for entry in classes}),
-            labels=self._labels(document["labels"]),
+            rules=self._rules(document.get("rule", []), {entry.id for entry in classes}),
+            labels=self._labels(document.get("labels", _SCHEME_LABELS)),
             severity_question=severity_question,
+            kind=FrameworkKind(kind),
+            sections=tuple(self._sections.values()),
         )
 
     def _question(self, entry: Mapping[str, Any]) -> Question:
+        if "fact" in entry:
+            entry = self._shared(entry)
         name = self._name("a question", entry, "id")
         where = f"question “{name}”"
-        self._known(where, entry, required=("id", "text", "kind"), optional=("options", "asked_when", "compared"))
+        self._known(
+            where,
+            entry,
+            required=("id", "text", "kind"),
+            optional=("options", "asked_when", "compared", "ordinal", "section"),
+        )
+        section = self._optional_text(where, entry, "section")
+        if section is not None and section not in self._sections:
+            raise self._fault(f"{where}: there is no section “{section}”")
         if entry["kind"] not in set(QuestionKind):
             raise self._fault(f"{where}: kind is one of {', '.join(QuestionKind)}")
         kind = QuestionKind(entry["kind"])
@@ -152,7 +199,18 @@ class _Reader:
             ),
             asked_when=self._condition(where, entry.get("asked_when", {})),
             compared=self._truth(where, entry, "compared", default=True),
+            ordinal=self._truth(where, entry, "ordinal", default=False),
+            section=section,
         )
+
+    def _shared(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The shared fact that an entry names; only what concerns this framework's own form may be said beside it."""
+        name = self._name("a question", entry, "fact")
+        where = f"fact “{name}”"
+        self._known(where, entry, required=("fact",), optional=("compared", "section"))
+        if name not in self._facts:
+            raise self._fault(f"{where}: the shared facts have none of that name; is facts set?")
+        return {**self._facts[name], **{key: value for key, value in entry.items() if key != "fact"}}
 
     def _classes(self, entries: object, severity_question: str | None) -> tuple[LegalClass, ...]:
         if severity_question is not None and severity_question not in self._questions:
@@ -270,6 +328,11 @@ class _Reader:
         return value
 
     def _date(self, value: object) -> date:
+        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            try:
+                return date.fromisoformat(value)
+            except ValueError:
+                pass
         if not isinstance(value, date) or isinstance(value, datetime):
             raise self._fault("the framework: effective_from is a date")
         return value

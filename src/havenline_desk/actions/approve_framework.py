@@ -6,12 +6,12 @@ import datetime as dt
 
 from django.db import transaction
 
-from havenline import frameworks
 from havenline.vocabulary import HavenlineError
 
-from .. import audit, gates
-from ..agreement import Agreement
-from ..models import AuditAct, FrameworkApproval, Person
+from .. import audit, gates, law
+from ..agreement import Accord
+from ..models import AuditAct, FrameworkApproval, Investigation, Person
+from .derive_outcomes import derive_outcomes, one_at_a_time
 from .record_quorum import record_quorum
 
 
@@ -26,10 +26,10 @@ def approve_framework(
     *,
     approved_by: Person,
     counsel: str,
-    agreed: Agreement | None = None,
+    agreed: Accord | None = None,
     at: dt.datetime,
 ) -> FrameworkApproval:
-    """Append the approval; outcomes recorded before it keep what they said.
+    """Append the approval. Outcomes recorded before it keep what they said; what follows now is derived beside them.
 
     Raises ApprovalRefused without the agreement of two people, but in a demonstration or a study.
     """
@@ -40,13 +40,18 @@ def approve_framework(
         raise ApprovalRefused(
             "two people approve a framework: propose it with `havenline proposal framework`, and have another agree"
         )
-    law = frameworks.load(framework, version)
+    approved = law.load(framework, version)
+    one_at_a_time()
     if not counsel.strip():
         raise ApprovalRefused("name the counsel and the reference of the opinion")
-    if FrameworkApproval.objects.filter(framework=law.id, version=law.version).exists():
-        raise ApprovalRefused(f"{law.id} {law.version} is approved already")
+    if FrameworkApproval.objects.filter(framework=approved.id, version=approved.version).exists():
+        raise ApprovalRefused(f"{approved.id} {approved.version} is approved already")
     approval = FrameworkApproval.objects.create(
-        framework=law.id, version=law.version, approved_by=approved_by, counsel=counsel.strip(), approved_at=at
+        framework=approved.id,
+        version=approved.version,
+        approved_by=approved_by,
+        counsel=counsel.strip(),
+        approved_at=at,
     )
     if agreed is not None:
         record_quorum([approval], people=len(agreed.people))
@@ -55,7 +60,9 @@ def approve_framework(
         at=at,
         actor=approved_by,
         about=approval,
-        purpose=f"{law.id}:{law.version}",
+        purpose=f"{approved.id}:{approved.version}",
         record=approval,
     )
+    for investigation in Investigation.objects.order_by("pk"):
+        derive_outcomes(investigation, at=at)
     return approval

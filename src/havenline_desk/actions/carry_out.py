@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from havenline_guard.keyd_wire import Budget
 
 from .. import audit, gates
-from ..agreement import Agreement, ProposalRefused, agreement_on, refuse_unless_open
+from ..agreement import Accord, ProposalRefused, agreement_on, refuse_unless_open
 from ..gates import Act
 from ..models import AuditAct, House, Person, Proposal, ProposalEnd, Role
 from .approve_framework import approve_framework
@@ -27,7 +27,7 @@ class Keys(Protocol):
     def shred(self, name: str, *, rule: str, by: str, second: str = "") -> None: ...
 
 
-def carry_out(proposal: Proposal, *, person: Person, keys: Keys | None = None, at: dt.datetime) -> Agreement:
+def carry_out(proposal: Proposal, *, person: Person, keys: Keys | None = None, at: dt.datetime) -> Accord:
     """Do what was agreed to, once. `keys` is the key process, which budgets, holds and destruction are asked of.
 
     Raises Denied for whom it does not concern, ProposalRefused unless enough people agree who may do so now, and
@@ -60,14 +60,14 @@ def _present(keys: Keys | None) -> Keys:
     return keys
 
 
-def _grant(agreed: Agreement, at: dt.datetime) -> None:
+def _grant(agreed: Accord, at: dt.datetime) -> None:
     person = Person.objects.filter(audit_id=str(agreed.what["person"]), is_active=True).first()
     if person is None:
         raise ProposalRefused("the person is not enrolled here any more; nothing was changed")
     grant_role(person, Role(str(agreed.what["role"])), agreed=agreed, at=at)
 
 
-def _approve(agreed: Agreement, at: dt.datetime) -> None:
+def _approve(agreed: Accord, at: dt.datetime) -> None:
     what = {name: str(value) for name, value in agreed.what.items()}
     approve_framework(
         what["framework"],
@@ -79,39 +79,39 @@ def _approve(agreed: Agreement, at: dt.datetime) -> None:
     )
 
 
-def _declare(agreed: Agreement, at: dt.datetime) -> None:
+def _declare(agreed: Accord, at: dt.datetime) -> None:
     declare_house(House(str(agreed.what["house"])), agreed=agreed, at=at)
 
 
-def _nothing_here(agreed: Agreement, at: dt.datetime) -> None:
+def _nothing_here(agreed: Accord, at: dt.datetime) -> None:
     """The agreement itself is what is needed, or the key process does the rest."""
 
 
-def _raise_budget(agreed: Agreement, keys: Keys) -> None:
+def _raise_budget(agreed: Accord, keys: Keys) -> None:
     what = agreed.what
     budget = Budget(*(int(what[name]) for name in ("per_hour", "per_day", "minutes", "bytes_per_day")))
     keys.set_budget(str(what["person"]), budget, by=_first(agreed), second=_second(agreed))
 
 
-def _release_hold(agreed: Agreement, keys: Keys) -> None:
+def _release_hold(agreed: Accord, keys: Keys) -> None:
     what = agreed.what
     keys.release_hold(str(what["object"]), str(what["reference"]), by=_first(agreed), second=_second(agreed))
 
 
-def _destroy(agreed: Agreement, keys: Keys) -> None:
+def _destroy(agreed: Accord, keys: Keys) -> None:
     what = agreed.what
     keys.shred(str(what["object"]), rule=str(what["rule"]), by=_first(agreed), second=_second(agreed))
 
 
-def _first(agreed: Agreement) -> str:
+def _first(agreed: Accord) -> str:
     return agreed.people[0].audit_id.hex
 
 
-def _second(agreed: Agreement) -> str:
+def _second(agreed: Accord) -> str:
     return agreed.people[1].audit_id.hex
 
 
-DOES: Mapping[Act, Callable[[Agreement, dt.datetime], None]] = {
+DOES: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
     Act.GRANT_ROLE: _grant,
     Act.APPROVE_FRAMEWORK: _approve,
     Act.CHANGE_HOUSE: _declare,
@@ -120,7 +120,7 @@ DOES: Mapping[Act, Callable[[Agreement, dt.datetime], None]] = {
     Act.RELEASE_HOLD: _nothing_here,
     Act.DESTROY_EARLY: _nothing_here,
 }
-ASKS: Mapping[Act, Callable[[Agreement, Keys], None]] = {
+ASKS: Mapping[Act, Callable[[Accord, Keys], None]] = {
     Act.RAISE_BUDGET: _raise_budget,
     Act.RELEASE_HOLD: _release_hold,
     Act.DESTROY_EARLY: _destroy,

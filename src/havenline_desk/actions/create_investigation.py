@@ -7,10 +7,9 @@ import re
 
 from django.db import transaction
 
-from havenline import frameworks
 from havenline.vocabulary import HavenlineError
 
-from .. import audit, gates
+from .. import audit, gates, law
 from ..models import AuditAct, Investigation, Person, Plan, SamplingRule, SourceKind
 
 
@@ -40,6 +39,8 @@ def create_investigation(
         raise InvestigationRefused(f"{reference!r} is not a reference: letters, digits, hyphen, underscore; 2 to 64")
     if Investigation.objects.filter(reference=reference).exists():
         raise InvestigationRefused(f"{reference} exists already; it was not changed")
+    if source_kind == SourceKind.TRAINING:
+        raise InvestigationRefused("drawn pictures of training are no investigation; see `havenline calibration`")
     if not legal_basis.strip():
         raise InvestigationRefused("an investigation needs its legal basis in words")
     if posted_total < 0:
@@ -49,7 +50,9 @@ def create_investigation(
         raise InvestigationRefused("the period ends before it starts")
     if expires_on < at.date():
         raise InvestigationRefused("the authority to import would have run out already")
-    law = frameworks.load(framework, framework_version)
+    chosen = law.load(framework, framework_version)
+    if not chosen.questions:
+        raise InvestigationRefused(f"{chosen.id} {chosen.version} asks nothing yet: import its scheme first")
     investigation = Investigation.objects.create(
         reference=reference,
         source_kind=source_kind,
@@ -61,8 +64,8 @@ def create_investigation(
         legal_basis=legal_basis.strip(),
         police_agreement=police_agreement.strip(),
         expires_on=expires_on,
-        framework=law.id,
-        framework_version=law.version,
+        framework=chosen.id,
+        framework_version=chosen.version,
         plan=plan,
         created_at=at,
     )

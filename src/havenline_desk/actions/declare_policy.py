@@ -9,7 +9,7 @@ from django.db import transaction
 from havenline.vocabulary import HavenlineError
 
 from .. import audit, gates
-from ..agreement import Agreement
+from ..agreement import Accord
 from ..models import AuditAct, House, HouseDeclaration, InstallationKind, Policy
 from .record_quorum import record_quorum
 
@@ -34,7 +34,7 @@ def declare_policy(kind: InstallationKind, *, content_legal_basis: str = "", at:
 
 
 @transaction.atomic
-def declare_house(house: House, *, agreed: Agreement | None = None, at: dt.datetime) -> HouseDeclaration:
+def declare_house(house: House, *, agreed: Accord | None = None, at: dt.datetime) -> HouseDeclaration:
     """Declare how many people work here. The first is part of installation, each later one is agreed to by two.
 
     Raises PolicyRefused without an agreement once it is declared. What was agreed to under the house before must be

@@ -10,7 +10,7 @@ from django.db import transaction
 from havenline.vocabulary import HavenlineError
 
 from .. import audit, gates
-from ..agreement import Agreement
+from ..agreement import Accord
 from ..models import (
     CONTENT_ROLES,
     EXCLUSIVE_SETS,
@@ -95,7 +95,7 @@ def _open_enrolment(person: Person, *, until: dt.datetime, at: dt.datetime) -> N
 
 
 @transaction.atomic
-def grant_role(person: Person, role: Role, *, agreed: Agreement | None = None, at: dt.datetime) -> RoleGrant:
+def grant_role(person: Person, role: Role, *, agreed: Accord | None = None, at: dt.datetime) -> RoleGrant:
     """Grant a role; a content role granted after installation takes effect 24 hours later.
 
     After installation (there is an investigation) two people must agree: raises EnrolmentRefused without them.

@@ -21,6 +21,7 @@ from ..models import (
     StackMember,
     StackRevision,
 )
+from .derive_outcomes import derive_outcomes
 from .open_assignments import open_assignments
 
 _LOCK_SPACE = 0x4853
@@ -59,6 +60,8 @@ def form_stacks(investigation: Investigation, *, at: dt.datetime) -> int:
     _join({stacks[sha256]: members for sha256, members in arriving.items()}, waiting, at=at)
     for copy in copies:
         audit.append(AuditAct.OUTCOME_COPIED, at=at, actor=None, about=copy, investigation=investigation, record=copy)
+    if copies:
+        derive_outcomes(investigation, at=at, outcomes=copies)
     if arriving:
         audit.append(AuditAct.STACKS_FORMED, at=at, actor=None, investigation=investigation)
     return len(formed)

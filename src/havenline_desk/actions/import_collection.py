@@ -74,6 +74,7 @@ def import_collection(
     Raises ImportRefused without authority, Denied without the role, SourceError when the source cannot be read.
     Not checked here: that the organisation may hold the collection; the investigation records who says so.
     """
+    # long: half of it is what must be given, the rest are its steps, one a line
     _check_authority(investigation, manifest, imported_by=imported_by, at=at)
     what = {
         "investigation": investigation.audit_id.hex,

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 
-from havenline import frameworks
 from havenline.judgement.settle import ReviewPlan, SubmittedFacts, settle
 from havenline.judgement.settle import Step as PlanStep
 
-from .. import audit
+from .. import audit, law
 from ..models import (
     Assignment,
     AuditAct,
     File,
-    FrameworkApproval,
-    InstallationKind,
-    Investigation,
     MemberPlace,
     Outcome,
-    Policy,
     Stack,
     StackMember,
     StackRevision,
     Step,
 )
+from .derive_outcomes import derive_outcomes
 from .open_assignments import open_assignments, put_in_order
 from .record_quorum import record_quorum
 
@@ -36,7 +32,9 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     """
     StackRevision.objects.select_for_update().get(pk=revision.pk)
     stack, investigation = revision.stack, revision.stack.investigation
-    framework = frameworks.load(investigation.framework, investigation.framework_version)
+    # The form of the first lease: what only a later one asks is compared with nothing.
+    leased = min(one.started_at for one in revision.assessments.all())
+    framework = law.sheet(investigation, at=leased)
     settlement = settle(plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision))
     if settlement.facts is None or settlement.settled_by is None:
         if settlement.next_step is PlanStep.THIRD:
@@ -50,7 +48,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
         return
     members: dict[int | str, StackMember] = {member.pk: member for member in revision.members.select_related("file")}
     shown = next(member for member in members.values() if member.place == MemberPlace.SHOWN)
-    legality = framework.derive(settlement.facts, approved=rules_in_force(investigation))
+    legality = framework.derive(settlement.facts, approved=law.in_force(framework.id, framework.version))
     outcomes = Outcome.objects.bulk_create(
         Outcome(
             investigation=investigation,
@@ -82,16 +80,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
             purpose=outcome.settled_by,
             record=outcome,
         )
-
-
-def rules_in_force(investigation: Investigation) -> bool:
-    """Whether the rules may yield more than `undetermined`: demonstration, study, or recorded local approval."""
-    policy = Policy.objects.order_by("-pk").first()
-    if policy is not None and policy.kind in {InstallationKind.DEMO, InstallationKind.STUDY}:
-        return True
-    return FrameworkApproval.objects.filter(
-        framework=investigation.framework, version=investigation.framework_version
-    ).exists()
+    derive_outcomes(investigation, at=at, outcomes=outcomes)
 
 
 def _submitted(revision: StackRevision) -> list[SubmittedFacts]:

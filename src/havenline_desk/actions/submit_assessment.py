@@ -9,11 +9,10 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from havenline import frameworks
 from havenline.frameworks import Framework
 from havenline.vocabulary import HavenlineError
 
-from .. import audit
+from .. import audit, law
 from ..models import (
     Assessment,
     Assignment,
@@ -113,7 +112,7 @@ def checked_submission(
     if assignment is None or assignment.leased_at is None:
         raise SubmissionRefused({"assignment": "this assignment is no longer yours; nothing was recorded. Press Start"})
     investigation = assignment.revision.stack.investigation
-    framework = frameworks.load(investigation.framework, investigation.framework_version)
+    framework = law.sheet(investigation, at=assignment.leased_at)
     members = list(assignment.revision.members.order_by("pk"))
     shown = next(member for member in members if member.place == MemberPlace.SHOWN)
     near = [member for member in members if member.place == MemberPlace.NEAR and assignment.step != Step.THIRD]

@@ -33,26 +33,31 @@ def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
             assignment = _own(person) or _most_urgent(person, steps, at=at)
             if assignment is None:
                 return None
-            fresh = assignment.person_id != person.pk
-            if fresh:
-                assignment.leased_at = at
-            assignment.person = person
-            assignment.expires_at = at + LEASE
-            assignment.save(update_fields=("person", "leased_at", "expires_at"))
-            StackRevision.objects.filter(pk=assignment.revision_id, frozen_at=None).update(frozen_at=at)
-            if fresh:
-                audit.append(
-                    AuditAct.ASSIGNMENT_TAKEN,
-                    at=at,
-                    actor=person,
-                    about=assignment,
-                    investigation=assignment.revision.stack.investigation,
-                    purpose=f"{assignment.step}_assessment",
-                )
+            lease(assignment, person=person, at=at)
             return assignment
     except IntegrityError:
         # Two windows of one person asked at once; the other one has claimed, so hand out the same.
         return _own(person, lock=False)
+
+
+def lease(assignment: Assignment, *, person: Person, at: dt.datetime) -> None:
+    """Give a locked assignment to `person`, or renew what they have; part of the caller's transaction."""
+    fresh = assignment.person_id != person.pk
+    if fresh:
+        assignment.leased_at = at
+    assignment.person = person
+    assignment.expires_at = at + LEASE
+    assignment.save(update_fields=("person", "leased_at", "expires_at"))
+    StackRevision.objects.filter(pk=assignment.revision_id, frozen_at=None).update(frozen_at=at)
+    if fresh:
+        audit.append(
+            AuditAct.ASSIGNMENT_TAKEN,
+            at=at,
+            actor=person,
+            about=assignment,
+            investigation=assignment.revision.stack.investigation,
+            purpose=f"{assignment.step}_assessment",
+        )
 
 
 def _steps(person: Person, *, at: dt.datetime) -> list[Step]:

@@ -31,8 +31,10 @@ from .investigations import (
     Selection,
     SourceKind,
 )
+from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
+from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
@@ -48,7 +50,13 @@ __all__ = [
     "AuditEntry",
     "Audited",
     "AuthenticatorApp",
+    "CalibrationPicture",
+    "CalibrationResult",
+    "CalibrationSession",
     "Certificate",
+    "ConfiguredFramework",
+    "Derivation",
+    "DerivationRun",
     "DutyContact",
     "Edition",
     "Ending",
@@ -63,6 +71,7 @@ __all__ = [
     "HouseDeclaration",
     "Import",
     "ImportProblem",
+    "ImportedFramework",
     "InstallationKind",
     "Investigation",
     "InvestigationUrgency",
@@ -86,12 +95,14 @@ __all__ = [
     "PoolNeed",
     "Proposal",
     "ProposalEnd",
+    "QualitySample",
     "Quorum",
     "RecoveryCode",
     "Report",
     "Reveal",
     "Role",
     "RoleGrant",
+    "SampledOutcome",
     "SamplingRule",
     "Selection",
     "Session",

@@ -22,6 +22,8 @@ class AuditAct(models.TextChoices):
 
     POLICY_DECLARED = "policy_declared", "declared what this installation is"
     FRAMEWORK_APPROVED = "framework_approved", "recorded the local approval of a framework"
+    FRAMEWORK_IMPORTED = "framework_imported", "loaded a framework or scheme"
+    FRAMEWORK_CONFIGURED = "framework_configured", "added a framework to an investigation"
     PERSON_ENROLLED = "person_enrolled", "enrolled a person"
     ROLE_GRANTED = "role_granted", "granted a role"
     CERTIFICATE_RECORDED = "certificate_recorded", "recorded a certificate"
@@ -44,12 +46,16 @@ class AuditAct(models.TextChoices):
     DISPUTE_OPENED = "dispute_opened", "two assessments differ, so a third person is asked"
     OUTCOME_SETTLED = "outcome_settled", "settled a file"
     OUTCOME_COPIED = "outcome_copied", "took over the outcome of a byte-identical file"
+    OUTCOMES_DERIVED = "outcomes_derived", "derived settled facts under a further framework"
     URGENCY_SET = "urgency_set", "said how urgent an investigation is"
     POOL_CHANGED = "pool_changed", "made a pool, or put a person in or out"
     CONTACT_DECLARED = "contact_declared", "declared whom to telephone"
     ESCALATION_RAISED = "escalation_raised", "said that a child may be in danger now"
     ESCALATION_STAGE = "escalation_stage", "did what an escalation asks for"
     BUDGET_SET = "budget_set", "said how much a person may open"
+    CALIBRATION_STARTED = "calibration_started", "began a calibration on drawn pictures"
+    CALIBRATION_CLOSED = "calibration_closed", "ended a calibration"
+    QUALITY_SAMPLE_DRAWN = "quality_sample_drawn", "drew recent decisions to be looked over"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
     HOUSE_DECLARED = "house_declared", "declared how many people work here"
     PROPOSAL_MADE = "proposal_made", "proposed an act that takes two people"
@@ -81,6 +87,7 @@ URGENT_ACTS = frozenset(
     {
         AuditAct.POLICY_DECLARED,
         AuditAct.FRAMEWORK_APPROVED,
+        AuditAct.FRAMEWORK_IMPORTED,
         AuditAct.PERSON_ENROLLED,
         AuditAct.ROLE_GRANTED,
         AuditAct.CERTIFICATE_RECORDED,

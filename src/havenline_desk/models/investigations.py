@@ -16,6 +16,7 @@ class SourceKind(models.TextChoices):
     SITE = "site", "site"
     PLATFORM = "platform", "platform"
     PARTNER = "partner", "partner"
+    TRAINING = "training", "drawn pictures of calibration sessions"
     OTHER = "other", "other"
 
 

@@ -6,8 +6,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from ..gates import Act, gate
+from ..gates import Act, allowed, gate
 from ..queries.investigations import investigation_lines, investigation_record
+from .layout import person_of
 
 
 @gate(Act.SEE_INVESTIGATIONS)
@@ -17,7 +18,10 @@ def investigations(request: HttpRequest) -> HttpResponse:
 
 @gate(Act.SEE_INVESTIGATIONS)
 def investigation(request: HttpRequest, reference: str) -> HttpResponse:
-    record = investigation_record(reference, at=timezone.now())
+    at = timezone.now()
+    record = investigation_record(reference, at=at)
     if record is None:
         raise Http404
-    return render(request, "havenline/investigation.html", {"record": record, "line": record.line})
+    sees_agreement = allowed(person_of(request), Act.SEE_AGREEMENT, at=at)
+    shown = {"record": record, "line": record.line, "sees_agreement": sees_agreement}
+    return render(request, "havenline/investigation.html", shown)

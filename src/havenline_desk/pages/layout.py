@@ -30,6 +30,8 @@ class Notice(StrEnum):
     AGREED = "agreed"
     CARRIED_OUT = "carried_out"
     CANCELLED = "cancelled"
+    CALIBRATED = "calibrated"
+    NOT_CALIBRATED = "not_calibrated"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -43,14 +45,18 @@ NOTICES: dict[Notice, Promise] = {
     Notice.CARRIED_OUT: _("Carried out, and recorded with the names of both."),
     Notice.CANCELLED: _("Cancelled. It cannot be carried out any more."),
     Notice.NOT_CERTIFIED: _("Nothing new was assigned: your certificate has run out."),
+    Notice.CALIBRATED: _("Passed: your certificate is in date. Items can be assigned to you."),
+    Notice.NOT_CALIBRATED: _("Not passed this time. Talk it over, and calibrate again with new pictures."),
 }
 
 PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("home", gates.Act.SEE_HOME, _("Home")),
     ("work", gates.Act.WORK, _("Assess")),
+    ("calibration", gates.Act.OPEN_CALIBRATION, _("Calibration")),
     ("escalations", gates.Act.SEE_ESCALATIONS, _("Escalations")),
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
+    ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
 )
 
 _NOTICE_KEY = "notice"

@@ -16,10 +16,11 @@ from havenline.frameworks import Question
 
 from ..actions.hold_submission import hold_submission, record_held, take_back
 from ..actions.skip_assignment import skip_assignment
+from ..actions.start_calibration import continue_calibration
 from ..actions.submit_assessment import SubmissionRefused
 from ..actions.take_next import take_next
 from ..gates import Act, Denied, gate
-from ..models import SkipReason
+from ..models import CalibrationResult, SkipReason
 from ..queries.escalations import contacts
 from ..queries.home import Start, done_since, start_of
 from ..queries.workspace import NearPicture, Workspace, open_workspace, pools_to_pass_to
@@ -159,8 +160,14 @@ def record(request: HttpRequest) -> HttpResponse:
 
 
 def _take(request: HttpRequest) -> None:
+    person, at = person_of(request), timezone.now()
+    ended = continue_calibration(person, at=at)
+    if isinstance(ended, CalibrationResult):
+        leave_notice(request, Notice.CALIBRATED if ended.passed else Notice.NOT_CALIBRATED)
+    if ended is not None:
+        return
     try:
-        take_next(person_of(request), at=timezone.now())
+        take_next(person, at=at)
     except Denied:
         leave_notice(request, Notice.NOT_CERTIFIED)
 
@@ -206,7 +213,7 @@ def _nothing_open(request: HttpRequest) -> HttpResponse:
         "havenline/nothing_open.html",
         {
             "start": waiting,
-            "may_start": waiting in {Start.WAITING, Start.CONTINUE},
+            "may_start": waiting in {Start.WAITING, Start.CONTINUE, Start.CALIBRATING},
             "held": held_by(person),
             "undo_seconds": int(TAKEN_BACK_WITHIN.total_seconds()),
             "done": done_since(person, since=session_began(request)),

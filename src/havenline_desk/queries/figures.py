@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from havenline import frameworks
 from havenline.figures import Funnel, Labels, Records, funnel
 from havenline.figures.records import ASSESSMENTS, OUTCOMES, SELECTIONS
 
+from .. import law
 from ..models import Assessment, InstallationKind, Investigation, Item, Policy, Selection
 
 
@@ -22,7 +22,7 @@ def funnel_of(investigation: Investigation) -> Funnel:
 
 def records_of(investigation: Investigation) -> Records:
     """An item's outcome is the standing one of its file: byte-identical postings share it."""
-    framework = frameworks.load(investigation.framework, investigation.framework_version)
+    framework = law.own(investigation)
     selections = Selection.objects.filter(item__investigation=investigation)
     assessments = Assessment.objects.filter(revision__stack__investigation=investigation)
     settled = Item.objects.filter(

@@ -9,6 +9,7 @@ from enum import StrEnum
 from .. import evidence, gates
 from ..models import Assessment, Person, Role, Step
 from ..waiting import open_in_the_name_of, waiting_for
+from .calibration import calibrating
 from .investigations import InvestigationLine, investigation_lines, references
 
 
@@ -18,6 +19,7 @@ class Start(StrEnum):
     CONTINUE = "continue"
     WAITING = "waiting"
     NOTHING = "nothing"
+    CALIBRATING = "calibrating"
     NO_CERTIFICATE = "no_certificate"
 
 
@@ -57,10 +59,12 @@ def done_since(person: Person, *, since: dt.datetime) -> int:
 
 
 def start_of(person: Person, *, at: dt.datetime) -> Start:
-    if not gates.certified(person, at=at):
-        return Start.NO_CERTIFICATE
     if open_in_the_name_of(person).exists():
         return Start.CONTINUE
+    if calibrating(person):
+        return Start.CALIBRATING
+    if not gates.certified(person, at=at):
+        return Start.NO_CERTIFICATE
     steps = []
     if gates.allowed(person, gates.Act.TAKE_ASSESSMENT, at=at):
         steps += [Step.FIRST, Step.SECOND]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 
 from ..models import (
     Assignment,
@@ -98,12 +98,12 @@ class InvestigationRecord:
 
 def references() -> tuple[str, ...]:
     """All references, newest investigation first."""
-    return tuple(Investigation.objects.order_by("-created_at", "-pk").values_list("reference", flat=True))
+    return tuple(_real().order_by("-created_at", "-pk").values_list("reference", flat=True))
 
 
 def investigation_lines() -> tuple[InvestigationLine, ...]:
     """Every investigation with its counts, newest first; a fixed number of queries however many there are."""
-    return _lines(Investigation.objects.order_by("-created_at", "-pk"))
+    return _lines(_real().order_by("-created_at", "-pk"))
 
 
 def investigation_record(reference: str, *, at: dt.datetime) -> InvestigationRecord | None:
@@ -127,6 +127,11 @@ def investigation_record(reference: str, *, at: dt.datetime) -> InvestigationRec
         imports=_imports(investigation),
         steps=_steps(investigation, at=at),
     )
+
+
+def _real() -> QuerySet[Investigation]:
+    """Without the place where calibration pictures are drawn."""
+    return Investigation.objects.exclude(source_kind=SourceKind.TRAINING)
 
 
 def _lines(investigations: Iterable[Investigation]) -> tuple[InvestigationLine, ...]:

@@ -14,11 +14,11 @@ from enum import StrEnum
 from django.db.models import Max
 from django.utils.crypto import salted_hmac
 
-from havenline import frameworks
 from havenline.frameworks import Framework, Question
 from havenline.frameworks.model import Form
 from havenline.judgement import Counted, TriageFacts, reasons
 
+from .. import law
 from ..models import (
     Assessment,
     Assignment,
@@ -104,7 +104,7 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
     if assignment is None:
         return None
     investigation = assignment.revision.stack.investigation
-    framework = frameworks.load(investigation.framework, investigation.framework_version)
+    framework = law.sheet(investigation, at=assignment.leased_at or at)
     members = list(assignment.revision.members.select_related("file").order_by("distance", "pk"))
     shown = next(member for member in members if member.place == MemberPlace.SHOWN)
     third = assignment.step == Step.THIRD

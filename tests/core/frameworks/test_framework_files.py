@@ -46,10 +46,15 @@ class = "one"
 """
 
 
-def test_the_two_frameworks_of_this_version_are_shipped() -> None:
+def test_the_frameworks_of_this_version_are_shipped() -> None:
     assert [(ref.id, ref.version, ref.demo) for ref in available()] == [
+        ("demo.colours", "1", True),
         ("demo.shapes", "1", True),
         ("gb-eaw", "2023-09", False),
+        ("gb-eaw", "2023-09.2", False),
+        ("interpol.baseline", "1", False),
+        ("ncmec.industry", "2022-06", False),
+        ("ucs.v3", "3", False),
     ]
 
 
@@ -77,7 +82,9 @@ def test_without_a_version_the_latest_in_effect_is_loaded(monkeypatch: pytest.Mo
 
 
 def test_unknown_names_are_refused_with_what_is_known() -> None:
-    with pytest.raises(FrameworkError, match=r"no framework “atlantis”; known are demo\.shapes, gb-eaw"):
+    with pytest.raises(
+        FrameworkError, match=r"no framework “atlantis”; known are demo\.colours, demo\.shapes, gb-eaw, interpol"
+    ):
         load("atlantis")
     with pytest.raises(FrameworkError, match=r"gb-eaw has no version “1978”; known are 2023-09"):
         load("gb-eaw", "1978")
@@ -117,6 +124,10 @@ def test_flags_get_yes_and_no_by_themselves() -> None:
         ('class = "one"', "", "class is named exactly when then is criminal"),
         ('then = "criminal"', 'then = "guilty"', "then is one of criminal, not_criminal, undetermined"),
         ("[[rule]]", "[rule]", r"write \[\[rule\]\]"),
+        ('kind = "flag"', 'kind = "flag"\nsection = "none"', "there is no section “none”"),
+        ('kind = "flag"', 'kind = "flag"\nordinal = "no"', "ordinal is true or false"),
+        ('title = "Small"', 'title = "Small"\nkind = "rumour"', "kind is one of law, scheme"),
+        ('title = "Small"', 'title = "Small"\nfacts = "0"', "no version “0” of the shared facts"),
         ('kind = "flag"', 'kind = "flag"\ncompared = "no"', "compared is true or false"),
     ],
 )

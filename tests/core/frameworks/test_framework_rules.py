@@ -99,7 +99,7 @@ def test_without_approval_every_answer_stays_undetermined() -> None:
 
 
 def test_only_training_frameworks_are_free_of_approval() -> None:
-    assert [ref.id for ref in available() if ref.demo] == ["demo.shapes"]
+    assert [ref.id for ref in available() if ref.demo] == ["demo.colours", "demo.shapes"]
 
 
 def test_the_rule_path_tells_every_rule_tried_and_why() -> None:

@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0009_queue_and_escalations"),
+        ("desk", "0004_queue_and_escalations"),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0010_submissions"),
+        ("desk", "0005_submissions"),
     ]
 
     operations = [

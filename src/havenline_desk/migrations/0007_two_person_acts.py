@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0005_sign_in"),
+        ("desk", "0006_sign_in"),
     ]
 
     operations = [
