@@ -85,6 +85,9 @@ def back_up(
         missing = _take_content(home, writer, moment.objects, tell)
         for path in _settings(home, sealed=bool(sealing)):
             writer.take(f"settings/{path.name}", path)
+        passphrase = home.keyd / "passphrase"
+        if sealing and passphrase.exists():
+            writer.take(f"{KEYS}/passphrase", passphrase)
         ledger = home.path / KEYS / "erasures"
         if ledger.exists():
             writer.take(f"{KEYS}/erasures", ledger)
