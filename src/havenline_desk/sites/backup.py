@@ -67,6 +67,7 @@ def back_up(
     An attempt that was cut short lies beside `to` under another name, and is gone on with. Raises BackupError and
     other HavenlineErrors; then there is no folder `to`. Not checked: that the medium of `to` lasts.
     """
+    # long: its steps in their order, one after the other
     if os.path.lexists(to):
         raise BackupError(f"{to} exists already; nothing was written")
     sealing = _recipients(recipients)

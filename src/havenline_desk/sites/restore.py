@@ -143,6 +143,7 @@ def put_back(
     operator's own. Raises BackupError, also where keys are older than they may be and no newer ledger says what was
     destroyed since.
     """
+    # long: its steps in their order, one after the other
     manifest = opened.manifest
     if manifest.sealed and opened.identity is None:
         raise BackupError("this backup is sealed: name the file of its age identity with --identity")
