@@ -7,6 +7,7 @@ import io
 import shutil
 import struct
 import subprocess
+import zlib
 from collections.abc import Callable
 from functools import cache
 
@@ -20,6 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 from havenline.entries import Entries
 from havenline.fingerprints import fingerprint_bytes
 from havenline.matching import Edition, Lists
+from havenline.media.orientation import upright
 from havenline.vocabulary import EditionRef, Fingerprint, HashKind, ListEntry
 
 pillow_heif.register_heif_opener()
@@ -127,6 +129,11 @@ MODES: dict[str, Callable[[], bytes]] = {
     "alpha-webp": lambda: saved(with_alpha(), "WEBP"),
     "avif": lambda: saved(RGB, "AVIF"),
     "tiff": lambda: saved(RGB, "TIFF"),
+    "big-tiff": lambda: saved(RGB, "TIFF", big_tiff=True),
+    "pages-tiff": lambda: saved(RGB, "TIFF", save_all=True, append_images=[TURNED]),
+    "12-bit-avif": lambda: imagecodecs.avif_encode(COLOURS.astype(np.uint16) * 16, bitspersample=12, level=90),
+    "two-pictures-jpeg": lambda: saved(RGB, "JPEG") + saved(TURNED, "JPEG"),
+    "mpo-jpeg": lambda: saved(RGB, "MPO", save_all=True, append_images=[TURNED]),
     "jpeg-in-tiff": lambda: saved(RGB, "TIFF", compression="jpeg"),
     "lab-tiff": lambda: saved(lab(), "TIFF"),
     "cmyk-tiff": lambda: saved(RGB.convert("CMYK"), "TIFF"),
@@ -240,14 +247,58 @@ def test_a_picture_is_found_whether_its_orientation_mark_was_applied_or_not(form
     turned = RGB.copy()
     turned.getexif()[0x0112] = mark
     applied = fingerprint_bytes(saved(ImageOps.exif_transpose(turned), "PNG"))
-    for upright, expected in (
+    for turned_hash, expected in (
         (made.pdq_upright or made.pdq, applied.pdq),
         (made.pdq_512_upright or made.pdq_512, applied.pdq_512),
     ):
-        assert upright is not None
+        assert turned_hash is not None
         assert expected is not None
-        assert (int(upright, 16) ^ int(expected, 16)).bit_count() <= (0 if form in ("PNG", "TIFF") else 10)
+        assert (int(turned_hash, 16) ^ int(expected, 16)).bit_count() <= (0 if form in ("PNG", "TIFF") else 10)
     assert (made.pdq_upright is None) == (mark == 1)
+
+
+def drawn_png(levels: NDArray[np.generic], depth: int, transparent: int) -> bytes:
+    """A grey PNG of 8 or 16 bits with one value that is transparent (PNG 3rd edition, 11.3.1.1)."""
+    height, width = levels.shape
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    rows = b"".join(b"\0" + row.tobytes() for row in levels.astype(">u2" if depth == 16 else "u1"))
+    head = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    chunks = (
+        (b"IHDR", head),
+        (b"tRNS", struct.pack(">H", transparent)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+@pytest.mark.parametrize(("depth", "step"), [(8, 1), (16, 257)])
+def test_a_grey_that_is_transparent_lies_over_white_at_every_depth(depth: int, step: int) -> None:
+    down, along = np.mgrid[: LEVELS.shape[0], : LEVELS.shape[1]]
+    cut_out = ((along - 150) ** 2 + (down - 300) ** 2 < 110**2) | (along * 3 + down * 5 < 600)
+    levels = np.where(cut_out, 7, np.maximum(LEVELS, 8)).astype(np.uint16)
+    expected = fingerprint_bytes(saved(Image.fromarray(np.where(cut_out, 255, levels).astype(np.uint8)), "PNG"))
+    dark = fingerprint_bytes(saved(Image.fromarray(levels.astype(np.uint8)), "PNG"))
+    made = fingerprint_bytes(drawn_png(levels * step, depth, 7 * step))
+    assert made.pdq == expected.pdq != dark.pdq
+
+
+@pytest.mark.parametrize("mark", [3, 6, 8])
+def test_a_heif_is_turned_as_its_container_says(mark: int) -> None:
+    image = RGB.copy()
+    exif = Image.Exif()
+    exif[0x0112] = mark
+    image.info["exif"] = exif.tobytes()  # written as the container's own turn, and read back as no mark
+    content = saved(image, "HEIF")
+    assert b"irot" in content
+    made = fingerprint_bytes(content)
+    shown = np.ascontiguousarray(upright(COLOURS, mark))
+    assert (made.width, made.height, made.orientation) == (shown.shape[1], shown.shape[0], 1)
+    expected = fingerprint_bytes(saved(Image.fromarray(shown), "PNG")).pdq or ""
+    assert (int(made.pdq or "", 16) ^ int(expected, 16)).bit_count() <= 10
 
 
 def test_a_list_made_by_the_other_pipeline_is_matched() -> None:

@@ -30,6 +30,7 @@ def to_rgb(image: Image.Image) -> Pixels:
     # Pillow hands out 32 unsigned bits as signed ones.
     unsigned = image.mode == "I" and image.format == "TIFF" and _tag(image, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED
     low, scale = _range(image, rows, unsigned) if deep and not image.mode.startswith("I;16") else (0.0, 0.0)
+    clear = image.info.get("transparency") if image.mode.startswith("I;16") else None
     flipped = _tag(image, _PHOTOMETRIC, None) == _WHITE_IS_ZERO
     for top in range(0, height, rows):
         band = image.crop((0, top, width, min(top + rows, height)))
@@ -38,6 +39,8 @@ def to_rgb(image: Image.Image) -> Pixels:
             grey = _deep(band, low, scale, unsigned)
             # Pillow turns only shallow pictures round.
             target[:] = (255 - grey if flipped else grey)[:, :, None]
+            if clear is not None:
+                target[np.asarray(band) == clear] = 255
         else:
             target[:] = np.asarray(_shallow(band), dtype=np.uint8)
     return out
