@@ -193,7 +193,11 @@ def _timed(batch: list[Scanned], found: Sequence[tuple[Match, ...]], lookup: Loo
             yield matches
             continue
         # The film's own digests go along, so that what it matches exactly is no find of a frame's.
-        frames = [replace(film, pdq=None, pdq_quality=None, **_NO_STILL, frames=(each,)) for each in film.frames]
+        still = replace(film, pdq=None, pdq_quality=None, **_NO_STILL)
+        frames = [
+            replace(still, frames=(each,), frames_upright=film.frames_upright[place : place + 1])
+            for place, each in enumerate(film.frames)
+        ]
         seconds: dict[tuple[EditionRef, str], list[float]] = {}
         for frame, near in zip(film.frames, lookup(frames), strict=True):
             for match in near:
@@ -306,7 +310,8 @@ def _read_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool)
     fields = said["fingerprint"]
     if fields["refusal"] is not None:
         fields["refusal"] = _refused(fields["refusal"])
-    fields["frames"] = tuple(FrameHash(*frame) for frame in fields["frames"])
+    for name in ("frames", "frames_upright"):
+        fields[name] = tuple(FrameHash(*frame) for frame in fields[name])
     for name in ("media_type", "pipeline"):
         if fields[name] is not None:
             check_text(name, fields[name])

@@ -91,7 +91,8 @@ class Fingerprint:
     prints it. Qualities are 0..100. `pdq` is the hash of the still picture by `pipeline`, `pdq_512` that of
     Meta's other pipeline, `vocabulary.PDQ_512`; both of the pixels in stored order. Where the file's
     `orientation` mark (EXIF, 1..8) is not 1, `pdq_upright` and `pdq_512_upright` are those of the picture
-    turned as it says. `frames` are those of a film, or a sample of an animated picture, in order of time.
+    turned as it says. `frames` are those of a film, or a sample of an animated picture, in order of time
+    and in stored order of pixels; `frames_upright` are the same turned as the mark says, none where that is 1.
     `cut_short` says that the file ends early and what is missing was left grey. `refusal` is set exactly when
     there is neither `pdq` nor a frame.
     """
@@ -112,6 +113,7 @@ class Fingerprint:
     pdq_upright: str | None = None
     pdq_512_upright: str | None = None
     frames: tuple[FrameHash, ...] = ()
+    frames_upright: tuple[FrameHash, ...] = ()
     cut_short: bool = False
     refusal: Refused | None = None
 
@@ -127,7 +129,11 @@ class Fingerprint:
             raise ValueError("a picture's other hashes come beside its full-size one")
         for value, quality in ((self.pdq, self.pdq_quality), (self.pdq_512, self.pdq_512_quality)):
             _check_hashed(value, quality)
-        for frame in self.frames:
+        if self.frames_upright and [each.second for each in self.frames_upright] != [
+            each.second for each in self.frames
+        ]:
+            raise ValueError("upright frames come one beside each frame")
+        for frame in (*self.frames, *self.frames_upright):
             _check_hashed(frame.pdq, frame.quality)
         if self.pdq is not None and self.pipeline is None:
             raise ValueError("a perceptual hash needs the name of its pipeline")
@@ -150,7 +156,7 @@ class Fingerprint:
         found: dict[str, int] = {}
         made = [
             *((each.pdq, each.quality) for each in self.hashes),
-            *((each.pdq, each.quality) for each in self.frames),
+            *((each.pdq, each.quality) for each in (*self.frames, *self.frames_upright)),
         ]
         for pdq, quality in made:
             found[pdq] = max(quality, found.get(pdq, 0))

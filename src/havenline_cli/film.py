@@ -22,8 +22,8 @@ app = typer.Typer(help="Compare films.", no_args_is_help=True)
 HELP = (
     "Compare one film with others, frame by frame, as vPDQ does.\n\n"
     "Told are the others that share a frame with it: the part of its distinct frames that lie near one of theirs, the "
-    "part of theirs that lie near one of its, and the seconds. Nothing of it is kept. A match is a lead, "
-    "never a verdict."
+    "part of theirs that lie near one of its, and the seconds. Films are compared as they are "
+    "shown, turned as each says. Nothing of it is kept. A match is a lead, never a verdict."
 )
 _MOMENTS = 8
 
@@ -81,7 +81,7 @@ def _sampled(
         if refused is not None:
             refusals.add(str(path), refused)
         elif made is not None:
-            frames[path] = made.frames
+            frames[path] = made.frames_upright or made.frames
     return frames, refusals
 
 

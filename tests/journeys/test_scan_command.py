@@ -358,3 +358,19 @@ def test_a_scan_says_at_which_seconds_a_film_lies_near_an_entry(havenline: Any, 
     (row,) = map(json.loads, Path("t.jsonl").read_text().splitlines())
     assert [match["seconds"] for match in row["matches"]] == [[2.0]]
     assert [match["seconds"] for match in ran.summary["matches"]] == [[2.0]]
+
+
+def test_a_film_with_a_turning_mark_is_found_as_it_is_stored_and_as_it_is_shown(havenline: Any, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/film.mp4").write_bytes(films.film(seconds=4, degrees=-90))
+    (tmp_path / "listed").mkdir()
+    Image.fromarray(films.still(10)).save(tmp_path / "listed/stored.png")
+    Image.fromarray(films.still(20)).transpose(Image.Transpose.ROTATE_270).save(tmp_path / "listed/shown.png")
+    assert havenline("list", "make", "listed", "-o", "l").code == 0
+    havenline("scan", "in", "--list", "l", "-o", "t.jsonl", "--json")
+    (row,) = map(json.loads, Path("t.jsonl").read_text().splitlines())
+    assert row["orientation"] == 6
+    assert sorted(match["seconds"] for match in row["matches"]) == [[1.0], [2.0]]
+    (tmp_path / "turned.mp4").write_bytes(films.film(draw=lambda number: np.rot90(films.still(number), -1)))
+    ran = havenline("film", "compare", "in/film.mp4", "turned.mp4", "--json")
+    assert [match["share_of_asked"] for match in ran.summary["matches"]] == [1.0]

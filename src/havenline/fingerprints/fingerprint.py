@@ -123,9 +123,9 @@ def _picture(digests: Digests, picture: Picture, content: bytes) -> Fingerprint:
     hashed.pdq_512, hashed.pdq_512_quality = hash_512_first(picture.rgb)
     if mark != 1:
         hashed.pdq_512_upright = _reduced(upright(picture.rgb, mark))
-        hashed.pdq_upright = _upright_in_place(picture)
+        hashed.pdq_upright = _upright_in_place(picture.rgb, mark)[0]
     for second, rgb in sampled_frames(content, picture):
-        hashed.take(second, rgb)
+        hashed.take(second, rgb, mark)
     return _made(
         digests,
         media_type=picture.media_type,
@@ -141,6 +141,7 @@ def _picture(digests: Digests, picture: Picture, content: bytes) -> Fingerprint:
         pdq_upright=hashed.pdq_upright,
         pdq_512_upright=hashed.pdq_512_upright,
         frames=tuple(hashed.frames),
+        frames_upright=hashed.frames_upright(),
     )
 
 
@@ -153,16 +154,19 @@ def _reduced(view: NDArray[np.uint8]) -> str:
     return hash_512_first(np.ascontiguousarray(view))[0]
 
 
-def _upright_in_place(picture: Picture) -> str:
-    """The full-size hash of the picture as its mark turns it. The picture is turned in place, for nobody needs it
-    any more and a second one may not fit.
+def _upright_in_place(rgb: NDArray[np.uint8], mark: int) -> tuple[str, int]:
+    """The full-size hash and quality of the picture as its mark turns it.
 
+    It is turned in place, for nobody needs it any more and a second one may not fit.
     Swapping rows and columns is left to the frequencies, which have the same symmetry; flipping is not, for PDQ
     samples a picture a little off its middle.
     """
-    rows, columns, transposed = FLIPPED_AND_TRANSPOSED[picture.orientation]
-    flip(picture.rgb, rows=rows, columns=columns)
-    return dihedral(picture.rgb)[0][_TRANSPOSED] if transposed else hash_picture(picture.rgb)[0]
+    rows, columns, transposed = FLIPPED_AND_TRANSPOSED[mark]
+    flip(rgb, rows=rows, columns=columns)
+    if not transposed:
+        return hash_picture(rgb)
+    values, quality = dihedral(rgb)
+    return values[_TRANSPOSED], quality
 
 
 def _screened(digests: Digests, content: bytes, limits: Limits) -> Fingerprint | None:
@@ -185,26 +189,26 @@ def _screened(digests: Digests, content: bytes, limits: Limits) -> Fingerprint |
 
 
 def _film(digests: Digests, source: BinaryIO, kind: str, effort: Effort) -> Fingerprint:
-    found, frames = _frames(source, kind, effort)
-    return _of_film(digests, kind, found, frames)
+    found, hashed = _frames(source, kind, effort)
+    return _of_film(digests, kind, found, hashed)
 
 
 def _large_film(stream: BinaryIO, kind: str, effort: Effort) -> Fingerprint:
     source = DigestingStream(stream)
-    found, frames = _frames(cast(BinaryIO, source), kind, effort)
-    return _of_film(source.finish(), kind, found, frames)
+    found, hashed = _frames(cast(BinaryIO, source), kind, effort)
+    return _of_film(source.finish(), kind, found, hashed)
 
 
-def _frames(source: BinaryIO, kind: str, effort: Effort) -> tuple[Film | Refused, tuple[FrameHash, ...]]:
-    if effort.films is FilmMode.NONE:
-        return Refused(Refusal.UNSUPPORTED_KIND, f"the content is {kind}; films were left out by choice"), ()
+def _frames(source: BinaryIO, kind: str, effort: Effort) -> tuple[Film | Refused, _Hashed]:
     hashed = _Hashed()
+    if effort.films is FilmMode.NONE:
+        return Refused(Refusal.UNSUPPORTED_KIND, f"the content is {kind}; films were left out by choice"), hashed
     keyframes = effort.films is FilmMode.KEYFRAMES
     found = read_film(source, kind, hashed.take, every=effort.seconds_a_frame, keyframes=keyframes)
-    return found, tuple(hashed.frames)
+    return found, hashed
 
 
-def _of_film(digests: Digests, kind: str, found: Film | Refused, frames: tuple[FrameHash, ...]) -> Fingerprint:
+def _of_film(digests: Digests, kind: str, found: Film | Refused, hashed: _Hashed) -> Fingerprint:
     if isinstance(found, Refused):
         return _made(digests, media_type=kind, refusal=found)
     return _made(
@@ -213,7 +217,9 @@ def _of_film(digests: Digests, kind: str, found: Film | Refused, frames: tuple[F
         width=found.width,
         height=found.height,
         pipeline=PDQ_FULL,
-        frames=frames,
+        orientation=found.orientation,
+        frames=tuple(hashed.frames),
+        frames_upright=hashed.frames_upright(),
         cut_short=found.cut_short,
     )
 
@@ -229,10 +235,18 @@ class _Hashed:
     pdq_upright: str | None = None
     pdq_512_upright: str | None = None
     frames: list[FrameHash] = field(default_factory=list)
+    turned: dict[int, FrameHash] = field(default_factory=dict)
 
-    def take(self, second: float, rgb: NDArray[np.uint8]) -> None:
-        """Hash one frame."""
+    def take(self, second: float, rgb: NDArray[np.uint8], mark: int) -> None:
+        """Hash one frame, and once more as its mark turns it where that is not 1."""
         self.frames.append(FrameHash(second, *hash_picture(rgb)))
+        if mark != 1:
+            own = rgb if rgb.flags.owndata else rgb.copy()  # what a decoder still builds on is not turned round
+            self.turned[len(self.frames) - 1] = FrameHash(second, *_upright_in_place(own, mark))
+
+    def frames_upright(self) -> tuple[FrameHash, ...]:
+        """Every frame as its mark turns it; none where no mark does."""
+        return tuple(self.turned.get(at, each) for at, each in enumerate(self.frames)) if self.turned else ()
 
 
 def _made(digests: Digests, **fields: Any) -> Fingerprint:

@@ -2,8 +2,8 @@
 
 Containers are opened by the one demuxer that the first bytes name, never by FFmpeg's guess, so that playlists,
 which name other files and addresses, are never followed; nothing but the stream at hand can be opened. Codecs
-outside a list are refused. Frames stand in stored order; turning marks, edit lists' sound and subtitles are not
-looked at. No clock is read: what a film may cost is counted in decoded pixels.
+outside a list are refused. Frames stand in stored order, their turning mark beside them; sound and subtitles are
+not looked at. No clock is read: what a film may cost is counted in decoded pixels.
 """
 
 from __future__ import annotations
@@ -39,6 +39,19 @@ CODECS = (
 """The decoders that are run, by FFmpeg's names."""
 
 _ERRORS_IN_A_ROW = 200
+_MPEG_ELEMENTARY = b"\0\0\1\xb3"
+"""How a bare stream of MPEG-1 or MPEG-2 pictures begins (ISO/IEC 13818-2, 6.2.2.1)."""
+_MARKS = {
+    (1, 0, 0, 1): 1,
+    (-1, 0, 0, 1): 2,
+    (-1, 0, 0, -1): 3,
+    (1, 0, 0, -1): 4,
+    (0, 1, 1, 0): 5,
+    (0, 1, -1, 0): 6,
+    (0, -1, -1, 0): 7,
+    (0, -1, 1, 0): 8,
+}
+"""The signs of a display matrix (ISO/IEC 14496-12, 8.3.2: x' = ax + cy, y' = bx + dy) as the marks of pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +75,28 @@ DEFAULT_FILM_LIMITS = FilmLimits()
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What was read: the size of its frames in pixels, how many were sampled, and whether it ended early."""
+    """What was read: the size and turning mark (1..8) of its first frame as stored, how many were sampled, and whether
+    it ended early.
+    """
 
     width: int
     height: int
     sampled: int
     cut_short: bool
+    orientation: int = 1
 
 
 def read_film(
     source: BinaryIO,
     kind: str,
-    take: Callable[[float, Pixels], None],
+    take: Callable[[float, Pixels, int], None],
     *,
     every: float = 1.0,
     keyframes: bool = False,
     limits: FilmLimits = DEFAULT_FILM_LIMITS,
 ) -> Film | Refused:
-    """Give `take` the first frame at or after each `every` seconds, as its second and (h, w, 3) uint8 RGB.
+    """Give `take` the first frame at or after each `every` seconds, as its second, (h, w, 3) uint8 RGB
+    as stored, and the mark 1..8 (as EXIF has it) that says how it is turned to be shown.
 
     `source` is seekable and `kind` one of `kinds.FILMS`. With `keyframes` only frames that are coded without
     others are decoded, at most one in each interval: many times faster, and other frames where keyframes are
@@ -93,7 +110,7 @@ def read_film(
     try:
         with av.open(
             source,
-            format=DEMUXERS[kind],
+            format=_demuxer(source, kind),
             container_options={"codec_whitelist": ",".join(CODECS), "protocol_whitelist": "none"},
             io_open=_open_nothing,
         ) as container:
@@ -107,6 +124,25 @@ def read_film(
     except Exception:  # FFmpeg's errors are of many kinds, and may quote the content
         return broken
     return reading.film() if reading.sampled else broken
+
+
+def _demuxer(source: BinaryIO, kind: str) -> str:
+    if kind == kinds.MPEG:
+        source.seek(0)
+        opening = source.read(len(_MPEG_ELEMENTARY))
+        source.seek(0)
+        if opening == _MPEG_ELEMENTARY:
+            return "mpegvideo"
+    return DEMUXERS[kind]
+
+
+def _mark(frame: Any) -> int:
+    """How the frame is turned to be shown; 1 where the film does not say, or says another angle than a right one."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 1
+    a, b, _, c, d = np.sign(np.frombuffer(matrix, dtype="=i4")[:5]).tolist()
+    return _MARKS.get((a, b, c, d), 1)
 
 
 def _open_nothing(*_: Any) -> Any:
@@ -142,7 +178,7 @@ class _Reading:
     def __init__(
         self,
         stream: Any,
-        take: Callable[[float, Pixels], None],
+        take: Callable[[float, Pixels, int], None],
         every: Fraction,
         limits: FilmLimits,
         *,
@@ -155,11 +191,12 @@ class _Reading:
         self._due = Fraction(0)
         self._decoded = self._errors = self._pixels = 0
         self._size = 0, 0
+        self._orientation = 1
         self.sampled = 0
         self._cut_short = False
 
     def film(self) -> Film:
-        return Film(*self._size, sampled=self.sampled, cut_short=self._cut_short)
+        return Film(*self._size, sampled=self.sampled, cut_short=self._cut_short, orientation=self._orientation)
 
     def run(self, container: Any) -> None:
         if self._keyframes:
@@ -210,8 +247,10 @@ class _Reading:
         if frame.width * frame.height > self._limits.max_pixels:  # a stream may change its size on the way
             self._cut_short = True
             return
-        self._size = (frame.width, frame.height) if not self.sampled else self._size
-        self._take(round(float(second), 3), frame.to_ndarray(format="rgb24"))
+        mark = _mark(frame)
+        if not self.sampled:
+            self._size, self._orientation = (frame.width, frame.height), mark
+        self._take(round(float(second), 3), frame.to_ndarray(format="rgb24"), mark)
         self.sampled += 1
         self._due = (second // self._every + 1) * self._every
 

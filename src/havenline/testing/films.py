@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,22 @@ def still(number: int) -> NDArray[np.uint8]:
 
 
 def film(
-    form: str = "mp4", codec: str = "libx264", *, seconds: float = 4, every_key: int = 25, pixels: str = "yuv420p"
+    form: str = "mp4",
+    codec: str = "libx264",
+    *,
+    seconds: float = 4,
+    every_key: int = 25,
+    pixels: str = "yuv420p",
+    draw: Callable[[int], NDArray[np.uint8]] = still,
+    milliseconds: Sequence[int] = (),
+    matrix: Sequence[int] = (),
+    degrees: float = 0,
 ) -> bytes:
-    """A film of `still` frames at `RATE` a second; `form`, `codec` and `pixels` by FFmpeg's names."""
+    """A film of `RATE` frames a second, drawn by number; `form`, `codec` and `pixels` by FFmpeg's names.
+
+    `milliseconds` are the times of the frames where they are not even; `matrix`
+    (nine numbers, as FFmpeg has them) or `degrees` to the left say how the film is turned to be shown.
+    """
     import av
 
     options = {"g": str(every_key)}
@@ -36,11 +51,21 @@ def film(
     out = io.BytesIO()
     with av.open(out, "w", format=form) as container:
         stream: Any = container.add_stream(codec, rate=RATE, options=options)
-        stream.width, stream.height, stream.pix_fmt = *SIZE, pixels
+        stream.height, stream.width = draw(0).shape[:2]
+        stream.pix_fmt = pixels
+        if milliseconds:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        if matrix:
+            stream.set_display_matrix(matrix)
+        elif degrees:
+            stream.set_display_rotation(degrees)
         if not codec.startswith("libx26"):
             stream.bit_rate = 900_000
-        for number in range(int(seconds * RATE)):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(still(number), format="rgb24")))
+        for number in range(len(milliseconds) or int(seconds * RATE)):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(draw(number)), format="rgb24")
+            if milliseconds:
+                frame.pts, frame.time_base = milliseconds[number], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return out.getvalue()
 

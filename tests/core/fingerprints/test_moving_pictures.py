@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from havenline.fingerprints import Effort, FilmMode, fingerprint_bytes, fingerprint_file
@@ -16,6 +18,7 @@ from havenline.fingerprints.digests import DigestingStream, digest
 from havenline.fingerprints.pdq import hash_picture
 from havenline.media.decode import Limits
 from havenline.media.films import FilmLimits
+from havenline.media.orientation import upright
 from havenline.testing.films import film, still
 from havenline.vocabulary import PDQ_FULL, Refusal
 
@@ -105,3 +108,90 @@ def test_an_animated_picture_is_sampled_from_first_to_last(form: str) -> None:
     assert bits(found.frames[0].pdq, found.pdq) == 0
     for frame in found.frames:
         assert bits(frame.pdq, hash_picture(still(round(frame.second * 20)))[0]) <= (24 if form == "GIF" else 10)
+
+
+# A display matrix's a, b, c, d (ISO/IEC 14496-12, 8.3.2: x' = ax + cy, y' = bx + dy) beside the picture's mark.
+MATRICES = {
+    1: (1, 0, 0, 1),
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
+
+
+@pytest.mark.parametrize("mark", MATRICES)
+def test_a_film_is_found_whether_its_turning_mark_was_applied_or_not(mark: int) -> None:
+    a, b, c, d = (each << 16 for each in MATRICES[mark])
+    turned = fingerprint_bytes(film(seconds=3, matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30)))
+    assert (turned.orientation, turned.width, turned.height) == (mark, 192, 144)
+    assert len(turned.frames_upright) == (0 if mark == 1 else 3)
+    for frames, turn in ((turned.frames, 1), (turned.frames_upright, mark)):
+        for frame in frames:
+            expected, quality = hash_picture(np.ascontiguousarray(upright(still(round(frame.second * 10)), turn)))
+            assert bits(frame.pdq, expected) <= 10
+            assert abs(frame.quality - quality) <= 2
+    assert turned.pdq_values.keys() == {each.pdq for each in (*turned.frames, *turned.frames_upright)}
+
+
+def test_the_marks_of_films_are_those_that_ffmpeg_writes() -> None:
+    """A phone held upright: FFmpeg calls a quarter to the right minus ninety degrees."""
+    found = fingerprint_bytes(film(seconds=1, degrees=-90))
+    assert found.orientation == 6
+
+
+def test_a_film_turned_by_an_angle_that_is_no_right_one_is_hashed_as_stored() -> None:
+    found = fingerprint_bytes(film(seconds=1, degrees=30))
+    assert (found.orientation, len(found.frames), found.frames_upright) == (1, 1, ())
+
+
+def test_an_animated_picture_with_a_mark_has_its_frames_turned_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    shown = [Image.fromarray(still(number)) for number in (0, 10)]
+    out = io.BytesIO()
+    shown[0].save(out, "WEBP", save_all=True, append_images=shown[1:], duration=500, lossless=True, exif=exif)
+    found = fingerprint_bytes(out.getvalue())
+    assert [frame.second for frame in found.frames_upright] == [0.0, 0.5]
+    assert found.frames_upright[0].pdq == found.pdq_upright
+    for frame, each in zip(found.frames_upright, shown, strict=True):
+        turned = np.ascontiguousarray(upright(np.asarray(each), 6))
+        assert bits(frame.pdq, hash_picture(turned)[0]) <= 2
+
+
+def test_upright_frames_stand_beside_the_others() -> None:
+    found = fingerprint_bytes(film(seconds=2, degrees=90))
+    with pytest.raises(ValueError, match="one beside each"):
+        dataclasses.replace(found, frames_upright=found.frames_upright[:1])
+
+
+def uneven(number: int) -> NDArray[np.uint8]:
+    return still(number)[:143, :191]
+
+
+MILLISECONDS = [0, 100, 7300, 7400, 20_000]
+ODD = {
+    "one-frame": (lambda: film(seconds=0.1), [0.0]),
+    "one-frame-webm": (lambda: film("webm", "libvpx-vp9", seconds=0.1), [0.0]),
+    "uneven-times": (lambda: film(milliseconds=MILLISECONDS), [0.0, 7.3, 20.0]),
+    "late-beginning": (lambda: film(milliseconds=range(5000, 8000, 100)), [0.0, 1.0, 2.0]),
+    "odd-sides": (lambda: film(draw=uneven, pixels="yuv444p"), [0.0, 1.0, 2.0, 3.0]),
+    "odd-sides-webm": (lambda: film("webm", "libvpx-vp9", draw=uneven), [0.0, 1.0, 2.0, 3.0]),
+    "ten-bits": (lambda: film(pixels="yuv420p10le"), [0.0, 1.0, 2.0, 3.0]),
+    "grey": (lambda: film(pixels="gray"), [0.0, 1.0, 2.0, 3.0]),
+}
+
+
+@pytest.mark.parametrize("form", ODD)
+def test_odd_films_are_hashed_at_the_seconds_they_are_shown(form: str) -> None:
+    make, seconds = ODD[form]
+    found = fingerprint_bytes(make())
+    assert [frame.second for frame in found.frames] == seconds
+    assert (found.refusal, found.cut_short) == (None, False)
+    for number, frame in enumerate(found.frames):
+        drawn = MILLISECONDS.index(round(frame.second * 1000)) if form == "uneven-times" else number * 10
+        picture = np.ascontiguousarray(still(drawn)[: found.height, : found.width])
+        assert bits(frame.pdq, hash_picture(picture)[0]) <= 10

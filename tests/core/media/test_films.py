@@ -27,6 +27,7 @@ FORMS = {
     "webm-vp9": ("webm", "libvpx-vp9", kinds.WEBM),
     "webm-vp8": ("webm", "libvpx", kinds.WEBM),
     "avi-mpeg4": ("avi", "mpeg4", kinds.AVI),
+    "bare-mpeg2": ("mpeg2video", "mpeg2video", kinds.MPEG),
     "mpeg-mpeg2": ("mpeg", "mpeg2video", kinds.MPEG),
     "ts-h264": ("mpegts", "libx264", kinds.TRANSPORT),
     "flv-h264": ("flv", "libx264", kinds.FLASH),
@@ -45,7 +46,7 @@ def drawn(form: str, seconds: float = 4) -> bytes:
 
 def read(content: bytes, kind: str, **options: object) -> tuple[Film | Refused, Taken]:
     taken: Taken = []
-    found = read_film(io.BytesIO(content), kind, lambda second, rgb: taken.append((second, rgb)), **options)  # type: ignore[arg-type]
+    found = read_film(io.BytesIO(content), kind, lambda second, rgb, _: taken.append((second, rgb)), **options)  # type: ignore[arg-type]
     return found, taken
 
 
