@@ -27,6 +27,7 @@ from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.note_backup import note_backup, note_restore
 from havenline_desk.actions.record_study import record_study
+from havenline_desk.actions.see_exposure import see_exposure
 from havenline_desk.actions.set_urgency import set_urgency
 from havenline_desk.actions.skip_assignment import skip_assignment
 from havenline_desk.actions.take_next import take_next
@@ -59,6 +60,7 @@ STAFF = {
     "analyst-one": Role.ANALYST,
     "analyst-two": Role.ANALYST,
     "adjudicator": Role.ADJUDICATOR,
+    "welfare": Role.WELFARE,
 }
 
 
@@ -82,6 +84,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield from taking_in("HL-2", home)
+    yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)
     yield lambda: note_backup(at=AT + 51 * MINUTE)
     yield lambda: note_restore(at=AT + 52 * MINUTE)
