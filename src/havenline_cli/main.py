@@ -28,6 +28,7 @@ from havenline_cli import (
     quality,
     queue,
     scan,
+    storage,
     verify,
 )
 
@@ -77,6 +78,7 @@ app.add_typer(people.person, name="person")
 app.add_typer(framework.app, name="framework")
 app.add_typer(quality.calibration, name="calibration")
 app.add_typer(quality.quality, name="quality")
+app.add_typer(storage.app, name="storage")
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
 app.add_typer(proposal.app, name="proposal")

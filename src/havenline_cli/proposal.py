@@ -137,6 +137,17 @@ def import_(
         _propose("import_collection", what, by=by)
 
 
+@app.command("storage")
+def storage(
+    basis: Annotated[str, typer.Option(help="The legal basis on which this organisation may keep content.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose that this desk keeps the content of what it imports; without it digests and metadata alone are kept."""
+    with opening.desk(opening.existing_home(home)):
+        _propose("declare_storage", {"legal_basis": basis.strip()}, by=by)
+
+
 @app.command("house")
 def house(
     size: Annotated[str, typer.Argument(help="six_or_more, three_to_five, two or one.")],

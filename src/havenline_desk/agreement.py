@@ -24,6 +24,7 @@ What = Mapping[str, str | int]
 SAYS: Mapping[Act, Mapping[str, type[str] | type[int]]] = {
     Act.GRANT_ROLE: {"person": str, "role": str},
     Act.CHANGE_HOUSE: {"house": str},
+    Act.DECLARE_STORAGE: {"legal_basis": str},
     Act.APPROVE_FRAMEWORK: {"framework": str, "version": str, "counsel": str},
     Act.IMPORT_COLLECTION: {"investigation": str, "collection": str, "source": str, "manifest": str},
     Act.RAISE_BUDGET: {"person": str, "per_hour": int, "per_day": int, "minutes": int, "bytes_per_day": int},

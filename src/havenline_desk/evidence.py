@@ -1,7 +1,7 @@
 """The only door to bytes: kept content goes in here, and a rendition for one granted reveal comes out here.
 
-With `keyd`, content is sealed under a key of its own and opened by one grant, for one person, once. Without it, content
-is kept by a demonstration of drawn pictures alone (`storage_declared`).
+With `keyd`, content is sealed under a key of its own and opened by one grant, for one person, once. A desk keeps it
+only where two people declared its legal basis and everything that `storage_missing` names is there.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from havenline_guard.keyd_wire import Bound, KeydRefused
 from havenline_guard.vault import Kept, Vault, VaultError
 from havenline_guard.vault_store import FolderStore, StoreError
 
+from . import gates
 from .keys import keyd
-from .models import Escalation, File, InstallationKind, Policy, Reveal, StoredContent
+from .models import Escalation, File, InstallationKind, Person, Policy, Reveal, Role, StoredContent
 
 KIND = "original"
 GRANT = dt.timedelta(seconds=120)
@@ -41,10 +42,38 @@ class RevealRefused(EvidenceError):
     """The grant is unknown, used, late, over budget, or belongs to somebody else. Nothing was shown."""
 
 
-def storage_declared() -> bool:
-    """Whether this installation keeps content. Off unless a legal basis has been declared."""
+def storage_declared(*, at: dt.datetime) -> bool:
+    """Whether this installation keeps content at `at`. Off unless a legal basis was declared and nothing is missing."""
     policy = Policy.objects.order_by("-pk").first()
-    return policy is not None and policy.kind == InstallationKind.DEMO and bool(policy.content_legal_basis)
+    if policy is None or not policy.content_legal_basis:
+        return False
+    return policy.kind == InstallationKind.DEMO or (policy.kind == InstallationKind.DESK and not storage_missing(at=at))
+
+
+def storage_missing(*, at: dt.datetime) -> tuple[str, ...]:
+    """What a desk needs before it keeps content and does not have at `at`, a line each.
+
+    Separated people: two who assess, a lead, an auditor, a welfare lead; in a house of two the last two may come from
+    outside, and a house of one works with hashes alone. And where keys, decoding and the audit log's checkpoints are.
+    """
+    held = [(person, gates.roles_of(person, at=at)) for person in Person.objects.filter(is_active=True)]
+    assessors = {person.pk for person, roles in held if Role.ANALYST in roles and gates.certified(person, at=at)}
+    wanted = [
+        (len(assessors) >= 2, "two analysts with a certificate in date"),
+        *(
+            (any(role in roles for _, roles in held), f"somebody with the role {role.label}")
+            for role in (Role.LEAD, Role.AUDITOR, Role.WELFARE)
+        ),
+        (not gates.PROFILES[gates.house()].hash_only, "a house of more than one person"),
+        (bool(settings.KEYD), "a key process (HAVENLINE_KEYD)"),
+        (bool(settings.DECODERD), "a process that decodes in a sandbox (HAVENLINE_DECODERD)"),
+        (_outside(settings.AUDIT_FOLDER), "a folder for checkpoints outside the data folder (HAVENLINE_AUDIT_FOLDER)"),
+    ]
+    return tuple(line for there, line in wanted if not there)
+
+
+def _outside(folder: str) -> bool:
+    return bool(folder) and not Path(folder).resolve().is_relative_to(settings.HOME.resolve())
 
 
 def keep(contents: Mapping[File, bytes], *, at: dt.datetime) -> None:
@@ -53,7 +82,7 @@ def keep(contents: Mapping[File, bytes], *, at: dt.datetime) -> None:
     Raises EvidenceError, before anything is written, when storage is off or the bytes are another file's; and where
     the store or `keyd` would not, KeydUnreachable where `keyd` does not answer: then no row names what was written.
     """
-    if not storage_declared():
+    if not storage_declared(at=at):
         raise EvidenceError("content storage is off: no legal basis is declared, so only digests are kept")
     if any(hashlib.sha256(content).hexdigest() != file.sha256 for file, content in contents.items()):
         raise EvidenceError("the bytes are not those of this file; nothing was stored")

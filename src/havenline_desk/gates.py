@@ -84,6 +84,8 @@ class Act(StrEnum):
     CARRY_OUT_PROPOSAL = "carry_out_proposal"
     GRANT_ROLE = "grant_role"
     CHANGE_HOUSE = "change_house"
+    DECLARE_STORAGE = "declare_storage"
+    STOP_STORAGE = "stop_storage"
     RAISE_BUDGET = "raise_budget"
     LOWER_BUDGET = "lower_budget"
     LOWER_OWN_BUDGET = "lower_own_budget"
@@ -223,6 +225,8 @@ RULES: Mapping[Act, Rule] = {
     Act.CARRY_OUT_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING, fresh=True),
     Act.GRANT_ROLE: _two(Role.ADMIN, second=frozenset({_L}), about=About.NOT_ONESELF),
     Act.CHANGE_HOUSE: _two(_L, second=frozenset({Role.AUDITOR, Role.ADMIN})),
+    Act.DECLARE_STORAGE: _two(_L, second=frozenset({Role.AUDITOR})),
+    Act.STOP_STORAGE: _by(_L, _S, _J, Role.AUDITOR, Role.WELFARE),
     Act.RAISE_BUDGET: _two(Role.WELFARE, second=frozenset({_L}), about=About.NOT_ONESELF),
     Act.LOWER_BUDGET: _by(Role.WELFARE, _L),
     Act.LOWER_OWN_BUDGET: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),

@@ -23,11 +23,14 @@ from havenline_desk.actions.enrol_person import certify_person, enrol_person
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.open_assignments import open_assignments
 from havenline_desk.actions.propose import propose
+from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.submit_assessment import submit_assessment
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.agreement import Accord, What
 from havenline_desk.gates import Act
+from havenline_desk.keys import keyd
 from havenline_desk.models import (
+    CONTENT_ROLES,
     Assignment,
     File,
     Import,
@@ -88,6 +91,15 @@ def make_person(name: str, *roles: Role, at: dt.datetime, certified: bool = True
     if certified:
         certify_person(person, until=at + 365 * DAY, issued_by=None, at=at)
     return person
+
+
+def give_budgets(*, at: dt.datetime) -> None:
+    """The usual budget for everybody who sees content, where a key process is there to hold it."""
+    client = keyd()
+    if client is not None:
+        welfare, lead = (Person.objects.get(name=name) for name in ("welfare", "lead"))
+        for person in Person.objects.filter(role_grants__role__in=CONTENT_ROLES).distinct():
+            set_budget(person, USUAL, set_by=welfare, second=lead, at=at)
 
 
 def make_investigation(lead: Person, *, at: dt.datetime, plan: Plan = Plan.DOUBLE, reference: str = "HL-1") -> Import:
@@ -238,6 +250,7 @@ def world(*, at: dt.datetime, plan: Plan = Plan.DOUBLE, stacks: int = 1, near: i
         "admin": make_person("admin", Role.ADMIN, at=at, certified=False),
         "auditor": make_person("auditor", Role.AUDITOR, at=at, certified=False),
     }
+    give_budgets(at=at)
     taken_in = make_investigation(people["lead"], plan=plan, at=at)
     for number in range(1, stacks + 1):
         add_stack(taken_in, number, near=near, copies=2 if near else 0, at=at)

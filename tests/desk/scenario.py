@@ -8,44 +8,80 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+from base64 import b32decode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
+
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from django.test import override_settings
 
 from havenline.figures.study import october_2023
 from havenline.judgement import Urgency
 from havenline.matching import Lists
+from havenline_desk import audit, factors
+from havenline_desk.actions.approve import approve
 from havenline_desk.actions.approve_framework import approve_framework
+from havenline_desk.actions.cancel import cancel
+from havenline_desk.actions.carry_out import carry_out
+from havenline_desk.actions.change_factors import add_authenticator_app, make_recovery_codes, remove_factor
+from havenline_desk.actions.configure_framework import configure_framework
+from havenline_desk.actions.count_try import Throttled, count_try
 from havenline_desk.actions.create_investigation import create_investigation
-from havenline_desk.actions.declare_policy import declare_policy
-from havenline_desk.actions.enrol_person import certify_person, enrol_person
+from havenline_desk.actions.declare_policy import declare_house, declare_policy
+from havenline_desk.actions.draw_quality_sample import draw_quality_sample
+from havenline_desk.actions.end_session import begin_session, end_session
+from havenline_desk.actions.enrol_person import certify_person, close_person, enrol_person
 from havenline_desk.actions.escalate import declare_contact, raise_escalation, record_stage
 from havenline_desk.actions.export_log import export_log
 from havenline_desk.actions.grant_reveal import grant_reveal, note_failed_reveal, use_reveal
 from havenline_desk.actions.hold_submission import hold_submission, record_held, take_back
 from havenline_desk.actions.import_collection import import_collection
+from havenline_desk.actions.import_framework import import_framework
 from havenline_desk.actions.keep_pools import make_pool
+from havenline_desk.actions.link_account import link_account, unlink_accounts
 from havenline_desk.actions.note_backup import note_backup, note_restore
+from havenline_desk.actions.propose import propose
+from havenline_desk.actions.prove_person import (
+    SignInRefused,
+    confirm_by_code,
+    prove_by_account,
+    prove_by_recovery_code,
+)
 from havenline_desk.actions.record_study import record_study
 from havenline_desk.actions.see_exposure import see_exposure
+from havenline_desk.actions.set_budget import USUAL, set_budget
+from havenline_desk.actions.set_up_calibration import set_up_calibration
 from havenline_desk.actions.set_urgency import set_urgency
 from havenline_desk.actions.skip_assignment import skip_assignment
+from havenline_desk.actions.start_calibration import continue_calibration, start_calibration
 from havenline_desk.actions.take_next import take_next
+from havenline_desk.gates import Act
+from havenline_desk.keys import keyd
 from havenline_desk.models import (
     Assignment,
+    AuthenticatorApp,
+    Ending,
     Escalation,
     EscalationStage,
+    House,
     InstallationKind,
     Investigation,
     Person,
     Plan,
     PoolKind,
+    Proposal,
     Reveal,
     Role,
     SamplingRule,
+    Session,
     SkipReason,
     SourceKind,
+    Way,
 )
+from havenline_guard.keyd_client import KeydUnreachable
 
 from . import factories as make
 
@@ -57,10 +93,10 @@ STAFF = {
     "lead": Role.LEAD,
     "senior": Role.SENIOR,
     "auditor": Role.AUDITOR,
+    "welfare": Role.WELFARE,
     "analyst-one": Role.ANALYST,
     "analyst-two": Role.ANALYST,
     "adjudicator": Role.ADJUDICATOR,
-    "welfare": Role.WELFARE,
 }
 
 
@@ -74,6 +110,8 @@ def day_of_work(home: Path) -> Iterator[Step]:
     for name, role in STAFF.items():
         yield lambda name=name, role=role: enrol_person(name, password=None, roles=(role,), at=AT)  # type: ignore[misc]
         yield lambda name=name: certify_person(who(name), until=AT + make.DAY, issued_by=None, at=AT)  # type: ignore[misc]
+    yield from signing_in(home)
+    yield from two_people(home)
     yield lambda: approve_framework("gb-eaw", "2023-09", approved_by=who("lead"), counsel="opinion 14", at=AT)
     yield lambda: declare_contact(1, duty="duty lead", telephone="112", declared_by=who("lead"), at=AT)
     yield lambda: make_pool("reads-welsh", PoolKind.LANGUAGE, made_by=who("lead"), at=AT)
@@ -85,9 +123,124 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield from taking_in("HL-2", home)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
+    yield from law_and_quality()
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)
     yield lambda: note_backup(at=AT + 51 * MINUTE)
     yield lambda: note_restore(at=AT + 52 * MINUTE)
+
+
+NEWCOMER, SECRET = "newcomer", "one time and never again"
+ADDRESS = "127.0.0.1"
+
+
+def signing_in(home: Path) -> Iterator[Step]:
+    """Everything of sign-in, for somebody new whose account is closed at the end."""
+    (home / "kind").write_text("demo\n")  # in a demonstration alone the last factor may go
+    secret: str = factors.new_totp_secret()
+    codes: list[str] = []
+
+    def code(minutes: int) -> str:
+        return (
+            TOTP(b32decode(secret), 6, SHA1(), 30, enforce_key_length=False)
+            .generate(int((AT + minutes * MINUTE).timestamp()))
+            .decode()
+        )
+
+    def tried() -> None:
+        with suppress(SignInRefused):
+            prove_by_account("https://nowhere.invalid", "nobody", address=ADDRESS, at=AT)
+
+    def throttled() -> None:
+        with suppress(Throttled):
+            for _ in range(12):
+                count_try(name=NEWCOMER, address="192.0.2.9", at=AT)
+
+    minutes = iter(range(3, 60, 2))
+
+    def confirmed() -> None:
+        minute = next(minutes)  # a code is used up even where its confirmation was not sealed
+        with override_settings(ALLOW_TOTP=True):
+            confirm_by_code(who(NEWCOMER), code(minute), address=ADDRESS, at=AT + minute * MINUTE)
+
+    def wrong_code() -> None:
+        with suppress(factors.FactorRefused):
+            confirm_by_code(who(NEWCOMER), "000000", address=ADDRESS, at=AT + 4 * MINUTE)
+
+    def begun() -> None:
+        begin_session(who(NEWCOMER), Way.TOTP, address=ADDRESS, at=AT)
+
+    def ended(ending: Ending) -> None:
+        session = Session.objects.filter(person__name=NEWCOMER, ended_at=None).first()
+        assert session is not None
+        end_session(session, ending, by=None, at=AT)
+
+    def linked() -> None:
+        with override_settings(OIDC_ISSUER="https://provider.invalid"):
+            link_account(who(NEWCOMER), "subject", at=AT)
+
+    yield lambda: enrol_person(NEWCOMER, password=SECRET, roles=(), secret_until=AT + make.DAY, at=AT)
+    yield lambda: add_authenticator_app(who(NEWCOMER), secret, code(1), password=make.PASSWORD, at=AT + MINUTE)
+    yield lambda: codes.extend(make_recovery_codes(who(NEWCOMER), at=AT + MINUTE))
+    yield confirmed
+    yield wrong_code
+    yield tried
+    yield throttled
+    yield begun
+    yield lambda: ended(Ending.SIGNED_OUT)
+    yield begun
+    yield lambda: ended(Ending.BY_ONESELF)
+    yield lambda: prove_by_recovery_code(NEWCOMER, codes[0], address=ADDRESS, at=AT + make.DAY)
+    yield lambda: remove_factor(
+        AuthenticatorApp.objects.get(person__name=NEWCOMER), by=who(NEWCOMER), keeping=None, at=AT + make.DAY
+    )
+    yield linked
+    yield lambda: unlink_accounts(who(NEWCOMER), at=AT)
+    yield lambda: close_person(who(NEWCOMER), at=AT)
+
+
+def two_people(home: Path) -> Iterator[Step]:
+    """The house, a proposal that is carried out, one that is cancelled, and a budget that `keyd` holds."""
+    names: list[Proposal] = []
+
+    def propose_house(house: House) -> None:
+        names.append(propose(Act.CHANGE_HOUSE, {"house": house.value}, person=who("lead"), at=AT))
+
+    def budgeted() -> None:
+        with override_settings(KEYD=str(home / "keyd" / "keyd.socket")):
+            client = keyd()
+            assert client is not None
+            try:
+                set_budget(who("analyst-one"), USUAL, set_by=who("welfare"), second=who("lead"), at=AT)
+            except KeydUnreachable as error:
+                raise audit.AuditUnavailable(str(error)) from None
+            finally:
+                client.close()
+
+    yield lambda: declare_house(House.SIX, at=AT)
+    yield lambda: propose_house(House.THREE)
+    yield lambda: approve(names[-1], person=who("auditor"), digest=names[-1].digest, at=AT)
+    yield lambda: carry_out(names[-1], person=who("lead"), at=AT)
+    yield lambda: propose_house(House.SIX)
+    yield lambda: cancel(names[-1], person=who("lead"), at=AT)
+    yield budgeted
+
+
+def law_and_quality() -> Iterator[Step]:
+    from .test_law import HOUSE as DOCUMENT
+
+    at = AT + 40 * MINUTE
+    yield lambda: import_framework(DOCUMENT, by=who("lead"), at=at, origin="a test")
+    yield lambda: configure_framework(named("HL-1"), "ncmec.industry", None, by=who("lead"), at=at)
+    yield lambda: draw_quality_sample(named("HL-1"), by=who("senior"), wanted=1, at=at, seed=1)
+    yield lambda: set_up_calibration(by=who("lead"), at=at)
+    yield lambda: start_calibration(who("analyst-two"), at=at, seed=1)
+
+    def give_up() -> None:
+        pictures = Assignment.objects.filter(revision__calibration__session__person=who("analyst-two"))
+        pictures.filter(done_at=None).update(done_at=at)
+        continue_calibration(who("analyst-two"), at=at)
+
+    yield give_up
 
 
 def study(home: Path) -> Iterator[Step]:

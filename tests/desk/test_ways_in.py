@@ -147,6 +147,9 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     agreed = propose(Act.GRANT_ROLE, what, person=people["admin"], at=at)
     approve(agreed, person=people["lead"], digest=agreed.digest, at=at)
     make_pool("welsh", PoolKind.LANGUAGE, made_by=people["lead"], at=at)
+    scheme = folder.parent / "scheme.csv"
+    scheme.write_text("section,question,text,kind,code,label\ncategorisation,c1,First?,fact,1,One\n")
+    factories.make_person("another-auditor", Role.AUDITOR, at=at, certified=False)
     day = f"{at + dt.timedelta(days=30):%Y-%m-%d}"
     return {
         "investigation create": [
@@ -155,7 +158,15 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         ],
         "investigation import": ["HL-1", str(folder), "--approved-by", "senior", "--workers", "1"],
         "person certify": ["analyst-two", "--until", day],
+        "person budget": ["no-role", "--per-hour", "1"],
         "framework approve": ["gb-eaw", "2023-09", "--counsel", "opinion 14"],
+        "framework import": [str(scheme), "--id", "ucs.v3", "--version", "3-house"],
+        "framework configure": ["HL-1", "ncmec.industry"],
+        "quality sample": ["HL-1"],
+        "calibration set-up": [],
+        "storage stop": [],
+        "proposal storage": ["--basis", "as counsel wrote"],
+        "audit reopen": ["--second", "another-auditor"],
         "queue urgency": ["HL-1", "soon"],
         "queue pool": ["polish", "--kind", "language"],
         "queue join": ["welsh", "analyst-two"],

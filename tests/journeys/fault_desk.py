@@ -37,6 +37,7 @@ def set_up() -> None:
     make.world(at=at, stacks=4)
     for number in range(WRITERS):
         make.make_person(f"writer-{number}", Role.ANALYST, at=at)
+    make.give_budgets(at=at)
     assert Policy.objects.get().kind == InstallationKind.DEMO
 
 
@@ -161,7 +162,9 @@ def sessions() -> None:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
-    from havenline_desk.models import Person
+    from havenline_desk.actions.end_session import begin_session
+    from havenline_desk.models import Person, Way
+    from havenline_desk.queries.sign_in import SESSION_KEY as OWN
 
     for name in [*(f"writer-{number}" for number in range(WRITERS)), "lead"]:
         person = Person.objects.get(name=name)
@@ -169,6 +172,8 @@ def sessions() -> None:
         session[SESSION_KEY] = str(person.pk)
         session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
         session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+        begun = begin_session(person, Way.PASSKEY, address="127.0.0.1", at=now())
+        session[OWN] = begun.audit_id.hex
         session.save()
         print(session.session_key)
 
@@ -176,13 +181,15 @@ def sessions() -> None:
 def serve(port: int) -> None:
     """The desk's web server, started again whenever it falls, as a supervisor would; until standard input ends."""
     from havenline.vocabulary import HavenlineError
+    from havenline_cli.decoderd import decoding
     from havenline_desk.sites.server import serving
 
-    while not select.select([sys.stdin], [], [], 0)[0]:
-        with contextlib.suppress(HavenlineError), serving(port) as child:
-            print(child.pid, flush=True)
-            while child.poll() is None and not select.select([sys.stdin], [], [], 0.05)[0]:
-                pass
+    with decoding():
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            with contextlib.suppress(HavenlineError), serving(port) as child:
+                print(child.pid, flush=True)
+                while child.poll() is None and not select.select([sys.stdin], [], [], 0.05)[0]:
+                    pass
 
 
 def check() -> None:

@@ -15,7 +15,7 @@ from ..agreement import Accord, ProposalRefused, agreement_on, refuse_unless_ope
 from ..gates import Act
 from ..models import AuditAct, House, Person, Proposal, ProposalEnd, Role
 from .approve_framework import approve_framework
-from .declare_policy import declare_house
+from .declare_policy import declare_house, declare_storage
 from .enrol_person import grant_role
 
 
@@ -83,6 +83,10 @@ def _declare(agreed: Accord, at: dt.datetime) -> None:
     declare_house(House(str(agreed.what["house"])), agreed=agreed, at=at)
 
 
+def _keep_content(agreed: Accord, at: dt.datetime) -> None:
+    declare_storage(str(agreed.what["legal_basis"]), agreed=agreed, at=at)
+
+
 def _nothing_here(agreed: Accord, at: dt.datetime) -> None:
     """The agreement itself is what is needed, or the key process does the rest."""
 
@@ -115,6 +119,7 @@ DOES: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
     Act.GRANT_ROLE: _grant,
     Act.APPROVE_FRAMEWORK: _approve,
     Act.CHANGE_HOUSE: _declare,
+    Act.DECLARE_STORAGE: _keep_content,
     Act.IMPORT_COLLECTION: _nothing_here,
     Act.RAISE_BUDGET: _nothing_here,
     Act.RELEASE_HOLD: _nothing_here,

@@ -8,9 +8,9 @@ from django.db import transaction
 
 from havenline.vocabulary import HavenlineError
 
-from .. import audit, gates
+from .. import audit, evidence, gates
 from ..agreement import Accord
-from ..models import AuditAct, House, HouseDeclaration, InstallationKind, Policy
+from ..models import AuditAct, House, HouseDeclaration, InstallationKind, Person, Policy
 from .record_quorum import record_quorum
 
 
@@ -25,12 +25,39 @@ def declare_policy(kind: InstallationKind, *, content_legal_basis: str = "", at:
     if newest is not None and newest.kind != kind:
         raise PolicyRefused(f"this installation is a {newest.kind}; it cannot become a {kind}")
     if content_legal_basis and kind != InstallationKind.DEMO:
-        raise PolicyRefused(
-            "content cannot be kept yet: sealed evidence is not built, so this installation stores digests only"
-        )
+        raise PolicyRefused("two people declare that a desk keeps content: `havenline proposal storage`")
     policy = Policy.objects.create(kind=kind, content_legal_basis=content_legal_basis, declared_at=at)
     audit.append(AuditAct.POLICY_DECLARED, at=at, actor=None, about=policy, purpose=kind.value, record=policy)
     return policy
+
+
+@transaction.atomic
+def declare_storage(legal_basis: str, *, agreed: Accord, at: dt.datetime) -> Policy:
+    """Let the desk keep content from now on, as two people agreed. Raises PolicyRefused and names what is missing."""
+    if agreed.act is not gates.Act.DECLARE_STORAGE or agreed.what != {"legal_basis": legal_basis}:
+        raise PolicyRefused("this is not what two people agreed to")
+    policy = Policy.objects.order_by("-pk").first()
+    if policy is None or policy.kind != InstallationKind.DESK:
+        raise PolicyRefused("only a desk declares that it keeps content; a demonstration keeps drawn pictures anyway")
+    if missing := evidence.storage_missing(at=at):
+        raise PolicyRefused(f"content is not kept yet; missing: {'; '.join(missing)}")
+    declared = Policy.objects.create(kind=policy.kind, content_legal_basis=legal_basis, declared_at=at)
+    record_quorum([declared], people=len(agreed.people))
+    actor = agreed.proposal.proposer
+    audit.append(AuditAct.POLICY_DECLARED, at=at, actor=actor, about=declared, purpose="content_kept", record=declared)
+    return declared
+
+
+@transaction.atomic
+def stop_storage(*, by: Person, at: dt.datetime) -> Policy:
+    """Keep no further content from now on; what is kept stays until its time. One person is enough."""
+    gates.require(by, gates.Act.STOP_STORAGE, at=at)
+    policy = Policy.objects.order_by("-pk").first()
+    if policy is None or not policy.content_legal_basis:
+        raise PolicyRefused("no content is kept here, so there is nothing to stop")
+    declared = Policy.objects.create(kind=policy.kind, declared_at=at)
+    audit.append(AuditAct.POLICY_DECLARED, at=at, actor=by, about=declared, purpose="content_off", record=declared)
+    return declared
 
 
 @transaction.atomic

@@ -86,15 +86,15 @@ def import_collection(
         with transaction.atomic():
             approver = _approver(what, proposal, imported_by=imported_by, named=approved_by, at=at)
             taken_in_by = _opened(investigation, collection, imported_by=imported_by, approved_by=approver, at=at)
-        if evidence.storage_declared():
+        if evidence.storage_declared(at=at):
             evidence.sweep()
         before = _counts(taken_in_by)
         rows = {row.path: row for row in manifest.rows} if manifest is not None else {}
         scanned = fingerprint_source(
             source,
             workers=workers,
-            known=_known(),
-            keep_content=evidence.storage_declared(),
+            known=_known(at=at),
+            keep_content=evidence.storage_declared(at=at),
             close_off=close_off,
         )
         read = 0
@@ -219,10 +219,10 @@ def _one_at_a_time(investigation: Investigation) -> Iterator[None]:
 _LOCK_SPACE = 0x4841
 
 
-def _known() -> frozenset[str]:
+def _known(*, at: dt.datetime) -> frozenset[str]:
     """SHA-256 values whose fingerprint (and content, where content is kept) need not be taken again."""
     files = File.objects.all()
-    if evidence.storage_declared():
+    if evidence.storage_declared(at=at):
         files = files.exclude(perceptual_hashes__pipeline=PDQ_FULL, stored=None)
     return frozenset(files.values_list("sha256", flat=True))
 

@@ -45,7 +45,7 @@ def record_postings(
     read = [post for post in scanned if not post.refused]
     files = _files(read)
     pictures = _pictures(files.values())
-    if evidence.storage_declared():
+    if evidence.storage_declared(at=at):
         kept = {files[_sha256(post)]: post.content for post in read if post.content}
         evidence.keep({file: content for file, content in kept.items() if file.pk in pictures}, at=at)
     named = []

@@ -47,7 +47,7 @@ def start_calibration(person: Person, *, at: dt.datetime, seed: int | None = Non
     place = Investigation.objects.filter(source_kind=SourceKind.TRAINING).first()
     if place is None:
         raise CalibrationRefused("calibration is not set up here: the lead does that once")
-    if not evidence.storage_declared():
+    if not evidence.storage_declared(at=at):
         raise CalibrationRefused("drawn pictures cannot be kept here, since content storage is off")
     if CalibrationSession.objects.filter(person=person, result=None).exists():
         raise CalibrationRefused("a session is open already; go on with that one")

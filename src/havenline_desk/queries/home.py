@@ -47,7 +47,7 @@ def home_of(person: Person, *, since: dt.datetime, at: dt.datetime) -> Home:
     return Home(
         start=start_of(person, at=at) if works else None,
         done_in_session=done_since(person, since=since) if works else 0,
-        storage_off=not evidence.storage_declared(),
+        storage_off=not evidence.storage_declared(at=at),
         lines=investigation_lines() if leads else None,
         figures_of=references() if reads_figures and not leads else (),
         empty_for=tuple(role for role in EMPTY_ROLES if role in held),

@@ -97,6 +97,10 @@ def _grant(what: Mapping[str, Any]) -> str:
     return f"Give {_person(what)} the role {label}."
 
 
+def _storage(what: Mapping[str, Any]) -> str:
+    return f"Let this desk keep the content of what is imported, sealed. Legal basis: {what['legal_basis']}"
+
+
 def _house(what: Mapping[str, Any]) -> str:
     label = House(what["house"]).label if what["house"] in House.values else what["house"]
     return f"Let the quorums of a house of {label} hold from now on."
@@ -134,6 +138,7 @@ def _destroy(what: Mapping[str, Any]) -> str:
 _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.GRANT_ROLE: _grant,
     Act.CHANGE_HOUSE: _house,
+    Act.DECLARE_STORAGE: _storage,
     Act.APPROVE_FRAMEWORK: _framework,
     Act.IMPORT_COLLECTION: _import,
     Act.RAISE_BUDGET: _budget,
