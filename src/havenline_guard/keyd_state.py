@@ -4,6 +4,8 @@ Every act is one transaction that begins with its entry in the log; only when th
 (`synchronous=FULL`) is a key unwrapped or an answer given. No function takes more than one object.
 """
 
+# long: one class over one SQLite file, so that every act shares the one transaction; each act is short
+
 from __future__ import annotations
 
 import base64
