@@ -88,6 +88,7 @@ class Act(StrEnum):
     STOP_STORAGE = "stop_storage"
     RAISE_BUDGET = "raise_budget"
     LOWER_BUDGET = "lower_budget"
+    LOWER_OWN_BUDGET = "lower_own_budget"
     PLACE_HOLD = "place_hold"
     RELEASE_HOLD = "release_hold"
     DESTROY_EARLY = "destroy_early"
@@ -228,6 +229,7 @@ RULES: Mapping[Act, Rule] = {
     Act.STOP_STORAGE: _by(_L, _S, _J, Role.AUDITOR, Role.WELFARE),
     Act.RAISE_BUDGET: _two(Role.WELFARE, second=frozenset({_L}), about=About.NOT_ONESELF),
     Act.LOWER_BUDGET: _by(Role.WELFARE, _L),
+    Act.LOWER_OWN_BUDGET: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),
     Act.PLACE_HOLD: _by(_L, _S, _J),
     Act.RELEASE_HOLD: _two(_L, second=frozenset({_S, _J, _L})),
     Act.DESTROY_EARLY: _two(_L, second=frozenset({_S})),

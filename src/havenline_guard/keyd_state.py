@@ -4,6 +4,8 @@ Every act is one transaction that begins with its entry in the log; only when th
 (`synchronous=FULL`) is a key unwrapped or an answer given. No function takes more than one object.
 """
 
+# long: one class over one SQLite file, so that every act shares the one transaction; each act is short
+
 from __future__ import annotations
 
 import base64
@@ -169,14 +171,18 @@ class State:
         return None if row is None else Budget(*row)
 
     def _exposed(self, person: str, now: int) -> Exposed:
-        rows = self._all("SELECT at, size FROM exposure WHERE person = ? AND at > ? ORDER BY at", person, now - _DAY)
+        rows: list[tuple[int, int]] = self._all(
+            "SELECT at, size FROM exposure WHERE person = ? AND at > ? ORDER BY at", person, now - _DAY
+        )
         run, before = now, now
         for at, _ in reversed(rows):
             if before - at >= PAUSE:
                 break
             run = before = at
         hour = sum(at > now - _HOUR for at, _ in rows)
-        return Exposed(hour, len(rows), (now - run) // (60 * SECOND), sum(size for _, size in rows))
+        minutes = (now - run) // (60 * SECOND)
+        frees_in = _frees_in(rows, self._budget(person), minutes, now)
+        return Exposed(hour, len(rows), minutes, sum(size for _, size in rows), frees_in)
 
     def _check_budget(self, person: str, size: int, now: int) -> None:
         budget, so_far = self._budget(person), self._exposed(person, now)
@@ -472,6 +478,26 @@ class State:
 def _need_two(by: str, second: str, *, not_these: tuple[str, ...] = ()) -> None:
     if not by or not second or by == second or by in not_these or second in not_these:
         raise KeydRefused("two", "this needs two people, neither of whom it is about")
+
+
+def _frees_in(rows: list[tuple[int, int]], budget: Budget | None, minutes: int, now: int) -> int | None:
+    """Seconds, rounded up, until every part of the budget has room again; `rows` are times and bytes, oldest first."""
+    if budget is None or 0 in (budget.per_hour, budget.per_day, budget.minutes, budget.bytes_per_day):
+        return None
+    until = [now]
+    for most, window in ((budget.per_hour, _HOUR), (budget.per_day, _DAY)):
+        inside = [at for at, _ in rows if at > now - window]
+        if len(inside) >= most:
+            until.append(inside[len(inside) - most] + window)
+    if minutes >= budget.minutes:
+        until.append(rows[-1][0] + PAUSE)
+    left = sum(size for _, size in rows)
+    for at, size in rows:
+        if left < budget.bytes_per_day:
+            break
+        left -= size
+        until.append(at + _DAY)
+    return -((now - max(until)) // SECOND)
 
 
 def _key_bound(name: str, kind: str, version: int) -> bytes:

@@ -61,12 +61,17 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """How much one person has opened: in the last hour and day, minutes since the last pause, bytes in the day."""
+    """How much one person has opened: in the last hour and day, minutes since the last pause, bytes in the day.
+
+    `frees_in`: seconds until the budget lets something be opened again, 0 where it does now; None where no waiting
+    helps, because there is no budget or a part of it is nothing. Not known: whether the next object is too large.
+    """
 
     last_hour: int
     last_day: int
     minutes: int
     bytes_last_day: int
+    frees_in: int | None
 
 
 class Peer(StrEnum):

@@ -51,6 +51,7 @@ from havenline_desk.actions.prove_person import (
     prove_by_recovery_code,
 )
 from havenline_desk.actions.record_study import record_study
+from havenline_desk.actions.see_exposure import see_exposure
 from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.set_up_calibration import set_up_calibration
 from havenline_desk.actions.set_urgency import set_urgency
@@ -121,6 +122,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield from taking_in("HL-2", home)
+    yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield from law_and_quality()
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)
     yield lambda: note_backup(at=AT + 51 * MINUTE)

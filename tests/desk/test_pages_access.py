@@ -34,6 +34,9 @@ PAGES = {
     "/frameworks/gb-eaw/2023-09": {
         *("analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"),
     },
+    "/exposure": {"analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"},
+    "/exposure/people": {"welfare"},
+    "/exposure/team": {"lead", "welfare", "auditor"},
     "/figures/HL-1": {"senior", "adjudicator", "lead", "liaison", "auditor"},
     "/figures/HL-1.json": {"senior", "adjudicator", "lead", "liaison", "auditor"},
     "/figures/HL-1.csv": {"senior", "adjudicator", "lead", "liaison", "auditor"},

@@ -246,6 +246,37 @@ def test_after_the_minutes_without_a_pause_comes_a_pause(rig: Rig) -> None:
     look()
 
 
+@pytest.mark.parametrize(
+    ("budget", "frees_in"),
+    [
+        (Budget(2, 9, 99, 99), 3600 - 60),
+        (Budget(1, 9, 99, 99), 3600),
+        (Budget(9, 2, 99, 99), 86400 - 60),
+        (Budget(9, 9, 1, 99), 900),
+        (Budget(9, 9, 99, 10), 86400 - 60),
+        (Budget(9, 9, 99, 15), 0),
+        (Budget(0, 9, 99, 99), None),
+    ],
+)
+def test_a_used_up_budget_says_when_it_frees_and_then_it_does(rig: Rig, budget: Budget, frees_in: int | None) -> None:
+    rig.keys.mint(OBJECTS[0], kind="original", size=5)
+    for wait in (60, 0):
+        token = rig.keys.grant(bound(OBJECTS[0]))
+        assert rig.keys.open(token, bound(OBJECTS[0]))
+        rig.clocks.run(wait)
+    rig.keys.set_budget("p1", budget, by="p1")
+    assert rig.keys.exposed("p1")[0].frees_in == frees_in
+    if frees_in:
+        refused("budget", rig.keys.grant, bound(OBJECTS[0]))
+        rig.clocks.run(frees_in - 1)
+        assert rig.keys.exposed("p1")[0].frees_in == 1
+        refused("budget", rig.keys.grant, bound(OBJECTS[0]))
+        rig.clocks.run(1)
+    if frees_in is not None:
+        assert rig.keys.exposed("p1")[0].frees_in == 0
+        assert rig.keys.grant(bound(OBJECTS[0]))
+
+
 def test_an_escalation_needs_no_budget_and_is_written_down_like_any_other(rig: Rig) -> None:
     rig.keys.mint(OBJECTS[0], kind="original", size=5)
     rig.keys.set_budget("p1", Budget(0, 0, 0, 0), by="p1")
@@ -255,7 +286,7 @@ def test_an_escalation_needs_no_budget_and_is_written_down_like_any_other(rig: R
         assert rig.keys.open(token, bound(OBJECTS[0], person=person))
     assert rig.keys.status()["escalations_last_day"] == 2
     assert rig.acts()[-4:] == ["grant", "unwrap", "grant", "unwrap"]
-    assert astuple(rig.keys.exposed("p1")[0]) == (1, 1, 0, 5)
+    assert astuple(rig.keys.exposed("p1")[0]) == (1, 1, 0, 5, None)
 
 
 def test_who_has_no_budget_here_opens_nothing(rig: Rig) -> None:

@@ -1,12 +1,15 @@
-"""Say how much one person may open: one other lowers it. `keyd` holds and enforces it."""
+"""Say how much one person may open: oneself or one other lowers it. `keyd` holds and enforces it."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import astuple, replace
 
 from django.db import transaction
 
 from havenline.vocabulary import HavenlineError
+from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_wire import Budget, KeydRefused
 
 from .. import audit, gates
@@ -37,9 +40,7 @@ def set_budget(
     else:
         gates.require(set_by, gates.Act.RAISE_BUDGET, at=at)
         gates.require_second(second, gates.Act.RAISE_BUDGET, at=at)
-    client = keyd()
-    if client is None:
-        raise BudgetRefused("there is no keyd here, so there are no budgets")
+    client = _keyd()
     audit.append(AuditAct.BUDGET_SET, at=at, actor=set_by, about=person)
     try:
         client.set_budget(
@@ -50,3 +51,34 @@ def set_budget(
         )
     except KeydRefused as refused:
         raise BudgetRefused(str(refused)) from None
+
+
+@transaction.atomic
+def lower_own_budget(person: Person, limits: Mapping[str, int], *, at: dt.datetime) -> None:
+    """Set a stricter limit for oneself, which takes nobody else; `limits` are parts of a Budget, others stay.
+
+    Raises BudgetRefused where nothing would change, a part would be raised, or there is no budget to lower;
+    KeydUnreachable. `keyd` itself refuses a raise, so two at once cannot make one.
+    """
+    gates.require(person, gates.Act.LOWER_OWN_BUDGET, at=at)
+    client = _keyd()
+    before = client.exposed(person.audit_id.hex)[1]
+    if before is None:
+        raise BudgetRefused("you have no budget, so there is nothing to lower")
+    wanted = replace(before, **limits)
+    if wanted == before:
+        raise BudgetRefused("no limit differs from yours, so nothing was changed")
+    if any(new > old for new, old in zip(astuple(wanted), astuple(before), strict=True)):
+        raise BudgetRefused("you can only lower your own limits; raising one takes two others. Nothing was changed")
+    audit.append(AuditAct.BUDGET_SET, at=at, actor=person, about=person)
+    try:
+        client.set_budget(person.audit_id.hex, wanted, by=person.audit_id.hex)
+    except KeydRefused as refused:
+        raise BudgetRefused(str(refused)) from None
+
+
+def _keyd() -> KeyClient:
+    client = keyd()
+    if client is None:
+        raise BudgetRefused("there is no keyd here, so there are no budgets")
+    return client

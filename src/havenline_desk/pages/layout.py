@@ -32,6 +32,7 @@ class Notice(StrEnum):
     CANCELLED = "cancelled"
     CALIBRATED = "calibrated"
     NOT_CALIBRATED = "not_calibrated"
+    LIMIT_LOWERED = "limit_lowered"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -47,6 +48,7 @@ NOTICES: dict[Notice, Promise] = {
     Notice.NOT_CERTIFIED: _("Nothing new was assigned: your certificate has run out."),
     Notice.CALIBRATED: _("Passed: your certificate is in date. Items can be assigned to you."),
     Notice.NOT_CALIBRATED: _("Not passed this time. Talk it over, and calibrate again with new pictures."),
+    Notice.LIMIT_LOWERED: _("Your limit is lower now, and holds at once. Raising it again takes two others."),
 }
 
 PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
@@ -57,6 +59,9 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
+    ("exposure", gates.Act.WORK, _("Your exposure")),
+    ("exposure_people", gates.Act.SEE_EXPOSURE, _("Exposure of people")),
+    ("exposure_team", gates.Act.SEE_TEAM_EXPOSURE, _("Exposure of the team")),
 )
 
 _NOTICE_KEY = "notice"

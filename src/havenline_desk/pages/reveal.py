@@ -15,8 +15,10 @@ from havenline.vocabulary import HavenlineError
 from .. import evidence
 from ..actions.grant_reveal import grant_reveal, note_failed_reveal, use_reveal
 from ..gates import Act, gate
+from ..models import Person
 from ..queries.workspace import place_of
 from .errors import COMES_BACK
+from .exposure import left_for
 from .layout import person_of
 
 
@@ -44,7 +46,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     except COMES_BACK:
         raise
     except HavenlineError as refused:
-        return _refused(str(refused), status=403)
+        return _refused(f"{refused}{_when_it_frees(person_of(request))}", status=403)
     return JsonResponse({"url": reverse("reveal", args=[token])})
 
 
@@ -68,6 +70,14 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
             raise
         return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
     return HttpResponse(picture, content_type="image/webp")
+
+
+def _when_it_frees(person: Person) -> str:
+    """The page may be older than the budget's end, so the refusal itself says when it frees."""
+    left = left_for(person)
+    if left is None or left.frees_at is None:
+        return ""
+    return ". " + _("It frees at %(time)s UTC; “Your exposure” shows it") % {"time": f"{left.frees_at:%H:%M}"}
 
 
 def _asked(request: HttpRequest) -> tuple[int, int] | None:

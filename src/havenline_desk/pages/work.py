@@ -25,6 +25,7 @@ from ..queries.escalations import contacts
 from ..queries.home import Start, done_since, start_of
 from ..queries.workspace import NearPicture, Workspace, open_workspace, pools_to_pass_to
 from ..waiting import TAKEN_BACK_WITHIN, held_by
+from .exposure import left_for
 from .layout import Notice, leave_notice, person_of
 from .numbers import whole_number
 from .session import session_began
@@ -201,6 +202,7 @@ def _page(request: HttpRequest, workspace: Workspace, typed: Typed, problems: Ma
         "pools": pools_to_pass_to(),
         "contacts": contacts(),
         "done": done_since(person_of(request), since=session_began(request)),
+        "left": left_for(person_of(request)),
     }
     return render(request, "havenline/workspace.html", context, status=422 if problems else 200)
 
@@ -217,6 +219,7 @@ def _nothing_open(request: HttpRequest) -> HttpResponse:
             "held": held_by(person),
             "undo_seconds": int(TAKEN_BACK_WITHIN.total_seconds()),
             "done": done_since(person, since=session_began(request)),
+            "left": left_for(person),
         },
     )
 

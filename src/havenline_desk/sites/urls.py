@@ -7,6 +7,7 @@ from django.urls import path
 from ..pages import (
     calibration,
     escalations,
+    exposure,
     figures,
     frameworks,
     home,
@@ -67,6 +68,10 @@ urlpatterns = [
     path("investigations/<str:reference>/agreement", quality.agreement, name="agreement"),
     path("frameworks", frameworks.frameworks, name="frameworks"),
     path("frameworks/<str:framework_id>/<str:version>", frameworks.framework, name="framework"),
+    path("exposure", exposure.own, name="exposure"),
+    path("exposure/limit", exposure.lower, name="lower_own_budget"),
+    path("exposure/people", exposure.people, name="exposure_people"),
+    path("exposure/team", exposure.team, name="exposure_team"),
     path("figures/<str:reference>.json", figures.figures_json, name="figures_json"),
     path("figures/<str:reference>.csv", figures.figures_csv, name="figures_csv"),
     path("figures/<str:reference>", figures.figures, name="figures"),
