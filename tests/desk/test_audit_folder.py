@@ -60,7 +60,7 @@ def test_lines_and_notes_stand_one_behind_another(sink: Sink) -> None:
     assert sink.checkpoints.read_bytes() == b"".join(note + b"\n" for note in NOTES)
 
 
-@pytest.mark.parametrize("torn", [b"9", b"9 ab", b"9 " + b"a" * 64])
+@pytest.mark.parametrize("torn", [b"9", b"9 ab", b"9 " + b"a" * 64, b"9" * 300])
 @pytest.mark.parametrize("before", [0, 1, 100])
 def test_a_torn_line_is_cut_off_and_no_whole_one(sink: Sink, torn: bytes, before: int) -> None:
     for seq in range(1, before + 1):
@@ -133,6 +133,33 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(sink: Sink, tmp_path: Pat
     with pytest.raises(AuditUnavailable, match="cannot be written"):
         sink.write_ahead(1, "a" * 64)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_of_a_long_file_its_end_is_read(sink: Sink) -> None:
+    many = logs.made(120, every=1, seed=8).notes
+    for number, note in enumerate(many, start=1):
+        sink.add_checkpoint(note)
+        last = sink.last_note()
+        assert last is not None
+        assert (last[0].size, last[1]) == (number, note)
+    assert sink.checkpoints.stat().st_size > 4 * _TAIL
+
+
+def test_what_a_new_log_took_away_is_gone_from_the_disk_too(sink: Sink) -> None:
+    sink.add_checkpoint(NOTES[0])
+    with mock.patch("havenline_desk.audit.outside._flush") as flush:
+        sink.start_anew([])
+    flush.assert_called_once_with(sink.folder)
+
+
+def test_the_refusal_is_one_sentence_that_names_the_folder_and_the_fault(sink: Sink) -> None:
+    for fault, said in ((OSError(28, "No space left on device"), "No space left on device"), (OSError("odd"), "odd")):
+        with (
+            mock.patch("havenline_desk.audit.outside.os.pwrite", side_effect=fault),
+            pytest.raises(AuditUnavailable) as told,
+        ):
+            sink.write_ahead(1, "a" * 64)
+        assert str(told.value) == f"the audit log cannot be written to {sink.folder} ({said})"
 
 
 def test_a_log_that_begins_anew_has_its_journal_and_no_checkpoint(sink: Sink) -> None:
