@@ -25,6 +25,7 @@ COST = 1 << 17
 """scrypt's N, with r = 8 and p = 1: 128 MiB and about 0.4 s for one guess."""
 KEY = 32
 NONCE = 12
+_BLOCK, _LANES = 8, 1
 _COSTS = range(1 << 10, (1 << 20) + 1)
 
 
@@ -45,7 +46,7 @@ class MasterKeys:
     @classmethod
     def create(cls, path: Path, passphrase: bytes, *, cost: int = COST) -> MasterKeys:
         """Make version 1 and a signing key, and seal them in the new file `path`. Never replaces a file."""
-        head = {"form": FORM, "kdf": "scrypt", "n": cost, "r": 8, "p": 1, "salt": os.urandom(16).hex()}
+        head = {"form": FORM, "kdf": "scrypt", "n": cost, "r": _BLOCK, "p": _LANES, "salt": os.urandom(16).hex()}
         said = {"keys": {"1": os.urandom(KEY).hex()}, "signer": os.urandom(KEY).hex()}
         made = cls(path, head, _sealing_key(head, passphrase), said)
         made._save(replace=False)
@@ -57,7 +58,9 @@ class MasterKeys:
         try:
             head = json.loads(path.read_bytes())
             sealed = bytes.fromhex(head.pop("sealed"))
-            if head["form"] != FORM or head["kdf"] != "scrypt" or head["n"] not in _COSTS:
+            # a changed r or p would ask for any amount of memory or time before the change is noticed
+            known = (head["form"], head["kdf"], head["r"], head["p"]) == (FORM, "scrypt", _BLOCK, _LANES)
+            if not known or head["n"] not in _COSTS:
                 raise MasterKeysError(f"{path}: this file of master keys has a form that is not known here")
             sealing = _sealing_key(head, passphrase)
             said = json.loads(sealing.decrypt(sealed[:NONCE], sealed[NONCE:], _canonical(head)))

@@ -28,8 +28,6 @@ from havenline_guard.keyd_master import KEY, MasterKeys, MasterKeysError
 from havenline_guard.keyd_wire import Bound, Budget, Exposed, KeydRefused
 
 SECOND = 1_000_000
-LONGEST_GRANT = 120
-"""Seconds."""
 PAUSE = 900 * SECOND
 """Who opens nothing for this long has had a pause, and starts a new run of continuous minutes."""
 REWRAPPED_AT_ONCE = 200

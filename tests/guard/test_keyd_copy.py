@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from havenline_guard.keyd_client import CheckpointKey
-from havenline_guard.keyd_copy import COPY, KeydAtWork, copy_at_rest
+from havenline_guard.keyd_copy import COPY, KeydAtWork, copy_at_rest, copy_database
 from havenline_guard.keyd_log import GrowingTree
 
 from .keyd_rig import OBJECTS, Process, Rig, refused, whole_log
@@ -54,6 +55,14 @@ def test_where_no_copy_can_be_made_nothing_is_left_and_keyd_goes_on(rig: Rig) ->
     (rig.folder / COPY).rmdir()
     rig.keys.mint(OBJECTS[0], kind="original", size=1)
     assert len(rows(rig.folder / rig.keys.copy())) == 1
+
+
+def test_a_copy_that_cannot_be_flushed_is_taken_away(rig: Rig) -> None:
+    rig.keys.mint(OBJECTS[0], kind="original", size=1)
+    full = mock.patch("havenline_guard.keyd_copy.os.fsync", side_effect=OSError(28, "No space left on device"))
+    with full, pytest.raises(OSError, match="No space left"):
+        copy_database(rig.state._connected(), rig.folder / "apart.sqlite")
+    assert not (rig.folder / "apart.sqlite").exists()
 
 
 def test_a_keyd_that_does_not_run_is_copied_without_it_and_one_that_runs_is_not(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from pathlib import Path
 from unittest import mock
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from havenline_guard.keyd_master import MasterKeys, MasterKeysError
 from tests.guard.keyd_rig import COST, PASSPHRASE
@@ -49,7 +51,10 @@ def test_no_changed_file_is_believed(path: Path) -> None:
                 MasterKeys.unseal(path, PASSPHRASE)
 
 
-@pytest.mark.parametrize("change", [{"form": 2}, {"kdf": "other"}, {"n": 1 << 30}, {"n": "1024"}, {"salt": 5}])
+@pytest.mark.parametrize(
+    "change",
+    [{"form": 2}, {"kdf": "other"}, {"n": 1 << 30}, {"n": "1024"}, {"r": 1 << 24}, {"p": 1 << 24}, {"salt": 5}],
+)
 def test_other_forms_are_refused_with_a_clear_word(path: Path, change: dict[str, object]) -> None:
     MasterKeys.create(path, PASSPHRASE, cost=COST)
     path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
@@ -85,3 +90,60 @@ def test_a_version_that_cannot_be_written_is_not_used(path: Path) -> None:
     with full, pytest.raises(MasterKeysError, match="No space left"):
         made.add(2)
     assert made.current == 1
+
+
+def test_the_file_is_what_its_format_says(path: Path) -> None:
+    """docs/formats/keyd.md, 2, read by other code: cost, salt, nonce, and what is authenticated beside the keys."""
+    MasterKeys.create(path, PASSPHRASE)
+    said = json.loads(path.read_bytes())
+    sealed = bytes.fromhex(said.pop("sealed"))
+    salt = bytes.fromhex(said["salt"])
+    assert said == {"form": 1, "kdf": "scrypt", "n": 131_072, "r": 8, "p": 1, "salt": salt.hex()}
+    assert len(salt) == 16
+    key = hashlib.scrypt(PASSPHRASE, salt=salt, n=131_072, r=8, p=1, dklen=32, maxmem=1 << 28)
+    beside = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+    inside = json.loads(AESGCM(key).decrypt(sealed[:12], sealed[12:], beside))
+    assert (set(inside), set(inside["keys"])) == ({"keys", "signer"}, {"1"})
+    assert [len(bytes.fromhex(each)) for each in (inside["keys"]["1"], inside["signer"])] == [32, 32]
+
+
+@pytest.mark.parametrize(
+    ("cost", "word"),
+    [
+        (1 << 9, "form that is not known"),
+        ((1 << 10) - 1, "form that is not known"),
+        ((1 << 10) + 1, "no file of master keys"),
+        ((1 << 20) - 1, "no file of master keys"),
+        ((1 << 20) + 1, "form that is not known"),
+        (1 << 21, "form that is not known"),
+    ],
+)
+def test_costs_are_read_from_2_to_the_10_up_to_2_to_the_20(path: Path, cost: int, word: str) -> None:
+    """A cost within the range that is no power of two is asked of scrypt, which refuses it; one outside is not."""
+    MasterKeys.create(path, PASSPHRASE, cost=COST)
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"n": cost}))
+    with pytest.raises(MasterKeysError, match=word):
+        MasterKeys.unseal(path, PASSPHRASE)
+
+
+def test_the_largest_cost_is_one_that_is_read(path: Path) -> None:
+    MasterKeys.create(path, PASSPHRASE, cost=COST)
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"n": 1 << 20}))
+    asked = mock.patch("havenline_guard.keyd_master.Scrypt", side_effect=ValueError)  # a gibibyte is not taken for this
+    with asked as scrypt, pytest.raises(MasterKeysError, match="no file of master keys"):
+        MasterKeys.unseal(path, PASSPHRASE)
+    assert scrypt.call_args.kwargs["n"] == 1 << 20
+
+
+def test_a_wrapped_key_begins_with_its_nonce_and_names_what_it_belongs_to(path: Path) -> None:
+    """docs/formats/keyd.md, 2: 12 bytes of nonce, then AES-256-GCM with the version in the additional data."""
+    made = MasterKeys.create(path, PASSPHRASE, cost=COST)
+    version, wrapped = made.wrap(b"k" * 32, bound=b"object\n")
+    assert (version, len(wrapped)) == (1, 12 + 32 + 16)
+    said = json.loads(path.read_bytes())
+    sealed = bytes.fromhex(said.pop("sealed"))
+    sealing = hashlib.scrypt(PASSPHRASE, salt=bytes.fromhex(said["salt"]), n=COST, r=8, p=1, dklen=32)
+    beside = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+    master = json.loads(AESGCM(sealing).decrypt(sealed[:12], sealed[12:], beside))["keys"]["1"]
+    opened = AESGCM(bytes.fromhex(master)).decrypt(wrapped[:12], wrapped[12:], b"havenline keyd wrap 1\n1\nobject\n")
+    assert opened == b"k" * 32

@@ -277,6 +277,20 @@ def test_a_used_up_budget_says_when_it_frees_and_then_it_does(rig: Rig, budget: 
         assert rig.keys.grant(bound(OBJECTS[0]))
 
 
+@pytest.mark.parametrize(
+    ("seconds", "hour", "day"), [(3_599, 1, 1), (3_600, 0, 1), (86_399, 0, 1), (86_400, 0, 0), (200_000, 0, 0)]
+)
+def test_an_opening_leaves_its_hour_and_its_day_at_their_last_second(
+    rig: Rig, seconds: int, hour: int, day: int
+) -> None:
+    rig.keys.mint(OBJECTS[0], kind="original", size=7)
+    rig.keys.set_budget("p1", AMPLE, by="p1")
+    rig.keys.open(rig.keys.grant(bound(OBJECTS[0])), bound(OBJECTS[0]))
+    rig.clocks.run(seconds)
+    exposed = rig.keys.exposed("p1")[0]
+    assert (exposed.last_hour, exposed.last_day, exposed.bytes_last_day) == (hour, day, 7 * day)
+
+
 def test_an_escalation_needs_no_budget_and_is_written_down_like_any_other(rig: Rig) -> None:
     rig.keys.mint(OBJECTS[0], kind="original", size=5)
     rig.keys.set_budget("p1", Budget(0, 0, 0, 0), by="p1")

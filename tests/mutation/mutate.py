@@ -27,7 +27,11 @@ ROOT = Path(__file__).parents[2]
 TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/keyd_log.py": ("guard/test_keyd_log.py", "guard/test_keyd_state.py"),
     "havenline_guard/keyd_master.py": ("guard/test_keyd_master.py", "guard/test_keyd_state.py"),
-    "havenline_guard/keyd_wire.py": ("guard/test_keyd_state.py", "guard/test_keyd_process.py"),
+    "havenline_guard/keyd_wire.py": (
+        "guard/test_keyd_wire.py",
+        "guard/test_keyd_state.py",
+        "guard/test_keyd_refusals.py",
+    ),
     "havenline_guard/keyd_copy.py": ("guard/test_keyd_copy.py",),
     "havenline_guard/keyd_state.py": (
         "guard/test_keyd_state.py",
@@ -39,9 +43,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/vault_object.py": ("guard/test_vault.py",),
     "havenline_guard/vault_store.py": ("guard/test_vault.py",),
     "havenline_guard/retention_run.py": ("guard/test_retention_run.py",),
-    "havenline_guard/verify.py": ("guard/test_verify.py",),
+    "havenline_guard/verify.py": ("guard/test_verify_edges.py", "guard/test_verify.py"),
+    "havenline_desk/gates.py": ("desk/test_gates_edges.py", "desk/test_ways_in.py", "desk/test_two_people.py"),
+    "havenline_desk/evidence.py": ("desk/test_evidence_refusals.py", "desk/test_storage.py", "desk/test_keyd.py"),
     "havenline_desk/audit/log.py": ("desk/test_audit_log.py",),
-    "havenline_desk/audit/outside.py": ("desk/test_audit_log.py",),
+    "havenline_desk/audit/outside.py": ("desk/test_audit_folder.py", "desk/test_audit_log.py"),
 }
 """By module: the tests that must notice, quickest first."""
 
