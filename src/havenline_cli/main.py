@@ -24,10 +24,12 @@ from havenline_cli import (
     lists,
     matchd,
     people,
+    processes,
     proposal,
     quality,
     queue,
     scan,
+    sealer,
     storage,
     verify,
 )
@@ -65,6 +67,8 @@ def _options(
 
 app.command("demo")(demo.demo)
 app.command("up")(demo.up)
+app.command("status", epilog=exits.EPILOG)(processes.status)
+app.command("sealer", epilog=exits.EPILOG)(sealer.sealer)
 app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.add_typer(lists.app, name="list")

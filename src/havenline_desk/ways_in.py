@@ -24,6 +24,8 @@ JOBS: Mapping[str, Act] = {}
 COMMANDS: Mapping[str, Act] = {
     "demo": Act.INSTALL,
     "up": Act.INSTALL,
+    "status": Act.SEE_STATUS,
+    "sealer": Act.SIGN_LOG,
     "doctor": Act.SEE_STATUS,
     "scan": Act.HASH_FILES,
     "film compare": Act.HASH_FILES,
