@@ -11,7 +11,7 @@ from rich.console import Console
 
 from . import desk as opening
 from .declared import refuse_undeclared
-from .processes import supervised
+from .supervised import supervised
 from .told import get_ready, now
 
 if TYPE_CHECKING:

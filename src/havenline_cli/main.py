@@ -24,13 +24,13 @@ from havenline_cli import (
     lists,
     matchd,
     people,
-    processes,
     proposal,
     quality,
     queue,
     scan,
     sealer,
     storage,
+    supervised,
     verify,
 )
 
@@ -67,7 +67,7 @@ def _options(
 
 app.command("demo")(demo.demo)
 app.command("up")(demo.up)
-app.command("status", epilog=exits.EPILOG)(processes.status)
+app.command("status", epilog=exits.EPILOG)(supervised.status)
 app.command("sealer", epilog=exits.EPILOG)(sealer.sealer)
 app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)

@@ -180,7 +180,7 @@ def sessions() -> None:
 
 def serve(port: int) -> None:
     """The desk's web server, started again whenever it falls, as a supervisor would; until standard input ends."""
-    from havenline_cli.processes import decoderd_part, web_part
+    from havenline_cli.supervised import decoderd_part, web_part
 
     def over() -> bool:
         return bool(select.select([sys.stdin], [], [], 0.05)[0])
