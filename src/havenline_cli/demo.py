@@ -13,6 +13,7 @@ from rich.console import Console
 from . import desk as opening
 from .declared import refuse_undeclared
 from .decoderd import decoding
+from .housekeeping import keep_house
 from .told import get_ready, now
 
 PORT = 8640
@@ -97,8 +98,11 @@ def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
         for name, password in names.items():
             typer.echo(f"  {name:20} {password}")
         typer.echo("Press Ctrl+C to close it.")
+        minute = 0
         while not _ended(child):
+            minute += 1
             _seal()
+            keep_house(minute)
         raise opening.CommandError("the web server ended by itself; its reason stands above")
 
 
