@@ -26,11 +26,12 @@ from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
 from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_wire import Bound, KeydRefused
 from havenline_guard.vault import Kept, Scrubbed, Vault, VaultError
-from havenline_guard.vault_store import FolderStore, StoreError
+from havenline_guard.vault_store import FolderStore, Store, StoreError, Unreachable
 
 from . import gates
 from .keys import keyd
 from .models import Escalation, File, InstallationKind, Person, Policy, Reveal, Role, StoredContent
+from .store_s3 import s3_store
 
 KIND = "original"
 GRANT = dt.timedelta(seconds=120)
@@ -39,6 +40,10 @@ _KEEPING = 0x4B454550
 
 class EvidenceError(HavenlineError):
     """Content cannot be kept or opened; the text says why."""
+
+
+class ContentUnreachable(EvidenceError):
+    """The store of kept content does not answer, or fails. Nothing was kept or shown; the same may be asked again."""
 
 
 class RevealRefused(EvidenceError):
@@ -158,7 +163,7 @@ def sweep() -> int:
     Waits until everybody who is writing objects has recorded them.
     """
     _alone_or_with_others("pg_advisory_xact_lock")
-    named, store = _named(), FolderStore(_folder())
+    named, store = _named(), _store()
     unnamed = [name for name in store.names() if name not in named]
     for name in unnamed:
         store.delete(name)
@@ -210,12 +215,16 @@ def _kept_as(content: bytes) -> str:
     """Keep the bytes; the random name they were given."""
     client = keyd()
     if client is None:
+        if settings.CONTENT_STORE:
+            raise EvidenceError("an object store is given sealed content only: HAVENLINE_KEYD is not set")
         name = secrets.token_hex(16)
         with write_whole(_folder() / name, replace=False) as stream:
             stream.write(content)
         return name
     try:
         return _vault(client).keep(content, kind=KIND).name
+    except Unreachable as error:
+        raise ContentUnreachable(f"{error}; nothing was kept") from None
     except (KeydRefused, StoreError) as refused:
         raise EvidenceError(f"{refused}; nothing was kept") from None
 
@@ -236,7 +245,10 @@ def _opened(reveal: Reveal, token: str) -> bytes:
     except KeydRefused as refused:
         raise RevealRefused(str(refused)) from None
     except VaultError as error:
-        raise EvidenceError(str(error)) from None
+        kind = ContentUnreachable if isinstance(error.__cause__, Unreachable) else EvidenceError
+        raise kind(str(error)) from None
+    except StoreError as error:
+        raise EvidenceError(f"{error}; nothing was shown") from None
 
 
 def _bound(reveal: Reveal) -> Bound:
@@ -262,7 +274,15 @@ def purpose_of(reveal: Reveal) -> str:
 
 
 def _vault(client: KeyClient) -> Vault:
-    return Vault(FolderStore(_folder()), client)
+    return Vault(_store(), client)
+
+
+def _store() -> Store:
+    """Where kept content lies. Raises StoreError where HAVENLINE_CONTENT_STORE names a place that cannot be used."""
+    client = keyd()
+    if not settings.CONTENT_STORE or client is None:
+        return FolderStore(_folder())
+    return s3_store(settings.CONTENT_STORE, settings.S3_ENDPOINT, str(client.status()["public_key"]))
 
 
 def _folder() -> Path:
