@@ -27,6 +27,7 @@ from havenline_cli import (
     proposal,
     quality,
     queue,
+    retention,
     scan,
     sealer,
     storage,
@@ -83,6 +84,9 @@ app.add_typer(framework.app, name="framework")
 app.add_typer(quality.calibration, name="calibration")
 app.add_typer(quality.quality, name="quality")
 app.add_typer(storage.app, name="storage")
+app.add_typer(retention.retention, name="retention")
+app.add_typer(retention.hold, name="hold")
+app.command("scrub", epilog=exits.EPILOG)(retention.scrub)
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
 app.add_typer(proposal.app, name="proposal")
