@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +10,6 @@ import typer
 from havenline_cli.matchd import group_named, users_named
 from havenline_cli.told import all_cores, plain, say_if_compiling
 
-_ENDING_WITH_ITS_PARENT = (
-    "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM); from havenline_cli.main import main; main()"
-)
 HELP = (
     "Open pictures for the desk over a Unix socket, each in a throw-away process, until told to end.\n\n"
     "Such a process has no files, no network, 1 GiB and 10 seconds, and cannot start anything; out come pixels, hashes "
@@ -52,31 +42,3 @@ def decoderd(
     )
     say_if_compiling()
     serve(settings, say=lambda text: typer.echo(f"havenline decoderd: {plain(text)}", err=True))
-
-
-@contextlib.contextmanager
-def decoding() -> Iterator[bool]:
-    """Start a `decoderd` of this program's own for the desk that it serves; whether there is one.
-
-    Nothing is started where HAVENLINE_DECODERD names the operator's. Where it cannot start, its reason is on stderr,
-    and no content is opened.
-    """
-    if os.environ.get("HAVENLINE_DECODERD"):
-        yield True
-        return
-    # Its own folder, closed to others: the path of a socket must be short.
-    with tempfile.TemporaryDirectory(prefix="havenline-") as folder:
-        path = Path(folder) / "decoderd"
-        command = [sys.executable, "-c", _ENDING_WITH_ITS_PARENT, "decoderd", "--socket", str(path)]
-        child = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own
-        try:
-            while not path.is_socket() and child.poll() is None:
-                time.sleep(0.02)
-            started = child.poll() is None
-            if started:
-                os.environ["HAVENLINE_DECODERD"] = str(path)
-            yield started
-        finally:
-            os.environ.pop("HAVENLINE_DECODERD", None)
-            child.terminate()
-            child.wait()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from . import desk as opening
 from .declared import refuse_undeclared
-from .decoderd import decoding
+from .supervised import supervised
 from .told import get_ready, now
 
+if TYPE_CHECKING:
+    from havenline_desk.sites.wiring import Wired
+
 PORT = 8640
-SEAL_EVERY = 60
-"""Seconds; docs/formats/audit-log.md, 5."""
 console = Console(stderr=True, highlight=False)
 
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; the next free one is taken.")]
@@ -54,7 +54,7 @@ def demo(
         typer.echo(render.to_text(funnel_of(investigation)))
         typer.echo("\n".join(view_lines(views_of(investigation))) + "\n")
         if serve:
-            _serve(port, started, names=story.passwords)
+            _serve(wired, port, started, names=story.passwords)
 
 
 def up(
@@ -79,49 +79,25 @@ def up(
         if not Person.objects.exists():
             _say("nobody is enrolled yet. In another terminal: havenline person add lead --role investigation_lead")
         if serve:
-            _serve(port, started, names={})
+            _serve(wired, port, started, names={})
 
 
-def _serve(port: int, started: float, *, names: dict[str, str]) -> None:
-    from havenline_desk.sites.server import LOOPBACK, free_port, serving
+def _serve(wired: Wired, port: int, started: float, *, names: dict[str, str]) -> None:
+    from havenline_desk.sites.server import LOOPBACK, free_port
 
     from .main import app
 
     refuse_undeclared(typer.main.get_command(app))
     chosen = free_port(port)
     host = LOOPBACK if names else "localhost"  # browsers bind passkeys to a name, never to a number
-    with decoding(), serving(chosen) as child, contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), supervised(wired, chosen) as supervisor:
         typer.echo(f"The desk is open at http://{host}:{chosen}/   (ready after {time.monotonic() - started:.1f} s)")
         if names:
             typer.echo("Sign in by name and password:")
         for name, password in names.items():
             typer.echo(f"  {name:20} {password}")
         typer.echo("Press Ctrl+C to close it.")
-        while not _ended(child):
-            _seal()
-        raise opening.CommandError("the web server ended by itself; its reason stands above")
-
-
-def _ended(child: subprocess.Popen[bytes]) -> bool:
-    try:
-        child.wait(SEAL_EVERY)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _seal() -> None:
-    """Sign what nobody's act has had signed for a while; acts themselves refuse to go on where that fails."""
-    from django.db import close_old_connections
-
-    from havenline.vocabulary import HavenlineError
-    from havenline_desk import audit
-
-    close_old_connections()
-    try:
-        audit.seal()
-    except HavenlineError as error:
-        typer.echo(f"havenline: {error}", err=True)
+        supervisor.keep()
 
 
 def _say(line: str) -> None:

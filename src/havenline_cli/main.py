@@ -27,8 +27,11 @@ from havenline_cli import (
     proposal,
     quality,
     queue,
+    retention,
     scan,
+    sealer,
     storage,
+    supervised,
     verify,
 )
 
@@ -65,6 +68,8 @@ def _options(
 
 app.command("demo")(demo.demo)
 app.command("up")(demo.up)
+app.command("status", epilog=exits.EPILOG)(supervised.status)
+app.command("sealer", epilog=exits.EPILOG)(sealer.sealer)
 app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.add_typer(lists.app, name="list")
@@ -79,6 +84,9 @@ app.add_typer(framework.app, name="framework")
 app.add_typer(quality.calibration, name="calibration")
 app.add_typer(quality.quality, name="quality")
 app.add_typer(storage.app, name="storage")
+app.add_typer(retention.retention, name="retention")
+app.add_typer(retention.hold, name="hold")
+app.command("scrub", epilog=exits.EPILOG)(retention.scrub)
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
 app.add_typer(proposal.app, name="proposal")

@@ -10,10 +10,12 @@ import datetime as dt
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from django.conf import settings
+from django.db import connection, transaction
 from django.db.models import F
 
 from havenline.media.decode import Picture
@@ -23,7 +25,7 @@ from havenline.whole_file import write_whole
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
 from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_wire import Bound, KeydRefused
-from havenline_guard.vault import Kept, Vault, VaultError
+from havenline_guard.vault import Kept, Scrubbed, Vault, VaultError
 from havenline_guard.vault_store import FolderStore, Store, StoreError, Unreachable
 
 from . import gates
@@ -33,6 +35,7 @@ from .store_s3 import s3_store
 
 KIND = "original"
 GRANT = dt.timedelta(seconds=120)
+_KEEPING = 0x4B454550
 
 
 class EvidenceError(HavenlineError):
@@ -81,17 +84,21 @@ def _outside(folder: str) -> bool:
     return bool(folder) and not Path(folder).resolve().is_relative_to(settings.HOME.resolve())
 
 
+@transaction.atomic
 def keep(contents: Mapping[File, bytes], *, at: dt.datetime) -> None:
     """Store the bytes of each file once, durably, under a random name; checks that they are those bytes.
 
-    Raises EvidenceError, before anything is written, when storage is off or the bytes are another file's; and where
-    the store or `keyd` would not, KeydUnreachable where `keyd` does not answer: then no row names what was written.
+    What was destroyed is not kept again. Raises EvidenceError, before anything is written, when storage is off or the
+    bytes are another file's; and where the store or `keyd` would not, KeydUnreachable where `keyd` does not answer:
+    then no row names what was written.
     """
     if not storage_declared(at=at):
         raise EvidenceError("content storage is off: no legal basis is declared, so only digests are kept")
     if any(hashlib.sha256(content).hexdigest() != file.sha256 for file, content in contents.items()):
         raise EvidenceError("the bytes are not those of this file; nothing was stored")
-    already = kept(contents)
+    _alone_or_with_others("pg_advisory_xact_lock_shared")
+    once = StoredContent.objects.filter(file__in=[file.pk for file in contents])
+    already = frozenset(once.values_list("file_id", flat=True))
     rows = [
         StoredContent(file=file, object_name=_kept_as(content), stored_at=at)
         for file, content in contents.items()
@@ -102,8 +109,8 @@ def keep(contents: Mapping[File, bytes], *, at: dt.datetime) -> None:
 
 def kept(files: Iterable[File]) -> frozenset[int]:
     """Which of the files have their bytes kept here, by primary key."""
-    wanted = [file.pk for file in files]
-    return frozenset(StoredContent.objects.filter(file_id__in=wanted).values_list("file_id", flat=True))
+    stored = StoredContent.objects.filter(file_id__in=[file.pk for file in files], tombstone=None)
+    return frozenset(stored.values_list("file_id", flat=True))
 
 
 def grant(reveal: Reveal) -> str:
@@ -149,14 +156,59 @@ def _pixels(content: bytes, step: int) -> Picture:
     return Picture(rgb, found.shown_width, found.shown_height, found.media_type, orientation=found.orientation)
 
 
+@transaction.atomic
 def sweep() -> int:
-    """Remove objects that no row names: what a killed import wrote and never acknowledged."""
-    named = set(StoredContent.objects.values_list(F("object_name"), flat=True))
-    store = _store()
+    """Remove objects that no row names: what a killed import wrote, and sealed bytes whose key was destroyed.
+
+    Waits until everybody who is writing objects has recorded them.
+    """
+    _alone_or_with_others("pg_advisory_xact_lock")
+    named, store = _named(), _store()
     unnamed = [name for name in store.names() if name not in named]
     for name in unnamed:
         store.delete(name)
     return len(unnamed)
+
+
+def scrub() -> Scrubbed:
+    """Read every kept object and compare it with its digest; no key is needed and nothing is changed.
+
+    What is kept or destroyed meanwhile counts as neither missing nor damaged; what an import is just writing may stand
+    among the unnamed. Raises EvidenceError where content is not sealed. Not checked: that the keys are there.
+    """
+    found = _vault(_keyd_here()).scrub(_named())
+    named = _named()
+    return replace(
+        found,
+        damaged=tuple(name for name in found.damaged if name in named),
+        missing=tuple(name for name in found.missing if name in named),
+        unnamed=tuple(name for name in found.unnamed if name not in named),
+    )
+
+
+def destroy(name: str, *, rule: str, by: str) -> None:
+    """Destroy the key of one kept object for good, then its sealed bytes; the caller has recorded it.
+
+    Raises KeydRefused while a hold stands, KeydUnreachable, EvidenceError where content is not sealed.
+    """
+    _vault(_keyd_here()).destroy(name, rule=rule, by=by)
+
+
+def _named() -> frozenset[str]:
+    return frozenset(StoredContent.objects.filter(tombstone=None).values_list(F("object_name"), flat=True))
+
+
+def _keyd_here() -> KeyClient:
+    client = keyd()
+    if client is None:
+        raise EvidenceError("no key process runs here, so what is kept is not sealed; nothing was done")
+    return client
+
+
+def _alone_or_with_others(lock: str) -> None:
+    """Until this transaction ends: who writes objects shares the lock, who sweeps has it alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {lock}(%s)", [_KEEPING])
 
 
 def _kept_as(content: bytes) -> str:
@@ -201,7 +253,7 @@ def _opened(reveal: Reveal, token: str) -> bytes:
 
 def _bound(reveal: Reveal) -> Bound:
     """What the grant is bound to: random ids, which the audit log names too, and the session by its digest."""
-    stored = StoredContent.objects.filter(file_id=reveal.file_id).first()
+    stored = StoredContent.objects.filter(file_id=reveal.file_id, tombstone=None).first()
     if stored is None:
         raise RevealRefused("the content of this file is not kept here; nothing was shown")
     assignment = reveal.assignment

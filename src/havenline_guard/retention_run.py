@@ -5,10 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from havenline.judgement.retention import RetentionFacts, Standing, standing, too_many
 from havenline_guard.keyd_wire import KeydRefused
-from havenline_guard.vault import Vault
+
+
+class Destroyer(Protocol):
+    """What destroys one object: `havenline_guard.vault.Vault`, or what records it too."""
+
+    def destroy(self, name: str, *, rule: str, by: str) -> None:
+        """Destroy it for good; raises KeydRefused where it must stay."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,12 @@ class RetentionRun:
 
 
 def run_retention(
-    vault: Vault, facts: Mapping[str, RetentionFacts], *, at: dt.datetime, dry: bool = False, looked_at: bool = False
+    destroyer: Destroyer,
+    facts: Mapping[str, RetentionFacts],
+    *,
+    at: dt.datetime,
+    dry: bool = False,
+    looked_at: bool = False,
 ) -> RetentionRun:
     """Destroy what is due at `at` among the kept objects of `facts`; with `dry` only say what would be.
 
@@ -37,7 +50,7 @@ def run_retention(
     destroyed, refused = [], []
     for name in () if dry or stopped else due:
         try:
-            vault.destroy(name, rule=facts[name].retention_class.id, by="retention")
+            destroyer.destroy(name, rule=facts[name].retention_class.id, by="retention")
             destroyed.append(name)
         except KeydRefused:
             refused.append(name)

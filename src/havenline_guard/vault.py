@@ -15,7 +15,7 @@ from typing import Protocol
 from havenline.vocabulary import HavenlineError
 from havenline_guard.keyd_wire import Bound
 from havenline_guard.vault_object import Damaged, check, sealed, unsealed
-from havenline_guard.vault_store import Store, StoreError
+from havenline_guard.vault_store import Store, StoreError, Unreachable
 
 
 class VaultError(HavenlineError):
@@ -110,12 +110,17 @@ class Vault:
             self._store.delete(name)
 
     def scrub(self, named: Iterable[str]) -> Scrubbed:
-        """Read every object and compare it with its digest; needs no key. `named`: the names that records bear."""
+        """Read every object and compare it with its digest; needs no key. `named`: the names that records bear.
+
+        Raises StoreError where the store cannot be listed or does not answer: that says nothing of its objects.
+        """
         expected, there = set(named), set(self._store.names())
         damaged = []
         for name in sorted(there & expected):
             try:
                 check(self._store.get(name))
+            except Unreachable:
+                raise
             except (Damaged, StoreError):
                 damaged.append(name)
         whole = len(there & expected) - len(damaged)

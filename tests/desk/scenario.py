@@ -21,7 +21,7 @@ from django.test import override_settings
 from havenline.figures.study import october_2023
 from havenline.judgement import Urgency
 from havenline.matching import Lists
-from havenline_desk import audit, factors
+from havenline_desk import audit, evidence, factors
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.approve_framework import approve_framework
 from havenline_desk.actions.cancel import cancel
@@ -43,6 +43,7 @@ from havenline_desk.actions.import_framework import import_framework
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.link_account import link_account, unlink_accounts
 from havenline_desk.actions.note_backup import note_backup, note_restore
+from havenline_desk.actions.place_hold import place_hold
 from havenline_desk.actions.propose import propose
 from havenline_desk.actions.prove_person import (
     SignInRefused,
@@ -51,6 +52,7 @@ from havenline_desk.actions.prove_person import (
     prove_by_recovery_code,
 )
 from havenline_desk.actions.record_study import record_study
+from havenline_desk.actions.run_sealer import destroy_in_time
 from havenline_desk.actions.see_exposure import see_exposure
 from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.set_up_calibration import set_up_calibration
@@ -66,6 +68,7 @@ from havenline_desk.models import (
     Ending,
     Escalation,
     EscalationStage,
+    File,
     House,
     InstallationKind,
     Investigation,
@@ -79,6 +82,7 @@ from havenline_desk.models import (
     Session,
     SkipReason,
     SourceKind,
+    StoredContent,
     Way,
 )
 from havenline_guard.keyd_client import KeydUnreachable
@@ -124,6 +128,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from taking_in("HL-2", home)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield from law_and_quality()
+    yield from retention(home)
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)
     yield lambda: note_backup(at=AT + 51 * MINUTE)
     yield lambda: note_restore(at=AT + 52 * MINUTE)
@@ -198,6 +203,43 @@ def signing_in(home: Path) -> Iterator[Step]:
     yield lambda: close_person(who(NEWCOMER), at=AT)
 
 
+def by_keyd(home: Path, do: Step) -> Step:
+    """A step that the key process does its part of; without its answer nothing is done."""
+
+    def step() -> None:
+        with override_settings(KEYD=str(home / "keyd" / "keyd.socket")):
+            client = keyd()
+            assert client is not None
+            try:
+                do()
+            except KeydUnreachable as error:
+                raise audit.AuditUnavailable(str(error)) from None
+            finally:
+                client.close()
+
+    return step
+
+
+def retention(home: Path) -> Iterator[Step]:
+    """A sealed object that is held, and another that is destroyed."""
+    at = AT + 45 * MINUTE
+
+    def kept(number: int) -> StoredContent:
+        content = make.draw(number)
+        file, _ = File.objects.get_or_create(
+            sha256=hashlib.sha256(content).hexdigest(), defaults={"sha1": "", "md5": "", "size": len(content)}
+        )
+        evidence.keep({file: content}, at=at)
+        return file.stored
+
+    def keep_both() -> None:
+        kept(70), kept(71)
+
+    yield by_keyd(home, keep_both)
+    yield by_keyd(home, lambda: place_hold(kept(70), "court-1", placed_by=who("lead"), at=at))
+    yield by_keyd(home, lambda: destroy_in_time(kept(71), rule="demo", at=at))
+
+
 def two_people(home: Path) -> Iterator[Step]:
     """The house, a proposal that is carried out, one that is cancelled, and a budget that `keyd` holds."""
     names: list[Proposal] = []
@@ -205,24 +247,13 @@ def two_people(home: Path) -> Iterator[Step]:
     def propose_house(house: House) -> None:
         names.append(propose(Act.CHANGE_HOUSE, {"house": house.value}, person=who("lead"), at=AT))
 
-    def budgeted() -> None:
-        with override_settings(KEYD=str(home / "keyd" / "keyd.socket")):
-            client = keyd()
-            assert client is not None
-            try:
-                set_budget(who("analyst-one"), USUAL, set_by=who("welfare"), second=who("lead"), at=AT)
-            except KeydUnreachable as error:
-                raise audit.AuditUnavailable(str(error)) from None
-            finally:
-                client.close()
-
     yield lambda: declare_house(House.SIX, at=AT)
     yield lambda: propose_house(House.THREE)
     yield lambda: approve(names[-1], person=who("auditor"), digest=names[-1].digest, at=AT)
     yield lambda: carry_out(names[-1], person=who("lead"), at=AT)
     yield lambda: propose_house(House.SIX)
     yield lambda: cancel(names[-1], person=who("lead"), at=AT)
-    yield budgeted
+    yield by_keyd(home, lambda: set_budget(who("analyst-one"), USUAL, set_by=who("welfare"), second=who("lead"), at=AT))
 
 
 def law_and_quality() -> Iterator[Step]:

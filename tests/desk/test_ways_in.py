@@ -47,6 +47,7 @@ from havenline_desk.models import (
     Session,
     Skip,
     StackMember,
+    StoredContent,
     Submission,
 )
 from havenline_guard.keyd_wire import QUESTIONS, KeydRefused, Peer
@@ -167,6 +168,7 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "storage stop": [],
         "proposal storage": ["--basis", "as counsel wrote"],
         "audit reopen": ["--second", "another-auditor"],
+        "hold place": [StoredContent.objects.all()[0].object_name, "--reference", "case-1"],
         "queue urgency": ["HL-1", "soon"],
         "queue pool": ["polish", "--kind", "language"],
         "queue join": ["welsh", "analyst-two"],

@@ -204,7 +204,7 @@ class DeskRig:
 
     def kill_database(self, *, whole: bool) -> None:
         """kill -9: the whole server, or one of its processes, after which it recovers by itself."""
-        postmaster = self.cluster._postmaster()
+        postmaster = self.cluster.pid()
         assert postmaster is not None
         children = children_of(postmaster)
         for pid in [postmaster, *children] if whole else children[-1:]:

@@ -7,7 +7,6 @@ fault reaches. `check` says what of the database, the audit log and its folder i
 from __future__ import annotations
 
 import collections
-import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -15,6 +14,7 @@ import os
 import random
 import select
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -180,16 +180,28 @@ def sessions() -> None:
 
 def serve(port: int) -> None:
     """The desk's web server, started again whenever it falls, as a supervisor would; until standard input ends."""
-    from havenline.vocabulary import HavenlineError
-    from havenline_cli.decoderd import decoding
-    from havenline_desk.sites.server import serving
+    from havenline_cli.supervised import decoderd_part, web_part
 
-    with decoding():
-        while not select.select([sys.stdin], [], [], 0)[0]:
-            with contextlib.suppress(HavenlineError), serving(port) as child:
-                print(child.pid, flush=True)
-                while child.poll() is None and not select.select([sys.stdin], [], [], 0.05)[0]:
+    def over() -> bool:
+        return bool(select.select([sys.stdin], [], [], 0.05)[0])
+
+    with tempfile.TemporaryDirectory(prefix="havenline-") as folder:
+        decoder, web = decoderd_part(Path(folder)), web_part(port)
+        decoder.launch()
+        while not decoder.answers():
+            assert decoder.pid() is not None
+            time.sleep(0.05)
+        while not over():
+            web.launch()
+            gives_up = time.monotonic() + 20
+            while not (ready := web.answers()) and web.pid() is not None and time.monotonic() < gives_up:
+                time.sleep(0.05)
+            if ready:
+                print(web.pid(), flush=True)
+                while web.pid() is not None and not over():
                     pass
+            web.stop()
+        decoder.stop()
 
 
 def check() -> None:

@@ -13,10 +13,11 @@ from havenline_guard.keyd_wire import Budget
 from .. import audit, gates
 from ..agreement import Accord, ProposalRefused, agreement_on, refuse_unless_open
 from ..gates import Act
-from ..models import AuditAct, House, Person, Proposal, ProposalEnd, Role
+from ..models import AuditAct, Hold, House, Person, Proposal, ProposalEnd, Role, StoredContent
 from .approve_framework import approve_framework
 from .declare_policy import declare_house, declare_storage
 from .enrol_person import grant_role
+from .run_sealer import bury
 
 
 class Keys(Protocol):
@@ -91,6 +92,18 @@ def _nothing_here(agreed: Accord, at: dt.datetime) -> None:
     """The agreement itself is what is needed, or the key process does the rest."""
 
 
+def _released(agreed: Accord, at: dt.datetime) -> None:
+    what = agreed.what
+    held = Hold.objects.filter(stored__object_name=what["object"], reference=what["reference"], released_at=None)
+    held.update(released_at=at)
+
+
+def _destroyed(agreed: Accord, at: dt.datetime) -> None:
+    stored = StoredContent.objects.filter(object_name=agreed.what["object"], tombstone=None).first()
+    if stored is not None:
+        bury(stored, rule=str(agreed.what["rule"]), cleared=False, actor=agreed.people[0], at=at)
+
+
 def _raise_budget(agreed: Accord, keys: Keys) -> None:
     what = agreed.what
     budget = Budget(*(int(what[name]) for name in ("per_hour", "per_day", "minutes", "bytes_per_day")))
@@ -122,8 +135,8 @@ DOES: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
     Act.DECLARE_STORAGE: _keep_content,
     Act.IMPORT_COLLECTION: _nothing_here,
     Act.RAISE_BUDGET: _nothing_here,
-    Act.RELEASE_HOLD: _nothing_here,
-    Act.DESTROY_EARLY: _nothing_here,
+    Act.RELEASE_HOLD: _released,
+    Act.DESTROY_EARLY: _destroyed,
 }
 ASKS: Mapping[Act, Callable[[Accord, Keys], None]] = {
     Act.RAISE_BUDGET: _raise_budget,

@@ -14,7 +14,7 @@ from ..waiting import reports_of, urgency_of
 def open_assignments(revisions: Iterable[StackRevision], *, at: dt.datetime) -> None:
     """One for a single plan, two for a double one; none where the shown file's content is not kept here."""
     viewable = StackMember.objects.filter(
-        revision__in=list(revisions), place=MemberPlace.SHOWN, file__stored__isnull=False
+        revision__in=list(revisions), place=MemberPlace.SHOWN, file__stored__isnull=False, file__stored__tombstone=None
     ).order_by("pk")
     opened = [
         Assignment(revision_id=revision, step=step, opened_at=at)

@@ -23,6 +23,7 @@ from ..models import (
     Location,
     PerceptualHash,
     Report,
+    Tombstone,
 )
 
 
@@ -230,8 +231,9 @@ def _kind(file: File | None, row: ManifestRow | None) -> ItemKind:
 def _pictures(files: Iterable[File]) -> frozenset[int]:
     """Which of the files were decoded whole as pictures, by primary key: nothing else can be looked at."""
     wanted = [file.pk for file in files]
-    hashed = PerceptualHash.objects.filter(file__in=wanted, pipeline=PDQ_FULL)
-    return frozenset(hashed.values_list("file_id", flat=True))
+    hashed = PerceptualHash.objects.filter(file__in=wanted, pipeline=PDQ_FULL).values_list("file_id", flat=True)
+    cleared = Tombstone.objects.filter(stored__file__in=wanted, hashes_removed=True)
+    return frozenset((*hashed, *cleared.values_list("stored__file_id", flat=True)))
 
 
 def _state(file: File | None, kept: Collection[int], pictures: Collection[int]) -> ItemState:

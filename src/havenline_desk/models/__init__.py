@@ -36,6 +36,7 @@ from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, Ro
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
+from .retention import Hold, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "File",
     "FrameHash",
     "FrameworkApproval",
+    "Hold",
     "House",
     "HouseDeclaration",
     "Import",
@@ -117,5 +119,6 @@ __all__ = [
     "StoredContent",
     "Submission",
     "Throttle",
+    "Tombstone",
     "Way",
 ]

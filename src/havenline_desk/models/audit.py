@@ -81,6 +81,8 @@ class AuditAct(models.TextChoices):
     RECOVERY_CODE_USED = "recovery_code_used", "used a recovery code"
     ACCOUNT_LINKED = "account_linked", "linked an organisation's account"
     ACCOUNT_UNLINKED = "account_unlinked", "unlinked an organisation's account"
+    HOLD_PLACED = "hold_placed", "placed a hold on kept content"
+    CONTENT_DESTROYED = "content_destroyed", "destroyed kept content"
     PERSON_CLOSED = "person_closed", "closed a person's account"
 
 

@@ -119,7 +119,7 @@ class Cluster:
         self._make_folder()
         with self._serialised(deadline):
             while True:
-                if self._postmaster() is not None:
+                if self.pid() is not None:
                     if self._adoptable():
                         return StartResult.ADOPTED
                 elif (life := try_lock(self.folder / "alive.lock")) is not None:
@@ -146,7 +146,7 @@ class Cluster:
 
     def running(self) -> bool:
         """Whether a server answers on our socket and says that its data folder is ours."""
-        return self._postmaster() is not None and self._answer() is None
+        return self.pid() is not None and self._answer() is None
 
     def connection(self, *, role: str = DESK_ROLE, database: str = DATABASE) -> dict[str, Any]:
         """Return the arguments for `psycopg.connect`; by `requirepeer` libpq checks the server's user too."""
@@ -288,7 +288,7 @@ class Cluster:
         finally:
             os.close(lock)
 
-    def _postmaster(self) -> int | None:
+    def pid(self) -> int | None:
         """Return the process id of our living server: named in postmaster.pid and at work in our data folder.
 
         The number alone proves nothing: after a restart of the machine another process may carry it.
@@ -322,11 +322,11 @@ class Cluster:
         return False
 
     def _halt(self, mode: str, timeout: float) -> bool:
-        if self._postmaster() is None:
+        if self.pid() is None:
             return False
         seconds = str(max(1, int(timeout)))
         done = self._run("pg_ctl", "stop", "-D", str(self.pgdata), "-m", mode, "-w", "-s", "-t", seconds)
-        if done.returncode and self._postmaster() is not None:
+        if done.returncode and self.pid() is not None:
             raise ClusterError(f"PostgreSQL in {self.folder} has not stopped after {seconds} s: try again")
         return True
 
@@ -385,7 +385,7 @@ class Cluster:
         configuration = f'-c config_file="{self.folder / "postgresql.conf"}"'
         where = ["-D", str(self.pgdata), "-l", str(self.logs / "start.log"), "-o", configuration]
         done = self._run("pg_ctl", "start", *where, "-w", "-s", "-t", seconds, pass_fds=[life])
-        if done.returncode and self._postmaster() is not None:
+        if done.returncode and self.pid() is not None:
             raise ClusterError(f"PostgreSQL in {self.folder} is not ready after {seconds} s: it goes on, try again")
         reason = self._last_complaint(since=since) if done.returncode else self._answer()
         if reason is not None:

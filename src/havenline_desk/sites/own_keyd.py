@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import secrets
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from .folders import is_private, write
 from .server import ENDING_WITH_ITS_PARENT
 
 _READY_WITHIN = 20.0
+_CREDENTIALS = struct.Struct("3i")
 
 
 class OwnKeydError(HavenlineError):
@@ -71,7 +74,7 @@ class OwnKeyd:
         if self.answers():
             return None
         child = subprocess.Popen(  # noqa: S603 - our own arguments
-            [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *self._command("serve"), "--quiet"], start_new_session=True
+            [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *self.command], start_new_session=True
         )
         deadline = time.monotonic() + _READY_WITHIN
         while time.monotonic() < deadline:
@@ -89,6 +92,19 @@ class OwnKeyd:
             client.status()
             return True
         return False
+
+    def pid(self) -> int | None:
+        """The process number of whatever listens on the socket; None when nothing does."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(1.0)
+            asking.connect(str(self.socket))
+            return int(_CREDENTIALS.unpack(asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+        return None
+
+    @property
+    def command(self) -> list[str]:
+        """What runs it."""
+        return [*self._command("serve"), "--quiet"]
 
     def _command(self, do: str) -> list[str]:
         files = ["--folder", str(self.folder), "--passphrase-file", str(self.passphrase)]

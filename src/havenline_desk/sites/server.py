@@ -1,16 +1,12 @@
-"""Run the desk's web server on loopback and wait until it answers."""
+"""How the desk's web server is run on loopback, and whether it answers."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
 
 from havenline.vocabulary import HavenlineError
 
@@ -18,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class ServerError(HavenlineError):
-    """The web server could not be started; the text says why and what to do."""
+    """The web server cannot be started; the text says why and what to do."""
 
 
 def free_port(wanted: int, *, tries: int = 20) -> int:
@@ -36,49 +32,25 @@ ENDING_WITH_ITS_PARENT = (
 )
 
 
-@contextlib.contextmanager
-def serving(port: int, *, timeout: float = 20.0) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the server as a child, without the way in of the tables' owner; it is stopped when the block ends."""
-    command = [
+def command(port: int) -> list[str]:
+    """What runs the web server."""
+    return [
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"),
-        *(
-            "--host",
-            LOOPBACK,
-            "--port",
-            str(port),
-            "--workers",
-            "1",
-            "--blocking-threads",
-            str(max(2, os.cpu_count() or 1)),
-        ),
-        *("--workers-kill-timeout", "3", "havenline_desk.sites.wsgi:application"),
+        *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
+        *("--blocking-threads", str(max(2, os.cpu_count() or 1)), "--workers-kill-timeout", "3"),
+        "havenline_desk.sites.wsgi:application",
     ]
-    environ = {name: value for name, value in os.environ.items() if name != "HAVENLINE_OWNER_URL"}
-    child = subprocess.Popen(  # noqa: S603 - our own arguments
-        [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *command], env=environ, start_new_session=True
-    )
-    try:
-        _wait_until_ready(child, port, timeout)
-        yield child
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-            try:
-                child.wait(timeout=8)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
 
 
-def _wait_until_ready(child: subprocess.Popen[bytes], port: int, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            raise ServerError(f"the web server ended at once with code {child.returncode}; its reason stands above")
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
-            connection.request("GET", "/ready")
-            if connection.getresponse().status == http.HTTPStatus.OK:
-                return
-        time.sleep(0.05)
-    raise ServerError(f"the web server did not answer on {LOOPBACK}:{port} within {timeout:.0f} s")
+def environ() -> dict[str, str]:
+    """The environment without the way in of the tables' owner."""
+    return {name: value for name, value in os.environ.items() if name != "HAVENLINE_OWNER_URL"}
+
+
+def answers(port: int) -> bool:
+    """Whether the desk on that port says that it is ready."""
+    asking = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(asking) as connection:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    return False

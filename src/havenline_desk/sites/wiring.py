@@ -19,12 +19,14 @@ class Wired:
     """A running database. `cluster` is None when HAVENLINE_DATABASE_URL names a server of the operator's own.
 
     `keyd` is the key process that was started here; None when one answers already, or HAVENLINE_KEYD names it.
+    `own_keyd` is the key process of the data folder, whoever started it; None when HAVENLINE_KEYD names the operator's.
     """
 
     home: Home
     cluster: Cluster | None
     started: bool
     keyd: subprocess.Popen[bytes] | None = None
+    own_keyd: OwnKeyd | None = None
 
     def release(self) -> None:
         """Stop `keyd` and the embedded PostgreSQL when this process started them; adopted ones go on."""
@@ -56,6 +58,7 @@ def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = Fals
         os.environ["HAVENLINE_DATABASE_URL"] = make_conninfo(**cluster.connection(role=DESK_ROLE, database=database))
         os.environ["HAVENLINE_OWNER_URL"] = make_conninfo(**cluster.connection(role=OWNER_ROLE, database=database))
     keyd: subprocess.Popen[bytes] | None = None
+    process: OwnKeyd | None = None
     if "HAVENLINE_KEYD" not in os.environ and not home.signs_by_file:
         process = OwnKeyd(home.keyd)
         process.create(owner=home.uid)
@@ -67,4 +70,4 @@ def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = Fals
     if plain_loopback and not behind_tls:
         os.environ["HAVENLINE_PLAIN_LOOPBACK"] = "1"
     django.setup()
-    return Wired(home, cluster, started, keyd)
+    return Wired(home, cluster, started, keyd, process)

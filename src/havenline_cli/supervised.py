@@ -1,0 +1,110 @@
+"""The processes of one desk on a machine of its own: which there are, and `havenline status`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from havenline_cli import exits
+from havenline_cli.desk import HomeOption, JsonOption, existing_home
+
+if TYPE_CHECKING:
+    from havenline_desk.sites.supervisor import Part, Program, Supervisor
+    from havenline_desk.sites.wiring import Wired
+
+_HAVENLINE = [sys.executable, "-c", "from havenline_cli.main import main; main()"]
+
+
+@contextlib.contextmanager
+def supervised(wired: Wired, port: int) -> Iterator[Supervisor]:
+    """All processes of the desk, started and answering; they are stopped when the block ends."""
+    from havenline_desk.sites.supervisor import STATUS_FILE, Supervisor
+
+    # Its own folder, closed to others: the path of a socket must be short.
+    with tempfile.TemporaryDirectory(prefix="havenline-") as folder:
+        supervisor = Supervisor(
+            list(_parts(wired, port, Path(folder))),
+            record=wired.home.path / STATUS_FILE,
+            say=lambda line: typer.echo(f"havenline: {line}", err=True),
+        )
+        try:
+            supervisor.start()
+            yield supervisor
+        finally:
+            supervisor.stop()
+
+
+def _parts(wired: Wired, port: int, folder: Path) -> Iterator[Part]:
+    """In the order in which they are started; those that the operator runs are not among them."""
+    from havenline_desk.sites import server
+    from havenline_desk.sites.supervisor import Database, Program
+
+    if wired.cluster is not None:
+        yield Database(wired.cluster, ours=wired.started)
+    if (keyd := wired.own_keyd) is not None:
+        yield Program("keyd", keyd.command, answers=keyd.answers, running=wired.keyd, adopted=keyd.pid)
+    if not os.environ.get("HAVENLINE_DECODERD"):
+        yield decoderd_part(folder)
+    yield Program("sealer", [*_HAVENLINE, "sealer", "--home", str(wired.home.path)], environ=server.environ)
+    yield web_part(port)
+
+
+def decoderd_part(folder: Path) -> Program:
+    """A `decoderd` with its socket in `folder`; where it never comes, the desk shows nothing and says so."""
+    from havenline_desk.sites.supervisor import Program
+
+    path = folder / "decoderd"
+    os.environ["HAVENLINE_DECODERD"] = str(path)
+    command = [*_HAVENLINE, "decoderd", "--socket", str(path)]
+    return Program("decoderd", command, answers=lambda: _listens(path), required=False)
+
+
+def web_part(port: int) -> Program:
+    """The web server, without the way in of the tables' owner."""
+    from havenline_desk.sites import server
+    from havenline_desk.sites.supervisor import Program
+
+    return Program("web server", server.command(port), answers=lambda: server.answers(port), environ=server.environ)
+
+
+def _listens(path: Path) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1.0)
+        asking.connect(str(path))
+        return True
+    return False
+
+
+def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Say which processes of a data folder run under `havenline up` or `demo`; 1 where one is missing or none runs."""
+    from havenline_desk.sites.supervisor import STATUS_FILE, missing, told
+
+    record = existing_home(home).path / STATUS_FILE
+    processes = told(record)
+    waiting = missing(record)
+    if as_json:
+        rows = [asdict(each) | {"runs": each.runs} for each in processes]
+        typer.echo(json.dumps({"processes": rows, "missing": waiting}, indent=2))
+    elif not processes:
+        typer.echo("nothing runs under `havenline up` or `havenline demo` in this data folder")
+    else:
+        for each in processes:
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(each.since))
+            again = f", started again {each.again} times" if each.again else ""
+            said = f"runs since {since} UTC{again}" if each.runs else "has ended"
+            typer.echo(f"{each.name:<12} {each.pid:>8}  {said}")
+        for name in waiting:
+            typer.echo(f"{name:<12} {'-':>8}  has ended and is to be started again")
+    if waiting or not processes or not all(each.runs for each in processes):
+        raise typer.Exit(exits.FAILED)

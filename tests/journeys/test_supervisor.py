@@ -1,0 +1,128 @@
+"""`havenline up` with all its processes: each is killed and comes back, the desk answers, nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from havenline_desk.sites.supervisor import start_of
+from tests.journeys.desk_rig import within
+
+HAVENLINE = str(Path(sys.executable).with_name("havenline"))
+NAMES = ["supervisor", "postgresql", "keyd", "decoderd", "sealer", "web server"]
+HEALED_WITHIN = 30.0
+"""Seconds. On a quiet machine it takes one to three; what is asserted is that it happens, not how fast."""
+
+
+@dataclass
+class Up:
+    """A real desk that `havenline up` opened."""
+
+    process: subprocess.Popen[str]
+    home: Path
+    environ: dict[str, str]
+    port: int
+
+    def status(self, code: int = 0) -> dict[str, int]:
+        """The process numbers by name; those that do not run are not among them."""
+        command = [HAVENLINE, "status", "--json", "--home", str(self.home)]
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, done
+        return {each["name"]: each["pid"] for each in json.loads(done.stdout)["processes"] if each["runs"]}
+
+    def numbers(self) -> dict[str, int]:
+        """As `status`, read from its file, so that asking again and again costs nothing."""
+        from havenline_desk.sites.supervisor import STATUS_FILE, told
+
+        return {each.name: each.pid for each in told(self.home / STATUS_FILE) if each.runs}
+
+    def ready(self) -> bool:
+        from havenline_desk.sites import server
+
+        return server.answers(self.port)
+
+    def act(self, name: str) -> str:
+        """Enrol somebody: one audited act through PostgreSQL, signed by `keyd`."""
+        command = [HAVENLINE, "person", "add", name, "--home", str(self.home)]
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    from havenline_desk.sites.cluster import throwaway_folder
+
+    folder = throwaway_folder()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HAVENLINE_", "DJANGO_"))}
+    command = [HAVENLINE, "up", "--port", "0", "--house", "two", "--home", str(folder / "desk")]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        found = re.search(r":(\d+)/", child.stdout.readline())
+        assert found is not None, child.stderr.read()
+        try:
+            yield Up(child, folder / "desk", environ, int(found[1]))
+        finally:
+            child.send_signal(signal.SIGTERM)
+            child.wait(timeout=60)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_status_names_every_process(up: Up) -> None:
+    numbers = up.status()
+    assert list(numbers) == NAMES
+    assert numbers["supervisor"] == up.process.pid
+    assert len(set(numbers.values())) == len(NAMES), "each is a process of its own"
+    assert up.ready()
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_a_killed_process_is_started_again_and_the_desk_works(up: Up, name: str) -> None:
+    before = up.numbers()
+    os.kill(before[name], signal.SIGKILL)
+    took = within(HEALED_WITHIN, lambda: up.numbers().get(name, before[name]) != before[name] and up.ready())
+    print(f"{name}: {took:.1f} s")
+    after = up.numbers()
+    assert {each for each in NAMES if after[each] != before[each]} == {name}, "the others went on"
+    assert "good for 7 days" in up.act(f"someone-after-{name.replace(' ', '-')}")
+    assert list(up.status()) == NAMES
+
+
+def test_one_after_another_and_at_once(up: Up) -> None:
+    before = up.numbers()
+    for name in NAMES[1:]:
+        os.kill(before[name], signal.SIGKILL)
+    took = within(
+        2 * HEALED_WITHIN,
+        lambda: set(up.numbers()) == set(NAMES) and all(up.numbers()[n] != before[n] for n in NAMES[1:]) and up.ready(),
+    )
+    print(f"all five: {took:.1f} s")
+    assert "good for 7 days" in up.act("someone-after-all")
+
+
+def test_a_polite_end_leaves_nothing_behind(up: Up) -> None:
+    numbers = up.numbers()
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(timeout=60) == 0
+    began = time.monotonic()
+    while left := {name: pid for name, pid in numbers.items() if start_of(pid) is not None}:
+        assert time.monotonic() - began < 10, left
+        time.sleep(0.05)
+    assert up.status(code=1) == {}
+    assert up.process.stderr is not None
+    said = up.process.stderr.read()
+    for name in NAMES[1:]:
+        assert f"havenline: {name} ended by itself and is started again" in said
+        assert f"havenline: {name} answers again" in said
