@@ -80,6 +80,10 @@ def restore(
     identity: _Identity = None,
     outside: _Outside = None,
     erasures: _Erasures = None,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with the passphrase of the keys, where the backup was not sealed and lacks it."),
+    ] = None,
     keys: Annotated[
         bool, typer.Option("--keys/--no-keys", help="With the keys of content, or for good without.")
     ] = True,
@@ -109,6 +113,7 @@ def restore(
         ledgers=erasures or (),
         outside=outside,
         keys=keys,
+        passphrase=passphrase_file.read_bytes().split(b"\n")[0] if passphrase_file is not None else None,
         database=own,
         tell=tell,
     )

@@ -11,12 +11,11 @@ from django.utils import timezone
 
 from havenline.frameworks import FrameworkError, load
 from havenline_desk import law
-from havenline_desk.actions.approve_framework import approve_framework
 from havenline_desk.actions.configure_framework import ConfigurationRefused, configure_framework
 from havenline_desk.actions.create_investigation import InvestigationRefused, create_investigation
 from havenline_desk.actions.derive_outcomes import derive_outcomes
 from havenline_desk.actions.import_framework import FrameworkImportRefused, import_framework
-from havenline_desk.gates import Denied
+from havenline_desk.gates import Act, Denied
 from havenline_desk.models import (
     AuditEntry,
     Derivation,
@@ -151,7 +150,8 @@ def test_undetermined_until_counsel_has_approved_and_derived_again_when_that_is_
         ["not approved by local counsel"],
         False,
     )
-    approve_framework("house.rules", "1", approved_by=lead, counsel="opinion 1 of 2026", at=AT + 2 * HOUR)
+    what = {"framework": "house.rules", "version": "1", "counsel": "opinion 1 of 2026"}
+    make.agree(Act.APPROVE_FRAMEWORK, what, first=lead, second=people["senior"], at=AT + 2 * HOUR)
     after = Derivation.objects.latest("pk")
     assert (after.replaces_id, after.status, after.run.approved) == (before.pk, "not_criminal", True)
 

@@ -181,13 +181,15 @@ def sessions() -> None:
 def serve(port: int) -> None:
     """The desk's web server, started again whenever it falls, as a supervisor would; until standard input ends."""
     from havenline.vocabulary import HavenlineError
+    from havenline_cli.decoderd import decoding
     from havenline_desk.sites.server import serving
 
-    while not select.select([sys.stdin], [], [], 0)[0]:
-        with contextlib.suppress(HavenlineError), serving(port) as child:
-            print(child.pid, flush=True)
-            while child.poll() is None and not select.select([sys.stdin], [], [], 0.05)[0]:
-                pass
+    with decoding():
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            with contextlib.suppress(HavenlineError), serving(port) as child:
+                print(child.pid, flush=True)
+                while child.poll() is None and not select.select([sys.stdin], [], [], 0.05)[0]:
+                    pass
 
 
 def check() -> None:

@@ -266,3 +266,30 @@ def test_a_manifest_names_no_path_outside_its_folder(path: str) -> None:
     said |= {"sealed": False, "salt": "0" * 32, "entries": 0, "counts": {}, "missing": [], "parts": [part]}
     with pytest.raises(BackupError, match="no backup has"):
         BackupManifest.parse(json.dumps(said).encode())
+
+
+def test_a_folder_with_a_keyd_of_its_own_comes_back_with_its_passphrase_or_is_not_touched(tmp_path: Path) -> None:
+    folder = throwaway_folder()
+    old, new, plain, sealed = (folder / name for name in ("old", "new", "plain", "sealed"))
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "identity").write_text(str(identity))
+    try:
+        drive(old, "with its keyd")
+        run(old, "backup", plain)
+        run(old, "backup", sealed, "--recipient", str(identity.to_public()))
+        assert "--passphrase-file" in run(new, "restore", plain, code=1)
+        assert not new.exists()
+        for given in (
+            (plain, "--passphrase-file", old / "keyd/passphrase"),
+            (sealed, "--identity", tmp_path / "identity"),
+        ):
+            assert "is restored" in run(new, "restore", *given)
+            assert "as its entry vouches for" in run(new, "audit", "check")
+            run(new, "audit", "export", tmp_path / "export", "--by", "auditor")
+            outside = ("--checkpoints", new / "audit/checkpoints", "--key", run(new, "audit", "key").strip())
+            assert "HOLDS" in run(None, "verify", tmp_path / "export", *outside)
+            (tmp_path / "export").unlink()
+            Cluster(new / "postgresql").stop()
+            shutil.rmtree(new)
+    finally:
+        shutil.rmtree(folder)

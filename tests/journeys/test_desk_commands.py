@@ -271,7 +271,7 @@ def test_the_web_server_ends_with_the_command_however_that_ends(
 
 
 def test_a_secret_is_renewed_and_an_account_closed(desk: Desk) -> None:
-    first = desk.run("person", "add", "newcomer", "--role", "partner_liaison")
+    first = desk.run("person", "add", "newcomer")
     assert "good for 7 days" in first
     second = desk.run("person", "renew", "newcomer")
     assert first.split()[-1] != second.split()[-1]

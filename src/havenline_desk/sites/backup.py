@@ -67,6 +67,7 @@ def back_up(
     An attempt that was cut short lies beside `to` under another name, and is gone on with. Raises BackupError and
     other HavenlineErrors; then there is no folder `to`. Not checked: that the medium of `to` lasts.
     """
+    # long: its steps in their order, one after the other
     if os.path.lexists(to):
         raise BackupError(f"{to} exists already; nothing was written")
     sealing = _recipients(recipients)
@@ -85,6 +86,9 @@ def back_up(
         missing = _take_content(home, writer, moment.objects, tell)
         for path in _settings(home, sealed=bool(sealing)):
             writer.take(f"settings/{path.name}", path)
+        passphrase = home.keyd / "passphrase"
+        if sealing and passphrase.exists():
+            writer.take(f"{KEYS}/passphrase", passphrase)
         ledger = home.path / KEYS / "erasures"
         if ledger.exists():
             writer.take(f"{KEYS}/erasures", ledger)

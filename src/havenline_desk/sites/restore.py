@@ -34,6 +34,10 @@ LEDGER = "erasures"
 DATABASE_OF_KEYS = "keyd.sqlite"
 _BETWEEN = 1 << 20
 
+PASSPHRASE, SOCKET_FOLDER = "passphrase", "socket_folder"
+SIGNED_BY_FILE = "audit_signing_key"
+"""A data folder that signs its log by a key in a file starts no key process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -127,16 +131,19 @@ def put_back(
     ledgers: Sequence[Path] = (),
     outside: Path | None = None,
     keys: bool = True,
+    passphrase: bytes | None = None,
     database: str | None = None,
     tell: Tell = lambda what, done, of: None,
 ) -> set[str]:
     """Fill the empty data folder `home`; return the objects that the ledger names. `finish` is what comes after.
 
     `ledgers`: newer ledgers than the backup's; `outside`: the folder of checkpoints that another administrator kept.
-    `keys` false leaves the keys out, and with them the content. `database` is a conninfo of an empty database of the
+    `keys` false leaves the keys out, and with them the content; `passphrase` opens them where the backup does not hold
+    it. `database` is a conninfo of an empty database of the
     operator's own. Raises BackupError, also where keys are older than they may be and no newer ledger says what was
     destroyed since.
     """
+    # long: its steps in their order, one after the other
     manifest = opened.manifest
     if manifest.sealed and opened.identity is None:
         raise BackupError("this backup is sealed: name the file of its age identity with --identity")
@@ -145,6 +152,12 @@ def put_back(
             f"the keys in this backup are older than {KEYS_KEPT.days} days, and what was destroyed since is not known: "
             "give a newer ledger with --erasures, or restore without keys. Nothing was touched"
         )
+    needed = keys and DATABASE_OF_KEYS in opened.names(KEYS) and SIGNED_BY_FILE not in opened.names("settings")
+    if needed and passphrase is None and PASSPHRASE not in opened.names(KEYS) and "HAVENLINE_KEYD" not in os.environ:
+        raise BackupError(
+            "this backup does not hold the passphrase that opens its keys: give it with --passphrase-file, or restore "
+            "with --no-keys and without the content. Nothing was touched"
+        )
     _make_room(home)
     destroyed = ledger_of(opened, ledgers)
     if keys and DATABASE_OF_KEYS in opened.names(KEYS):
@@ -152,8 +165,10 @@ def put_back(
         folder.mkdir(mode=0o700)
         write(folder / LEDGER, "".join(f"{name}\n" for name in sorted(destroyed)).encode())
         for name in opened.names(KEYS):
-            if name != LEDGER:
+            if name not in (LEDGER, SOCKET_FOLDER):
                 opened.put(f"{KEYS}/{name}", folder / name)
+        if passphrase is not None:
+            write(folder / PASSPHRASE, passphrase)
     _load_database(opened, home, database)
     home.kept_content.mkdir(mode=0o700)
     wanted = [name for name in opened.names("content") if keys and name not in destroyed]
