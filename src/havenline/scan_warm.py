@@ -21,6 +21,7 @@ from PIL import Image, features
 
 from havenline.fingerprints import fingerprint_bytes
 from havenline.fingerprints.pdq import load_kernels
+from havenline.provenance.model_fingerprint import fingerprint_model
 from havenline.vocabulary import Effort, FilmMode, Lane
 
 
@@ -39,6 +40,7 @@ def _warm() -> None:
     _open(small, "TIFF", compression="jpeg")
     _open(picture.convert("CMYK"), "JPEG")
     _open(picture, "JPEG", progressive=True, effort=Effort(lane=Lane.SCREENING))
+    fingerprint_model(BytesIO(b"\x02\0\0\0\0\0\0\0{}"))
     for damaged in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + bytes(64), b"no kind"):
         fingerprint_bytes(damaged)
     _warm_extras(ramp)

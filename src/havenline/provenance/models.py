@@ -82,12 +82,7 @@ def read_model(stream: BinaryIO, *, key: bytes) -> ModelReading | None:
     kind = kinds.recognise(stream.read(kinds.HEAD_BYTES))
     if kind not in _LAYOUTS:
         return None
-    size = stream.seek(0, 2)
-    trouble = None
-    try:
-        layout = _LAYOUTS[kind](stream, size)
-    except LayoutError as error:
-        layout, trouble = Layout(kind, whole=False), str(error)
+    layout, trouble = layout_of(stream, kind)
     digests = digest_model(stream, layout)
     if trouble is not None:
         notes.add(SignalKind.UNREAD, "the layout of the model file", Strength.HINT, READER, value=trouble)
@@ -96,6 +91,14 @@ def read_model(stream: BinaryIO, *, key: bytes) -> ModelReading | None:
     for place, content in layout.pickles:
         _note_names(notes, place, content)
     return ModelReading(kind, digests, notes.done(), trouble)
+
+
+def layout_of(stream: BinaryIO, kind: str) -> tuple[Layout, str | None]:
+    """The layout of a model file of that kind; where it is not laid out as it says, an empty one, and why."""
+    try:
+        return _LAYOUTS[kind](stream, stream.seek(0, 2)), None
+    except LayoutError as error:
+        return Layout(kind, whole=False), str(error)
 
 
 def digest_model(stream: BinaryIO, layout: Layout) -> ModelDigests:
