@@ -136,7 +136,7 @@ def fingerprint_postings(
         workers=workers,
         seconds=seconds_per_file,
         close_off=close_off,
-        opened=_opened,
+        opened=posting_descriptor,
     ):
         posting, reply = answer.task, answer.reply
         if reply is None:
@@ -271,7 +271,7 @@ class _Work:
         return {"fingerprint": asdict(made)}, kept
 
 
-def _opened(posting: Any) -> int | None:
+def posting_descriptor(posting: Any) -> int | None:
     """The file of a posting, open for a worker that can open none. Raises OSError."""
     from havenline.media.postings import open_descriptor
 

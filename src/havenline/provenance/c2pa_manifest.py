@@ -7,8 +7,9 @@ state is never better than that the signature holds.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -84,7 +85,7 @@ def _read(content: bytes, media_type: str, store: bytes | None) -> dict[str, Any
     from c2pa import C2paError, Reader
 
     try:
-        reader = Reader.try_create(media_type, BytesIO(content), store, context=_context())
+        reader = Reader.try_create(media_type, BytesIO(content), store, context=_context(os.getpid()))
         if reader is None:
             return "there, but no manifest was found in it"
         with reader:
@@ -103,8 +104,9 @@ def _read(content: bytes, media_type: str, store: bytes | None) -> dict[str, Any
         return "there, but broken"
 
 
-@cache
-def _context() -> Any:
+@lru_cache(maxsize=1)
+def _context(_process: int) -> Any:
+    """The settings as the library takes them; those made before a fork cannot be used after it."""
     from c2pa import Context, Settings
 
     return Context(Settings.from_dict(_SETTINGS))
