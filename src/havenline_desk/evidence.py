@@ -24,11 +24,12 @@ from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
 from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_wire import Bound, KeydRefused
 from havenline_guard.vault import Kept, Vault, VaultError
-from havenline_guard.vault_store import FolderStore, StoreError
+from havenline_guard.vault_store import FolderStore, Store, StoreError, Unreachable
 
 from . import gates
 from .keys import keyd
 from .models import Escalation, File, InstallationKind, Person, Policy, Reveal, Role, StoredContent
+from .store_s3 import s3_store
 
 KIND = "original"
 GRANT = dt.timedelta(seconds=120)
@@ -36,6 +37,10 @@ GRANT = dt.timedelta(seconds=120)
 
 class EvidenceError(HavenlineError):
     """Content cannot be kept or opened; the text says why."""
+
+
+class ContentUnreachable(EvidenceError):
+    """The store of kept content does not answer, or fails. Nothing was kept or shown; the same may be asked again."""
 
 
 class RevealRefused(EvidenceError):
@@ -147,7 +152,7 @@ def _pixels(content: bytes, step: int) -> Picture:
 def sweep() -> int:
     """Remove objects that no row names: what a killed import wrote and never acknowledged."""
     named = set(StoredContent.objects.values_list(F("object_name"), flat=True))
-    store = FolderStore(_folder())
+    store = _store()
     unnamed = [name for name in store.names() if name not in named]
     for name in unnamed:
         store.delete(name)
@@ -158,12 +163,16 @@ def _kept_as(content: bytes) -> str:
     """Keep the bytes; the random name they were given."""
     client = keyd()
     if client is None:
+        if settings.CONTENT_STORE:
+            raise EvidenceError("an object store is given sealed content only: HAVENLINE_KEYD is not set")
         name = secrets.token_hex(16)
         with write_whole(_folder() / name, replace=False) as stream:
             stream.write(content)
         return name
     try:
         return _vault(client).keep(content, kind=KIND).name
+    except Unreachable as error:
+        raise ContentUnreachable(f"{error}; nothing was kept") from None
     except (KeydRefused, StoreError) as refused:
         raise EvidenceError(f"{refused}; nothing was kept") from None
 
@@ -184,7 +193,10 @@ def _opened(reveal: Reveal, token: str) -> bytes:
     except KeydRefused as refused:
         raise RevealRefused(str(refused)) from None
     except VaultError as error:
-        raise EvidenceError(str(error)) from None
+        kind = ContentUnreachable if isinstance(error.__cause__, Unreachable) else EvidenceError
+        raise kind(str(error)) from None
+    except StoreError as error:
+        raise EvidenceError(f"{error}; nothing was shown") from None
 
 
 def _bound(reveal: Reveal) -> Bound:
@@ -210,7 +222,15 @@ def purpose_of(reveal: Reveal) -> str:
 
 
 def _vault(client: KeyClient) -> Vault:
-    return Vault(FolderStore(_folder()), client)
+    return Vault(_store(), client)
+
+
+def _store() -> Store:
+    """Where kept content lies. Raises StoreError where HAVENLINE_CONTENT_STORE names a place that cannot be used."""
+    client = keyd()
+    if not settings.CONTENT_STORE or client is None:
+        return FolderStore(_folder())
+    return s3_store(settings.CONTENT_STORE, settings.S3_ENDPOINT, str(client.status()["public_key"]))
 
 
 def _folder() -> Path:

@@ -1,4 +1,4 @@
-"""Where sealed objects lie: named bytes that are written once, read, and deleted. A folder, so far."""
+"""Where sealed objects lie: named bytes that are written once, read, and deleted. Here, a folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from typing import Protocol
 from havenline.vocabulary import HavenlineError
 from havenline.whole_file import write_whole
 
-_NAME = re.compile(r"[0-9a-f]{32}")
-_PIECE = 1 << 20
+NAME = re.compile(r"[0-9a-f]{32}")
+PIECE = 1 << 20
 
 
 class StoreError(HavenlineError):
     """The store could not; the text says what. Nothing was acknowledged."""
+
+
+class Absent(StoreError):
+    """There is no object of this name."""
+
+
+class Unreachable(StoreError):
+    """The store does not answer, or fails; the same may be asked again later."""
 
 
 class Store(Protocol):
@@ -26,7 +34,7 @@ class Store(Protocol):
         ...
 
     def get(self, name: str) -> Iterator[bytes]:
-        """Its bytes, in pieces."""
+        """Its bytes, in pieces. Raises Absent where there is none of this name."""
         ...
 
     def delete(self, name: str) -> None:
@@ -60,8 +68,10 @@ class FolderStore:
         """See Store.get."""
         try:
             with self._path(name).open("rb") as file:
-                while piece := file.read(_PIECE):
+                while piece := file.read(PIECE):
                     yield piece
+        except FileNotFoundError:
+            raise Absent("the object could not be read: there is none of this name") from None
         except OSError as error:
             raise StoreError(f"the object could not be read: {error.strerror}") from error
 
@@ -74,9 +84,9 @@ class FolderStore:
 
     def names(self) -> Iterator[str]:
         """See Store.names."""
-        return (path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+        return (path.name for path in self._folder.iterdir() if NAME.fullmatch(path.name))
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise StoreError("the name of an object is 32 hex digits")
         return self._folder / name

@@ -150,7 +150,7 @@ def test_separation_of_duties_holds_at_enrolment_and_content_roles_wait_a_day() 
 def test_content_storage_is_off_until_a_demonstration_declares_it(home: Path) -> None:
     make.declare_policy(InstallationKind.DESK, at=AT)
     assert not evidence.storage_declared(at=AT)
-    with pytest.raises(PolicyRefused, match="digests only"):
+    with pytest.raises(PolicyRefused, match="two people declare"):
         declare_policy(InstallationKind.DESK, content_legal_basis="any", at=AT)
     with pytest.raises(PolicyRefused, match="cannot become"):
         declare_policy(InstallationKind.DEMO, content_legal_basis="drawn", at=AT)

@@ -12,8 +12,9 @@ from django.template import loader
 from havenline_guard.keyd_client import KeydUnreachable
 
 from ..audit import AuditDamaged, AuditUnavailable
+from ..evidence import ContentUnreachable
 
-COMES_BACK = (AuditDamaged, AuditUnavailable, KeydUnreachable, InterfaceError, OperationalError)
+COMES_BACK = (AuditDamaged, AuditUnavailable, ContentUnreachable, KeydUnreachable, InterfaceError, OperationalError)
 """What is mended outside: nothing was done, and the same request may be made again later."""
 
 

@@ -21,6 +21,10 @@ AUDIT_SIGNER: object | None = None
 """What signs checkpoints (`formats.audit_log.CheckpointSigner`); None: a key in the data folder."""
 KEYD = os.environ.get("HAVENLINE_KEYD", "")
 """Path of the socket of `keyd`; empty: no content is kept but by a demonstration, and the signer is a file's."""
+CONTENT_STORE = os.environ.get("HAVENLINE_CONTENT_STORE", "")
+"""s3://bucket/prefix of this installation alone, for sealed content; empty: a folder in the data folder."""
+S3_ENDPOINT = os.environ.get("HAVENLINE_S3_ENDPOINT", "")
+"""Where that store answers, https://…; empty: as AWS_ENDPOINT_URL or the region says."""
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
 ORIGIN = os.environ.get("HAVENLINE_ORIGIN", "").rstrip("/")
