@@ -38,7 +38,7 @@ class _Gguf:
         starts = sorted({self._tensor() for _ in range(tensors)})
         here = self._stream.tell()
         body = -(-here // self._alignment) * self._alignment
-        ends = [*starts[1:], max(self._size - body, 0)]
+        ends = [*starts[1:], max(self._size - body, 0)] if starts else []
         spans = [(body + start, body + end) for start, end in zip(starts, ends, strict=True)]
         kept = tuple((name, text) for name, text in found if text is not None)
         return Layout("gguf", body if body <= self._size else None, in_order(spans, self._size), kept)

@@ -161,6 +161,11 @@ def test_gguf_by_its_own_writer(tmp_path: Path) -> None:
     assert keyed(KEY, K.HEADER_FIELD, marks.MODEL.encode()) in {each.digest for each in found.signals}
 
 
+def test_a_gguf_without_tensors_has_no_set() -> None:
+    found = reading(b"GGUF" + struct.pack("<IQQ", 3, 0, 0) + bytes(64))
+    assert (found.trouble, found.digests.tensor_set) == (None, None)
+
+
 def onnx_file(*, typed: bool = False) -> bytes:
     weights = [numpy_helper.from_array(each, name) for name, each in TENSORS.items() if each.size]
     if typed:
