@@ -9,6 +9,7 @@ READER = "exif/1"
 _MOST_FIELDS = 512
 _MOST_DIRECTORIES = 8
 _LONGEST = 8 << 20
+_MOST_BYTES = 16 << 20
 _TEXTS = {
     0x010E: "ImageDescription",
     0x010F: "Make",
@@ -27,7 +28,7 @@ _Order = Literal["little", "big"]
 
 
 def exif_texts(block: bytes) -> Iterator[tuple[str, bytes]]:
-    """(field, bytes) of the text fields of a TIFF structure; ends quietly where it makes no sense.
+    """(field, bytes) of the text fields of a TIFF structure; ends quietly at what makes no sense, or after 16 MiB.
 
     Not read: other fields, maker notes, thumbnails, BigTIFF.
     """
@@ -37,6 +38,7 @@ def exif_texts(block: bytes) -> Iterator[tuple[str, bytes]]:
     order = orders.get(block[:4])
     if order is None:
         return
+    room = _MOST_BYTES
     waiting, seen = [int.from_bytes(block[4:8], order)], set[int]()
     while waiting and len(seen) < _MOST_DIRECTORIES:
         at = waiting.pop(0)
@@ -49,7 +51,11 @@ def exif_texts(block: bytes) -> Iterator[tuple[str, bytes]]:
             if tag == _EXIF_DIRECTORY:
                 waiting.append(int.from_bytes(block[entry + 8 : entry + 12], order))
             elif tag in _TEXTS:
-                yield from _field(block, entry, tag, order)
+                for name, raw in _field(block, entry, tag, order):
+                    room -= len(raw)
+                    if room < 0:
+                        return
+                    yield name, raw
         following = at + 2 + 12 * count
         if following + 4 <= len(block):
             waiting.append(int.from_bytes(block[following : following + 4], order))

@@ -15,9 +15,10 @@ from havenline.provenance.generators import family_of
 from havenline.provenance.signals import SignalKind
 
 READER = "generator_text/1"
-_LONGEST = 8 << 20
+_LONGEST = 1 << 20
+_LONGEST_TREE = 4 << 20
 _DEEPEST = 64
-_MOST_NODES = 20_000
+_MOST_NODES = 100_000
 _MOST_NAMES = 128
 _HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{8,64})\Z")
 
@@ -32,10 +33,10 @@ class Claim(NamedTuple):
 
 def claims_of(field: str, text: str) -> list[Claim]:
     """What a text under that name claims; empty where it has no form that is known. Not checked: that it is true."""
-    if len(text) > _LONGEST:
-        return []
     name = field.strip().lower()
     tree = _json(text) if text.lstrip()[:1] in ("{", "[") else None
+    if tree is None and len(text) > _LONGEST:
+        return []
     found = list(_from_tree(name, tree, text) if tree is not None else _from_text(name, text))
     return list(dict.fromkeys(found))[:_MOST_NAMES]
 
@@ -120,9 +121,7 @@ def _from_tree(name: str, tree: Any, text: str) -> Iterator[Claim]:
     family, kind = recognised
     yield Claim(SignalKind.GENERATOR, value=family)
     yield Claim(kind, text)
-    for count, (key, value) in enumerate(_fields(tree)):
-        if count >= _MOST_NODES:
-            return
+    for key, value in _fields(tree):
         yield from _field(key, value)
 
 
@@ -163,7 +162,9 @@ def _family_of_tree(name: str, tree: Any) -> tuple[str, SignalKind] | None:
 def _fields(tree: Any) -> Iterator[tuple[str, str]]:
     """(key, text) of every text of a tree; a named model's name and hash by keys that say what they are."""
     waiting: list[tuple[str, Any, bool]] = [("", tree, False)]
-    while waiting:
+    for _ in range(_MOST_NODES):
+        if not waiting:
+            return
         key, value, adapter = waiting.pop()
         if isinstance(value, dict):
             adapter = adapter or "lora" in key.lower()
@@ -223,8 +224,8 @@ def _pairs(tree: Any) -> Iterator[tuple[str, str]]:
 
 
 def _json(text: str) -> Any:
-    """The tree of a JSON text, None where it is none or nested deeper than 64."""
-    if _depth(text) > _DEEPEST:
+    """The tree of a JSON text, None where it is none, larger than 4 MiB, or nested deeper than 64."""
+    if len(text) > _LONGEST_TREE or _too_deep(text):
         return None
     try:
         return json.loads(text)
@@ -232,10 +233,11 @@ def _json(text: str) -> Any:
         return None
 
 
-def _depth(text: str) -> int:
-    """How deep brackets nest, those inside texts among them."""
-    deep = deepest = 0
+def _too_deep(text: str) -> bool:
+    """Whether brackets nest deeper than 64, those inside texts among them."""
+    deep = 0
     for bracket in re.finditer(r"[\[\]{}]", text):
         deep += 1 if bracket[0] in "[{" else -1
-        deepest = max(deepest, deep)
-    return deepest
+        if deep > _DEEPEST:
+            return True
+    return False

@@ -7,7 +7,9 @@ from typing import BinaryIO
 
 from havenline.vocabulary import HavenlineError
 
-MOST_TENSORS = 100_000
+MOST_TENSORS = 50_000
+MOST_FIELDS = 5_000
+"""Fields of a header that are told; of more only that there are more."""
 LARGEST_HEADER = 16 << 20
 """Bytes of a header that are read; larger ones are refused, and the file is digested as a whole alone."""
 

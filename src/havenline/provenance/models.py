@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from havenline.media import kinds
 from havenline.provenance.architectures import FIELDS, architecture
-from havenline.provenance.model_layout import Layout, LayoutError
+from havenline.provenance.model_layout import MOST_FIELDS, Layout, LayoutError
 from havenline.provenance.models_gguf import gguf_layout
 from havenline.provenance.models_onnx import onnx_layout
 from havenline.provenance.models_pickle import pickle_layout, torch_layout
@@ -180,7 +180,9 @@ def _note_digests(notes: Notes, digests: ModelDigests) -> None:
 
 
 def _note_fields(notes: Notes, layout: Layout, digests: ModelDigests) -> None:
-    for name, text in layout.fields:
+    if len(layout.fields) > MOST_FIELDS:
+        notes.add(SignalKind.UNREAD, f"{layout.form} header", Strength.HINT, READER, value="more fields than are told")
+    for name, text in layout.fields[:MOST_FIELDS]:
         known = name if name in FIELDS else "another field"
         place, value = f"{layout.form} header, {known}", None
         if name == "modelspec.hash_sha256":

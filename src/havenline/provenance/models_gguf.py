@@ -9,7 +9,7 @@ from havenline.provenance.model_layout import LARGEST_HEADER, MOST_TENSORS, Layo
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _TEXT, _ARRAY = 8, 9
 _MOST_FIELDS = 10_000
-_MOST_ITEMS = 4_000_000
+_MOST_ITEMS = 1_000_000
 _DEEPEST = 4
 
 
@@ -71,7 +71,7 @@ class _Gguf:
                 raise LayoutError("a field of its header has an unknown type")
             return self._take(_WIDTHS[kind])
         inner, count = self._number(4), self._number(8)
-        self._items += count
+        self._items += 0 if inner in _WIDTHS else count
         if self._items > _MOST_ITEMS or depth >= _DEEPEST:
             raise LayoutError("its header has longer or deeper arrays than are read")
         if inner in _WIDTHS:

@@ -9,7 +9,7 @@ from havenline.provenance.model_layout import MOST_TENSORS, Layout, LayoutError,
 
 _LARGEST_DIRECTORY = 32 << 20
 _LARGEST_PICKLE = 32 << 20
-_HEAD = 32 << 20
+_HEAD = 16 << 20
 
 
 def torch_layout(stream: BinaryIO, size: int) -> Layout:
@@ -25,7 +25,7 @@ def torch_layout(stream: BinaryIO, size: int) -> Layout:
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
             if len(members) > MOST_TENSORS:
-                raise LayoutError("it has more than 100,000 members")
+                raise LayoutError("it has more than 50,000 members")
             for member in members:
                 if member.filename.endswith(".pkl"):
                     pickles.append((f"pickle {len(pickles) + 1}", _unpacked(archive, member)))
@@ -42,7 +42,7 @@ def torch_layout(stream: BinaryIO, size: int) -> Layout:
 
 
 def pickle_layout(stream: BinaryIO, size: int) -> Layout:
-    """The layout of a bare pickle, or of torch's older form; the first 32 MiB are scanned, no tensors told apart."""
+    """The layout of a bare pickle, or of torch's older form; the first 16 MiB are scanned, no tensors told apart."""
     stream.seek(0)
     return Layout("pickle", None, pickles=(("pickle", stream.read(min(size, _HEAD))),), whole=False)
 

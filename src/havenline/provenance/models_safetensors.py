@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Any, BinaryIO
 
-from havenline.provenance.model_layout import LARGEST_HEADER, MOST_TENSORS, Layout, LayoutError, in_order, read_exactly
+from havenline.provenance.model_layout import (
+    LARGEST_HEADER,
+    MOST_FIELDS,
+    MOST_TENSORS,
+    Layout,
+    LayoutError,
+    in_order,
+    read_exactly,
+)
 
 _LONGEST = 100_000_000
 
@@ -28,10 +37,14 @@ def safetensors_layout(stream: BinaryIO, size: int) -> Layout:
     except (ValueError, RecursionError):
         raise LayoutError("its header is no JSON") from None
     if not isinstance(header, dict) or len(header) > MOST_TENSORS:
-        raise LayoutError("its header is no table of tensors, or has more than 100,000 of them")
+        raise LayoutError("its header is no table of tensors, or has more than 50,000 of them")
     said = header.pop("__metadata__", {})
     spans = [_span(tensor, body) for tensor in header.values()]
-    fields = [(str(name), _text(value)) for name, value in said.items()] if isinstance(said, dict) else []
+    fields = (
+        [(str(name), _text(value)) for name, value in islice(said.items(), MOST_FIELDS + 1)]
+        if isinstance(said, dict)
+        else []
+    )
     return Layout("safetensors", body, in_order(spans, size), tuple(fields))
 
 

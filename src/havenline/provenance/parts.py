@@ -15,7 +15,8 @@ from havenline.media.jpeg_segments import segments
 _PART_BYTES = 8 << 20
 _ALL_BYTES = 16 << 20
 _MOST_PARTS = 4096
-_MOST_STEPS = 1 << 20
+_MOST_STEPS = 1 << 18
+_MOST_BLOCKS = 1 << 20
 """Chunks, boxes or blocks that are stepped over in one file: an odd file is not walked for minutes."""
 _XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
@@ -186,7 +187,7 @@ def _blocks(content: bytes, at: int, *, keep: bool) -> tuple[bytes, int]:
     """The sub-blocks from `at` on, joined up to 8 MiB where they are to be kept, and where they end."""
     kept: list[bytes] = []
     size = 0
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MOST_BLOCKS):
         length = content[at] if at < len(content) else 0
         if not length:
             return b"".join(kept), at + 1

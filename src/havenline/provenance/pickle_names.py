@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import NamedTuple
 
-_MOST_STEPS = 500_000
+_MOST_STEPS = 300_000
 _MOST_NAMES = 1000
 _MOST_PICKLES = 8
 _DANGEROUS_MODULES = frozenset(

@@ -9,6 +9,8 @@ from xml.parsers import expat
 READER = "xmp/1"
 _DEEPEST = 64
 _MOST = 4096
+_MOST_ELEMENTS = 100_000
+_LARGEST = 4 << 20
 _LONGEST = 1 << 20
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _NAMES = {
@@ -36,9 +38,12 @@ class _Refused(Exception):
 def xmp_properties(packet: bytes) -> Iterator[tuple[str, str]]:
     """(property, text) of those that speak of origin, by their usual prefixes; each value of a list by itself.
 
-    Ends quietly where the packet is no well-formed XML, has a document type, or is too deep; what came before is given.
+    Ends quietly where the packet is no well-formed XML, has a document type, or is too deep or large; what came
+    before is given.
     """
     reader = _Reader()
+    if len(packet) > _LARGEST:
+        return
     with suppress(expat.ExpatError, _Refused, ValueError, LookupError):
         reader.parser.Parse(packet.strip(b"\0 \r\n\t\xef\xbb\xbf"), True)
     yield from reader.found
@@ -48,7 +53,7 @@ class _Reader:
     def __init__(self) -> None:
         self.found: list[tuple[str, str]] = []
         self._path: list[tuple[str | None, list[str]]] = []
-        self._size = 0
+        self._size = self._elements = 0
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = self._refuse
@@ -61,7 +66,8 @@ class _Reader:
         raise _Refused
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._path) >= _DEEPEST or len(self.found) >= _MOST:
+        self._elements += 1
+        if self._elements > _MOST_ELEMENTS or len(self._path) >= _DEEPEST or len(self.found) >= _MOST:
             raise _Refused
         self._path.append((_known(name), []))
         for attribute, said in attributes.items():
