@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def fingerprint_postings(
         workers=workers,
         seconds=seconds_per_file,
         close_off=close_off,
-        opened=_opened,
+        opened=posting_descriptor,
     ):
         posting, reply = answer.task, answer.reply
         if reply is None:
@@ -251,13 +252,13 @@ class _Work:
         return json.dumps(said).encode(), content
 
     def _said_of(self, posting: Any) -> tuple[dict[str, Any], bytes]:
-        from havenline.fingerprints import fingerprint_bytes, fingerprint_posting
+        from havenline.fingerprints import fingerprint_bytes, fingerprint_stream
         from havenline.media.decode import DEFAULT_LIMITS
+        from havenline.provenance.model_fingerprint import fingerprint_model
 
         if posting.size > DEFAULT_LIMITS.max_bytes:
-            made = fingerprint_posting(posting, effort=self.effort)
-            if isinstance(made, Refused):
-                return _refusal(made.reason, made.detail), b""
+            with posting.open() as stream:
+                made = fingerprint_model(stream) or fingerprint_stream(stream, effort=self.effort)
             if bytes.fromhex(made.sha256) in self.known:
                 return {"known_sha256": made.sha256}, b""
             return {"fingerprint": asdict(made)}, b""
@@ -267,11 +268,14 @@ class _Work:
             sha256 = hashlib.sha256(content)
             if sha256.digest() in self.known:
                 return {"known_sha256": sha256.hexdigest()}, kept
-        made = self.fingerprint(content) if self.fingerprint else fingerprint_bytes(content, effort=self.effort)
+        if self.fingerprint is not None:
+            made = self.fingerprint(content)
+        else:
+            made = fingerprint_model(BytesIO(content)) or fingerprint_bytes(content, effort=self.effort)
         return {"fingerprint": asdict(made)}, kept
 
 
-def _opened(posting: Any) -> int | None:
+def posting_descriptor(posting: Any) -> int | None:
     """The file of a posting, open for a worker that can open none. Raises OSError."""
     from havenline.media.postings import open_descriptor
 

@@ -21,7 +21,13 @@ from PIL import Image, features
 
 from havenline.fingerprints import fingerprint_bytes
 from havenline.fingerprints.pdq import load_kernels
+from havenline.provenance import read_picture
+from havenline.provenance.model_fingerprint import fingerprint_model
+from havenline.provenance.models import read_model
 from havenline.vocabulary import Effort, FilmMode, Lane
+
+_MARKED = b"\xff\xd8\xff\xeb\x00\x14JP\x00\x01\x00\x00\x00\x01\x00\x00\x00\x0cjumb\xff\xd9"
+"""A JPEG that begins as one with a manifest does: the library is loaded."""
 
 
 def _warm() -> None:
@@ -39,6 +45,9 @@ def _warm() -> None:
     _open(small, "TIFF", compression="jpeg")
     _open(picture.convert("CMYK"), "JPEG")
     _open(picture, "JPEG", progressive=True, effort=Effort(lane=Lane.SCREENING))
+    read_model(BytesIO(b"\x80\x02N."), key=bytes(16))
+    read_picture(_MARKED, key=bytes(16))
+    fingerprint_model(BytesIO(b"\x02\0\0\0\0\0\0\0{}"))
     for damaged in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + bytes(64), b"no kind"):
         fingerprint_bytes(damaged)
     _warm_extras(ramp)

@@ -49,6 +49,7 @@ class Refusal(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_LONG = "too_long"
     DECODER_FAILED = "decoder_failed"
+    MODEL_FILE = "model_file"
     NOT_A_FILE = "not_a_file"
     LINK = "link"
     ARCHIVE_BROKEN = "archive_broken"
@@ -94,7 +95,8 @@ class Fingerprint:
     turned as it says. `frames` are those of a film, or a sample of an animated picture, in order of time
     and in stored order of pixels; `frames_upright` are the same turned as the mark says, none where that is 1.
     `cut_short` says that the file ends early and what is missing was left grey. `refusal` is set exactly when
-    there is neither `pdq` nor a frame.
+    there is neither `pdq` nor a frame. Of a model file `model_body` and `model_tensors` are the SHA-256 of what follows
+    its header and over the sorted digests of its tensors, each where it could be told.
     """
 
     md5: str
@@ -115,12 +117,17 @@ class Fingerprint:
     frames: tuple[FrameHash, ...] = ()
     frames_upright: tuple[FrameHash, ...] = ()
     cut_short: bool = False
+    model_body: str | None = None
+    model_tensors: str | None = None
     refusal: Refused | None = None
 
     def __post_init__(self) -> None:
         check_hex("md5", self.md5)
         check_hex("sha1", self.sha1)
         check_hex("sha256", self.sha256)
+        for part in (self.model_body, self.model_tensors):
+            if part is not None:
+                check_hex("sha256", part)
         if (self.pdq is None and not self.frames) == (self.refusal is None):
             raise ValueError("a fingerprint has either a perceptual hash or a refusal")
         if self.orientation not in range(1, 9):
@@ -161,6 +168,11 @@ class Fingerprint:
         for pdq, quality in made:
             found[pdq] = max(quality, found.get(pdq, 0))
         return found
+
+    @property
+    def sha256_values(self) -> tuple[str, ...]:
+        """The SHA-256 values that lists are asked with: of the file, and of the parts of a model file."""
+        return tuple(dict.fromkeys(each for each in (self.sha256, self.model_body, self.model_tensors) if each))
 
     @property
     def comparable(self) -> bool:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 HELP = (
     "Make a hash list from files: one entry for each distinct file, with all its hashes.\n\n"
     "Files of a known kind that cannot be opened as pictures are listed by their digests alone; empty files "
-    "and those of unknown kind are left out. Both are reported."
+    "and those of unknown kind are left out. Both are reported. Of a model file what follows its header and the "
+    "set of its tensors are entries of their own, by their SHA-256."
 )
 
 
@@ -118,13 +119,16 @@ class _Made:
     refusals: Refusals = field(default_factory=Refusals)
     digests_only: int = 0
     repeated: int = 0
+    models: int = 0
     _seen: set[str] = field(default_factory=set)
 
     def add(self, each: Scanned) -> None:
         """Take in one file, or take note why not."""
+        from havenline.vocabulary import Refusal
+
         made = each.fingerprint
         refused = each.refused or (made.refusal if made is not None else None)
-        if refused is not None:
+        if refused is not None and refused.reason is not Refusal.MODEL_FILE:
             self.refusals.add(each.path, refused)
         if made is None or not _worth_an_entry(made):
             return
@@ -132,8 +136,11 @@ class _Made:
             self.repeated += 1
             return
         self._seen.add(made.sha256)
-        self.digests_only += made.pdq is None
-        self.entries.append(self._entry(made))
+        model = made.refusal is not None and made.refusal.reason is Refusal.MODEL_FILE
+        self.models += model
+        self.digests_only += made.pdq is None and not model
+        entry = self._entry(made)
+        self.entries += [entry, *self._parts(entry.entry, made)]
 
     def lines(self, output: Path, ref: EditionRef) -> Iterator[str]:
         """The summary for people."""
@@ -144,6 +151,8 @@ class _Made:
         yield f"digest   {ref.digest}"
         if self.digests_only:
             yield f"by digests only  {self.digests_only:,}"
+        if self.models:
+            yield f"model files  {self.models:,}"
         if self.repeated:
             yield f"the same file again, listed once  {self.repeated:,}"
         if self.refusals.total:
@@ -162,6 +171,15 @@ class _Made:
             pdq_quality=made.pdq_quality,
             label=self.label,
         )
+
+    def _parts(self, entry: str, made: Fingerprint) -> Iterator[ListEntry]:
+        """Of a model file one entry more for each part, so that a rewritten header or renamed tensors hide nothing."""
+        from havenline.vocabulary import ListEntry
+
+        for part, value in (("body", made.model_body), ("tensors", made.model_tensors)):
+            if value is not None and value not in self._seen:
+                self._seen.add(value)
+                yield ListEntry(entry=f"{entry}-{part}", sha256=value, label=self.label)
 
 
 def _worth_an_entry(made: Fingerprint) -> bool:
@@ -192,6 +210,7 @@ def _summary(output: Path, ref: EditionRef, made: _Made) -> dict[str, Any]:
         "entries": len(made.entries),
         "digests_only": made.digests_only,
         "repeated": made.repeated,
+        "model_files": made.models,
         "refused": made.refusals.total,
         "refusals": made.refusals.as_json(),
     }

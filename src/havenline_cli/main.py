@@ -25,6 +25,7 @@ from havenline_cli import (
     matchd,
     people,
     proposal,
+    provenance,
     quality,
     queue,
     retention,
@@ -72,6 +73,7 @@ app.command("status", epilog=exits.EPILOG)(supervised.status)
 app.command("sealer", epilog=exits.EPILOG)(sealer.sealer)
 app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
+app.command("provenance", help=provenance.HELP, epilog=exits.EPILOG)(provenance.provenance)
 app.add_typer(lists.app, name="list")
 app.add_typer(film.app, name="film")
 app.add_typer(investigation.app, name="investigation")

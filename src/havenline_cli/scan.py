@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from havenline.vocabulary import Effort, FilmMode, Lane
+from havenline.vocabulary import Effort, FilmMode, Lane, Refusal
 from havenline_cli import exits, told
 from havenline_cli.options import AsJson, Matchd, Sandbox, SandboxOption, SourcePath, Workers
 from havenline_cli.told import Refusals, all_cores, get_ready, list_warnings, now, plain
@@ -28,8 +28,9 @@ HELP = (
     "Fingerprint every file and match it against hash lists.\n\n"
     "Exact by SHA-256, SHA-1 and MD5; by PDQ within 31 of 256 bits, where both sides have quality 50 or "
     "more, unless the terms of a list say otherwise; a picture by both of Meta's pipelines, and turned as its "
-    "orientation mark says; films and animated pictures by sampled frames. Files are opened in worker processes "
-    "that can reach nothing else, and nothing is kept but the table. A match is a lead, never a verdict."
+    "orientation mark says; films and animated pictures by sampled frames; model files by the SHA-256 of their parts "
+    "too, so that a rewritten header hides nothing. Files are opened in worker processes that can reach nothing "
+    "else, and nothing is kept but the table. A match is a lead, never a verdict."
 )
 SCREENING_ERROR = (
     "Its own hashes lay half a bit from the exact ones on average, 99 of 100 within 6 bits and none beyond 12, "
@@ -207,6 +208,7 @@ class _Summary:
     effort: Effort
     close_off: CloseOff | None
     films: int = 0
+    models: int = 0
     files: int = 0
     hashed: int = 0
     below_floor: int = 0
@@ -224,7 +226,10 @@ class _Summary:
         self.files += 1
         made = finding.fingerprint
         refused = finding.refused or (made.refusal if made is not None else None)
-        if refused is not None:
+        if refused is not None and refused.reason is Refusal.MODEL_FILE:
+            self.models += 1
+            refused = None
+        elif refused is not None:
             self.refusals.add(finding.path, refused)
         elif made is not None:
             self.hashed += 1
@@ -248,6 +253,7 @@ class _Summary:
             f"{plain(self.source)}: {self.files:,} files in {self.seconds:,.1f} s ({pace})",
             f"hashed   {self.hashed:>9,}{floor}",
             *([f"  {self.films:,} of them films, by {self.effort.films.value} sampling"] if self.films else []),
+            *([f"models   {self.models:>9,}, by their digests alone"] if self.models else []),
             f"refused  {self.refusals.total:>9,}",
             *self.refusals.lines(),
             f"matched  {self.matched_files:>9,}",
@@ -287,6 +293,7 @@ class _Summary:
             "sandbox": self.close_off is not None,
             "hashed": self.hashed,
             "films": self.films,
+            "model_files": self.models,
             "below_quality_floor": self.below_floor,
             "refused": self.refusals.total,
             "refusals": self.refusals.as_json(),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import safetensors.numpy
 from PIL import Image
 
 from havenline.testing import films
@@ -374,3 +375,39 @@ def test_a_film_with_a_turning_mark_is_found_as_it_is_stored_and_as_it_is_shown(
     (tmp_path / "turned.mp4").write_bytes(films.film(draw=lambda number: np.rot90(films.still(number), -1)))
     ran = havenline("film", "compare", "in/film.mp4", "turned.mp4", "--json")
     assert [match["share_of_asked"] for match in ran.summary["matches"]] == [1.0]
+
+
+def test_an_upload_of_a_listed_model_is_found_whatever_its_header_says(havenline: Any, tmp_path: Path) -> None:
+    drawn_tensors = {"one": np.arange(5000, dtype=np.float32), "two": np.arange(3000, dtype=np.float32)}
+    renamed = {"b": drawn_tensors["one"], "a": drawn_tensors["two"]}
+    for folder in ("listed", "in"):
+        (tmp_path / folder).mkdir()
+    files = {
+        "listed/m.safetensors": safetensors.numpy.save(drawn_tensors, metadata={"title": "one"}),
+        "in/same.jpg": safetensors.numpy.save(drawn_tensors, metadata={"title": "one"}),
+        "in/new-header.safetensors": safetensors.numpy.save(drawn_tensors, metadata={"title": "two"}),
+        "in/new-names.safetensors": safetensors.numpy.save(renamed, metadata={"title": "three"}),
+        "in/other.safetensors": safetensors.numpy.save({"one": np.arange(5001, dtype=np.float32)}),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "in/checkpoint.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\0.")
+        for place, each in enumerate(drawn_tensors.values()):
+            archive.writestr(f"archive/data/{place}", each.tobytes())
+    made = havenline("list", "make", "listed", "-o", "models.csv", "--json")
+    assert (made.code, made.summary["model_files"], made.summary["entries"]) == (0, 1, 3)
+    ran = havenline("scan", "in", "--list", "models.csv", "-o", "t.jsonl", "--json")
+    assert (ran.code, ran.summary["model_files"], ran.summary["refused"]) == (0, 5, 0)
+    rows = {row["path"]: row for row in map(json.loads, Path("t.jsonl").read_text().splitlines())}
+    found = {path: {match["entry"] for match in row["matches"]} for path, row in rows.items()}
+    assert found == {
+        "same.jpg": {"e000001", "e000001-body", "e000001-tensors"},
+        "new-header.safetensors": {"e000001-body", "e000001-tensors"},
+        "new-names.safetensors": {"e000001-tensors"},
+        "checkpoint.pt": {"e000001-tensors"},
+        "other.safetensors": set(),
+    }
+    assert {row["refusal"] for row in rows.values()} == {"model_file"}
+    assert rows["same.jpg"]["media_type"] == "application/x-safetensors"
+    assert havenline("scan", "in/checkpoint.pt", "--list", "models.csv", "--json").summary["matched_files"] == 1

@@ -4,7 +4,7 @@ from havenline.fingerprints.fingerprint import (
     FileUnreadableError,
     fingerprint_bytes,
     fingerprint_file,
-    fingerprint_posting,
+    fingerprint_stream,
 )
 from havenline.vocabulary import FULL_EFFORT, Effort, FilmMode, Lane
 
@@ -16,5 +16,5 @@ __all__ = [
     "Lane",
     "fingerprint_bytes",
     "fingerprint_file",
-    "fingerprint_posting",
+    "fingerprint_stream",
 ]

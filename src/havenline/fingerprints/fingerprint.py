@@ -19,7 +19,6 @@ from havenline.media.animation import sampled_frames
 from havenline.media.decode import DEFAULT_LIMITS, Limits, Picture, decode_picture
 from havenline.media.films import DEFAULT_FILM_LIMITS, Film, read_film
 from havenline.media.orientation import FLIPPED_AND_TRANSPOSED, flip, jpeg_mark, upright
-from havenline.media.postings import Posting, PostingUnreadableError
 from havenline.vocabulary import (
     FULL_EFFORT,
     PDQ_FULL,
@@ -79,23 +78,15 @@ def fingerprint_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS, effor
     """
     try:
         with Path(path).open("rb") as stream:
-            return _of_stream(stream, limits, effort)
+            return fingerprint_stream(stream, limits=limits, effort=effort)
     except OSError as error:
         raise FileUnreadableError(f"{path} could not be read ({error.strerror or 'input error'})") from error
 
 
-def fingerprint_posting(
-    posting: Posting, *, limits: Limits = DEFAULT_LIMITS, effort: Effort = FULL_EFFORT
-) -> Fingerprint | Refused:
-    """The fingerprint of one posting of a source, or UNREADABLE when its bytes cannot be had any more."""
-    try:
-        with posting.open() as stream:
-            return _of_stream(stream, limits, effort)
-    except (OSError, PostingUnreadableError):
-        return Refused(Refusal.UNREADABLE, "the file could not be read; check that it is still there, and try again")
-
-
-def _of_stream(stream: BinaryIO, limits: Limits, effort: Effort) -> Fingerprint:
+def fingerprint_stream(
+    stream: BinaryIO, *, limits: Limits = DEFAULT_LIMITS, effort: Effort = FULL_EFFORT
+) -> Fingerprint:
+    """The fingerprint of a seekable stream from its beginning, as `fingerprint_file`. Raises what reading it raises."""
     size = stream.seek(0, 2)
     stream.seek(0)
     if size <= limits.max_bytes:

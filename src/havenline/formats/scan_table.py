@@ -19,7 +19,7 @@ from havenline.whole_file import write_whole
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 METADATA_KEY = b"havenline.scan"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _FILE_COLUMNS = (
     "path",
@@ -39,6 +39,8 @@ _FILE_COLUMNS = (
     "pdq_upright",
     "pdq_512_upright",
     "cut_short",
+    "model_body",
+    "model_tensors",
     "refusal",
     "refusal_detail",
 )

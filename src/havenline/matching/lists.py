@@ -45,11 +45,15 @@ class Asked:
 
     @classmethod
     def of(cls, fingerprints: Sequence[Fingerprint], leeway: Leeway = NO_LEEWAY) -> Asked:
-        """The digests and all PDQ values of every fingerprint: of both of Meta's pipelines, upright, and of frames."""
-        hashes = {
+        """The digests, those of a model file's parts too, and all PDQ values: of both pipelines, upright, of frames."""
+        hashes: dict[HashKind, Values] = {
             kind: Values.of(kind, [(place, getattr(each, kind.value)) for place, each in enumerate(fingerprints)])
             for kind in DIGESTS
+            if kind is not HashKind.SHA256
         }
+        hashes[HashKind.SHA256] = Values.of(
+            HashKind.SHA256, [(place, value) for place, each in enumerate(fingerprints) for value in each.sha256_values]
+        )
         pdq = [(place, *value) for place, each in enumerate(fingerprints) for value in each.pdq_values.items()]
         hashes[HashKind.PDQ] = Values.of(HashKind.PDQ, [(place, value) for place, value, _ in pdq])
         qualities = np.array([min(100, quality + leeway.quality) for *_, quality in pdq], np.uint8)

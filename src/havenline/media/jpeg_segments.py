@@ -7,13 +7,16 @@ from collections.abc import Iterator
 START_OF_SCAN, END = 0xDA, 0xD9
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 ARITHMETIC_FRAMES = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_MOST_STEPS = 1 << 20
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, first byte, end) of each segment's body, up to the start of the first scan; ends early at damage."""
     at = 2
-    while at + 4 <= len(content) and content[at] == 0xFF:
+    for _ in range(_MOST_STEPS):
+        if at + 4 > len(content) or content[at] != 0xFF:
+            return
         name = content[at + 1]
         if name in (START_OF_SCAN, END):
             return

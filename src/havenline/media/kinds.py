@@ -27,6 +27,11 @@ GZIP, BZIP2, XZ = "application/gzip", "application/x-bzip2", "application/x-xz"
 ARCHIVES = frozenset({ZIP, TAR, GZIP, BZIP2, XZ})
 """The kinds that `containers` opens; a gzip, bzip2 or xz file only when a tar lies in it."""
 
+SAFETENSORS, GGUF, ONNX = "application/x-safetensors", "application/x-gguf", "application/x-onnx"
+TORCH, PICKLE = "application/x-pytorch", "application/x-python-pickle"
+MODELS = frozenset({SAFETENSORS, GGUF, ONNX, TORCH, PICKLE})
+"""Files of models: digested and never loaded (`havenline.provenance.models`)."""
+
 _OPENINGS = (
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
@@ -37,6 +42,7 @@ _OPENINGS = (
     (b"%PDF-", "application/pdf"),
     (b"\x1f\x8b\x08", GZIP),
     (b"\xfd7zXZ\x00", XZ),
+    (b"GGUF", GGUF),
 )
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -80,10 +86,54 @@ def _by_structure(head: bytes) -> str | None:
         return TRANSPORT
     if head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
         return BZIP2
+    if head[:4] == b"PK\x03\x04" and _is_torch(head):
+        return TORCH
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         guess = filetype.guess(head)
         return str(guess.mime) if guess is not None and guess.mime.startswith(_OFFICE) else ZIP
-    return TAR if _is_tar(head) else None
+    if _is_tar(head):
+        return TAR
+    return _model(head)
+
+
+def _is_torch(head: bytes) -> bool:
+    """Whether a zip begins with the pickle that `torch.save` writes first."""
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    return name == b"data.pkl" or name.endswith(b"/data.pkl")
+
+
+def _model(head: bytes) -> str | None:
+    length = int.from_bytes(head[:8], "little")
+    if 2 <= length <= 100_000_000 and head[8:10] in (b'{"', b"{}", b"{ "):
+        return SAFETENSORS
+    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") and head[2:3] in _PICKLED:
+        return PICKLE
+    return ONNX if _is_onnx(head) else None
+
+
+_PICKLED = tuple(bytes([each]) for each in b"c}])(\x8a\x95\x8c\x8fXKMJGNIU")
+"""What the second opcode of a pickle can be: the first of its objects, or the frame around it."""
+
+
+def _is_onnx(head: bytes) -> bool:
+    """Whether the fields of an ONNX ModelProto stand there in order, from `ir_version` up to the graph."""
+    if head[:1] != b"\x08" or not 1 <= int.from_bytes(head[1:2], "little") <= 30:
+        return False
+    at, before = 2, 1
+    while at + 2 <= len(head):
+        number, form = head[at] >> 3, head[at] & 7
+        if number == 7 and form == 2:
+            return True
+        if not before < number < 7 or form != (0 if number == 5 else 2):
+            return False
+        length, width, at = 0, 0, at + 1
+        while at < len(head) and width < 10:
+            length |= (head[at] & 0x7F) << 7 * width
+            at, width = at + 1, width + 1
+            if head[at - 1] < 0x80:
+                break
+        at, before = at + (length if form == 2 else 0), number
+    return False
 
 
 def _iso_media(head: bytes) -> str:

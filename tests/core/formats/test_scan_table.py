@@ -84,6 +84,7 @@ def test_each_row_says_all_that_is_known(tmp_path: Path, ending: str) -> None:
         "md5": "a" * 32, "sha1": "b" * 40, "sha256": "c" * 64, "pdq": "d" * 64, "pdq_quality": 99,
         "pipeline": "pdq-full/1", "pdq_512": "e" * 64, "pdq_512_quality": 98, "orientation": 6,
         "pdq_upright": "f" * 64, "pdq_512_upright": None, "cut_short": False,
+        "model_body": None, "model_tensors": None,
         "refusal": None, "refusal_detail": None, "matches": [],
         "frames": [
             {"second": 0.0, "pdq": "1" * 64, "quality": 97}, {"second": 1.5, "pdq": "2" * 64, "quality": 40},

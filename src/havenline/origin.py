@@ -1,0 +1,129 @@
+"""What files say of their origin, read in worker processes that can be closed off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from havenline.scan_workers import CloseOff, Lost, answers
+from havenline.vocabulary import Refusal, Refused
+
+SECONDS_PER_FILE = 300
+_LONGEST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What one posting says of its origin: `signals` as `provenance.Signal`, or why it could not be read.
+
+    No signals at all mean nothing.
+    """
+
+    path: str
+    media_type: str | None = None
+    signals: tuple[Any, ...] = ()
+    refused: Refused | None = None
+
+
+def origins(
+    postings: Iterable[Any], *, key: bytes, workers: int, close_off: CloseOff | None = None
+) -> Iterator[Origin]:
+    """The origin of each posting of a source, in order, read by `workers` processes, closed off by `close_off`.
+
+    `key`: what the digests of texts are keyed with, at least 16 bytes. A file that kills its worker, or takes longer
+    than 300 seconds, is refused. Raises `scan_workers.WorkersFailedError` when no worker can be started. Not read:
+    pictures and films above 256 MiB.
+    """
+    from havenline.scan import posting_descriptor
+
+    for answer in answers(
+        postings,
+        work=_Read(key),
+        needs_worker=lambda posting: getattr(posting, "refused", None) is None,
+        weight=lambda posting: len(getattr(posting, "content", None) or b""),
+        workers=workers,
+        seconds=SECONDS_PER_FILE,
+        close_off=close_off,
+        opened=posting_descriptor,
+    ):
+        posting, reply = answer.task, answer.reply
+        if reply is None:
+            yield Origin(posting.path, refused=posting.refused)
+        elif isinstance(reply, Lost):
+            detail = (
+                f"reading it {'took too long' if reply is Lost.TOOK_TOO_LONG else 'failed'}; nothing of it was kept"
+            )
+            yield Origin(posting.path, refused=Refused(Refusal.DECODER_FAILED, detail))
+        else:
+            yield _from_reply(posting.path, reply[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a worker does with a posting: its kind and signals as JSON."""
+
+    key: bytes
+
+    def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
+        from havenline.media.containers import PostingUnreadableError
+
+        if descriptor is not None:
+            posting = replace(posting, descriptor=descriptor)
+        try:
+            said = self._said_of(posting)
+        except (PostingUnreadableError, OSError):
+            said = _refusal(
+                Refusal.UNREADABLE, "the file could not be read; check that it is still there, and try again"
+            )
+        except MemoryError:
+            said = _refusal(Refusal.DECODER_FAILED, "there was not enough memory to read this file")
+        except Exception as error:
+            # The message of an unforeseen error may quote the file, so only its kind is told.
+            said = _refusal(Refusal.DECODER_FAILED, f"the reader failed unforeseen ({type(error).__name__})")
+        return json.dumps(said).encode(), b""
+
+    def _said_of(self, posting: Any) -> dict[str, Any]:
+        from havenline.media import kinds
+        from havenline.media.decode import DEFAULT_LIMITS
+        from havenline.provenance import read_picture
+        from havenline.provenance.models import read_model
+
+        with posting.open() as stream:
+            model = read_model(stream, key=self.key)
+            if model is not None:
+                return {"media_type": model.media_type, "signals": [asdict(each) for each in model.signals]}
+            stream.seek(0)
+            content = stream.read(DEFAULT_LIMITS.max_bytes + 1)
+        kind = kinds.recognise(content[: kinds.HEAD_BYTES])
+        if len(content) > DEFAULT_LIMITS.max_bytes:
+            return _refusal(Refusal.TOO_LARGE, f"signals are read up to {DEFAULT_LIMITS.max_bytes:,} bytes")
+        if kind not in kinds.PICTURES | kinds.FILMS:
+            return _refusal(
+                Refusal.UNKNOWN_KIND, "it is neither a picture, nor a film, nor a model file that is known here"
+            )
+        return {"media_type": kind, "signals": [asdict(each) for each in read_picture(content, key=self.key)]}
+
+
+def _refusal(reason: Refusal, detail: str) -> dict[str, Any]:
+    return {"refused": {"reason": reason.value, "detail": detail}}
+
+
+def _from_reply(path: str, reply: bytes) -> Origin:
+    """What a worker said, which a file may have taken over: anything unexpected is a refusal."""
+    from havenline.provenance import Signal, SignalKind, Strength
+
+    try:
+        said = json.loads(reply)
+        if "refused" in said:
+            refused = said["refused"]
+            return Origin(path, refused=Refused(Refusal(refused["reason"]), str(refused["detail"])[:_LONGEST]))
+        signals = tuple(
+            Signal(**{**each, "kind": SignalKind(each["kind"]), "strength": Strength(each["strength"])})
+            for each in said["signals"]
+        )
+        return Origin(path, str(said["media_type"])[:_LONGEST], signals)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        detail = "the worker that read it gave an answer that none gives; look at it apart"
+        return Origin(path, refused=Refused(Refusal.DECODER_FAILED, detail))

@@ -1,0 +1,9 @@
+"""What a file says of its own origin: readers of pictures, sidecars and model files, and signals with their limits.
+
+Pure functions on bytes, bounded in time and memory, for the closed process that opens files.
+"""
+
+from havenline.provenance.pictures import read_manifest_beside, read_picture, read_sidecar
+from havenline.provenance.signals import ABSENCE, Signal, SignalKind, Strength
+
+__all__ = ["ABSENCE", "Signal", "SignalKind", "Strength", "read_manifest_beside", "read_picture", "read_sidecar"]

@@ -1,0 +1,112 @@
+"""`havenline provenance` as a person runs it: what it tells, what it never tells, and what it never does."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from havenline.provenance import ABSENCE
+from havenline_cli import main
+from tests.core.provenance import drawn_marks as marks
+from tests.core.provenance.signed import signed
+
+
+@pytest.fixture
+def havenline(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs a command in an empty folder and gives its exit code, what it wrote, and its JSON."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Any:
+        code = main.run([str(each) for each in arguments])
+        told = capfd.readouterr()
+        summary = json.loads(told.out) if "--json" in arguments and code != 2 else None
+        return SimpleNamespace(code=code, out=told.out, err=told.err, summary=summary)
+
+    return run
+
+
+class Trap:
+    """What a hostile checkpoint would have run."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (__import__("os").system, (f"touch {self.marker}",))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "in"
+    made.mkdir()
+    (made / "a1111.png").write_bytes(marks.png({"parameters": marks.A1111}))
+    (made / "comfy.png").write_bytes(marks.png({"prompt": marks.COMFY_PROMPT, "workflow": marks.COMFY_WORKFLOW}))
+    (made / "signed.jpg").write_bytes(signed(marks.drawn("JPEG"), "image/jpeg")[0])
+    (made / "plain.gif").write_bytes(marks.drawn("GIF"))
+    (made / "trap.pt").write_bytes(pickle.dumps({marks.MODEL: Trap(tmp_path / "sprung")}))
+    (made / "letter.txt").write_text(marks.CANARY)
+    return made
+
+
+def test_signals_are_told_with_their_limits_and_no_text_of_a_file(havenline: Any, folder: Path, tmp_path: Path) -> None:
+    for form in (["--json"], []):
+        ran = havenline("provenance", "in", "--sandbox", "required", *form)
+        assert ran.code == 3
+        said = (ran.out + ran.err).lower()
+        assert not [word for word in marks.SECRETS if word in said]
+        assert ABSENCE.lower() in said
+    assert not (tmp_path / "sprung").exists()
+    found = havenline("provenance", "in", "--json").summary
+    files = {each["path"]: each for each in found["files"]}
+    assert set(files) == {"a1111.png", "comfy.png", "signed.jpg", "plain.gif", "trap.pt"}
+    assert found["refusals"]["unknown_kind"]["count"] == 1
+    assert files["plain.gif"]["observed"] == files["plain.gif"]["inferred"] == []
+    values = {path: {(row["signal"], row["value"]) for row in each["observed"]} for path, each in files.items()}
+    assert ("generator", "a1111") in values["a1111.png"]
+    assert ("generator", "comfyui") in values["comfy.png"]
+    assert {("c2pa_state", "Valid"), ("source_type", "trainedAlgorithmicMedia")} <= values["signed.jpg"]
+    assert ("pickle_name", "dangerous") in values["trap.pt"]
+    assert files["signed.jpg"]["inferred"]
+    assert all(row["does_not_show"] for each in files.values() for row in each["observed"] + each["inferred"])
+
+
+def test_digests_of_two_runs_compare_under_one_key_alone(havenline: Any, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"sixteen bytes or more")
+    one, two, other = (
+        {
+            row["digest"]
+            for row in havenline("provenance", "in/a1111.png", "--json", *key).summary["files"][0]["observed"]
+        }
+        for key in (("--key-file", "key"), ("--key-file", "key"), ())
+    )
+    assert one == two
+    assert one & other == {None}
+
+
+def test_a_short_key_is_wrong_usage(havenline: Any, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"short")
+    assert havenline("provenance", "in", "--key-file", "key").code == 2
+    assert havenline("provenance", "nothing").code == 1
+
+
+def test_nothing_is_asked_of_a_network(havenline: Any, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/manifest.c2pa"
+        content, _ = signed(marks.drawn("PNG"), "image/png", remote=address)
+        (tmp_path / "remote.png").write_bytes(content)
+        for sandbox in ("required", "off"):
+            ran = havenline("provenance", "remote.png", "--json", "--sandbox", sandbox)
+            (file,) = ran.summary["files"]
+            assert {(row["signal"], row["value"]) for row in file["observed"]} == {
+                ("c2pa_remote", "elsewhere, not fetched")
+            }
+            assert "127.0.0.1" not in ran.out
+        with pytest.raises(BlockingIOError):
+            server.accept()
