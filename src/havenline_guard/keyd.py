@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import grp
 import os
+import pwd
 import selectors
 import signal
 import socket
@@ -305,15 +307,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--socket", type=Path)
     parser.add_argument("--passphrase-file", type=Path, required=True, help="a path, such as a systemd credential")
     parser.add_argument("--origin", default="havenline", help="the name of the audit log whose checkpoints are signed")
-    parser.add_argument("--group", type=int, help="the system group that may reach the socket")
+    parser.add_argument("--group", help="the system group, by name or number, that may reach the socket")
     parser.add_argument("--quiet", action="store_true", help="say nothing but what is wrong")
-    parser.add_argument("--peer", action="append", default=[], metavar="UID:ROLE[,ROLE]")
+    parser.add_argument("--peer", action="append", default=[], metavar="USER:ROLE[,ROLE]")
     parser.add_argument("--cost", type=int, default=COST, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     try:
         peers = dict(_peer(text) for text in chosen.peer) or {os.getuid(): frozenset(Peer)}
         where = chosen.socket or chosen.folder / "keyd.socket"
-        settings = Settings(chosen.folder, where, peers, chosen.group, chosen.origin)
+        settings = Settings(chosen.folder, where, peers, _group(chosen.group), chosen.origin)
         passphrase = read_passphrase(chosen.passphrase_file)
         if chosen.do == "init":
             initialise(settings, passphrase, cost=chosen.cost)
@@ -331,7 +333,20 @@ def _say(text: str) -> None:
 
 def _peer(text: str) -> tuple[int, frozenset[Peer]]:
     user, _, roles = text.partition(":")
-    return int(user), frozenset(Peer(role) for role in roles.split(","))
+    try:
+        number = int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise KeydError(f"--peer {text}: there is no system user {user}") from None
+    return number, frozenset(Peer(role) for role in roles.split(","))
+
+
+def _group(name: str | None) -> int | None:
+    try:
+        if name is None:
+            return None
+        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise KeydError(f"--group {name}: there is no such system group") from None
 
 
 if __name__ == "__main__":
