@@ -31,9 +31,15 @@ def turned_jpeg() -> bytes:
 def test_a_turned_picture_and_a_film_come_back_with_all_their_values() -> None:
     lead = factories.make_person("lead", Role.LEAD, at=NOON)
     taken_in = factories.make_investigation(lead, at=NOON)
-    contents = {"turned.jpg": turned_jpeg(), "film.mp4": film(seconds=2), "words.txt": b"only words"}
+    contents = {
+        "turned.jpg": turned_jpeg(),
+        "film.mp4": film(seconds=2),
+        "turned.mp4": film(seconds=2, degrees=90),
+        "words.txt": b"only words",
+    }
     made = {path: fingerprint_bytes(content) for path, content in contents.items()}
     scanned = [Scanned(path, len(contents[path]), fingerprint=each) for path, each in made.items()]
+    assert made["turned.mp4"].frames_upright
     for _ in range(2):  # a second time changes nothing
         record_postings(taken_in, scanned, rows={}, at=NOON)
     for path, each in made.items():
@@ -41,7 +47,7 @@ def test_a_turned_picture_and_a_film_come_back_with_all_their_values() -> None:
         recorded = _fingerprint(file)
         assert recorded.pdq_values == each.pdq_values
         assert recorded.hashes == each.hashes
-        assert recorded.frames == each.frames, path
+        assert (recorded.frames, recorded.frames_upright) == (each.frames, each.frames_upright), path
         assert (file.perceptual_hash is None) == (each.pdq is None)
     states = {item.path: (item.kind, item.state) for item in Item.objects.filter(path__in=contents)}
     assert states["turned.jpg"] == (ItemKind.PICTURE, ItemState.HASH_ONLY)
