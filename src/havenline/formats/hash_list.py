@@ -20,7 +20,7 @@ from havenline.formats.list_lines import csv_blocks, hex_blocks
 from havenline.formats.list_mapping import FIELDS, HASHES, ColumnMap, ListError, named
 from havenline.formats.list_parquet import MAGIC, parquet_blocks
 from havenline.formats.list_values import Checked, checked
-from havenline.vocabulary import LONGEST_TEXT, EditionRef, HashKind, ListEntry, check_text
+from havenline.vocabulary import LONGEST_TEXT, VALUE_KINDS, EditionRef, ListEntry, check_text
 from havenline.whole_file import write_whole
 
 NO_EDITION = 0
@@ -270,7 +270,7 @@ def _escaped(reason: str) -> str:
 def _alike(entries: Entries) -> int:
     """How many entries have all the values of an earlier one; those that only carry are not counted."""
     mixed, known = np.zeros(len(entries), np.uint64), np.zeros(len(entries), np.bool_)
-    for at, kind in enumerate(HashKind):
+    for at, kind in enumerate(VALUE_KINDS):
         column = entries.hashes[kind]
         words = np.ascontiguousarray(column.values[:, :16]).view(np.uint64)
         odd = np.uint64((2 * at + 1) * 0x9E3779B97F4A7C15 % (1 << 64))
@@ -283,7 +283,7 @@ def _alike(entries: Entries) -> int:
         return 0
     one, two = order[pairs], order[pairs + 1]
     same = np.ones(len(pairs), np.bool_)
-    for kind in HashKind:
+    for kind in VALUE_KINDS:
         column, place = entries.hashes[kind], np.full(len(entries), -1, np.int64)
         place[column.rows] = np.arange(len(column))
         a, b = place[one], place[two]

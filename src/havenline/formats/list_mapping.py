@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from havenline.vocabulary import HashKind, HavenlineError, check_text
+from havenline.vocabulary import VALUE_KINDS, HavenlineError, check_text
 
 FIELDS = ("entry", "md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
 """What an entry has; the canonical names of its columns."""
-HASHES = tuple(kind.value for kind in HashKind)
+HASHES = tuple(kind.value for kind in VALUE_KINDS)
 _VALUE = re.compile(r"[0-9a-fA-F]{16,}|(?=.*[0-9])[A-Za-z0-9+/=_-]{20,}")
 CARRIED = "carried "
 """Stands before the name of a carried kind where fields are named."""

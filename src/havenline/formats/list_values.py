@@ -19,7 +19,7 @@ from havenline.entries import BYTES, UNKNOWN_QUALITY, Entries, Opaque, Values
 from havenline.formats.list_block import Block, Cells
 from havenline.formats.list_mapping import CARRIED, HASHES
 from havenline.texts import Texts
-from havenline.vocabulary import LONGEST_TEXT, HashKind, ListEntry, check_hex, check_text
+from havenline.vocabulary import LONGEST_TEXT, VALUE_KINDS, HashKind, ListEntry, check_hex, check_text
 
 _NO_DIGIT = 255
 _NIBBLES = np.full(256, _NO_DIGIT, np.uint8)
@@ -109,7 +109,7 @@ class _Columns:
 
     def entries(self, rows: NDArray[np.int64], unnamed: str) -> Entries:
         """The entries at `rows`."""
-        hashes, quality = {kind: Values.none(kind) for kind in HashKind}, np.empty(0, np.uint8)
+        hashes, quality = {kind: Values.none(kind) for kind in VALUE_KINDS}, np.empty(0, np.uint8)
         for field, values in self.values.items():
             there = np.flatnonzero(self.there[field][rows])
             hashes[HashKind(field)] = Values(there.astype(np.uint32), values[rows[there]])

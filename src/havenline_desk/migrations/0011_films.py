@@ -22,4 +22,12 @@ class Migration(migrations.Migration):
             model_name="framehash",
             constraint=models.UniqueConstraint(fields=("file", "second", "upright"), name="one_hash_per_moment"),
         ),
+        migrations.AlterField(
+            model_name="match",
+            name="kind",
+            field=models.CharField(
+                choices=[("md5", "md5"), ("sha1", "sha1"), ("sha256", "sha256"), ("pdq", "pdq"), ("film", "film")],
+                max_length=16,
+            ),
+        ),
     ]
