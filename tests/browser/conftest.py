@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".artifacts" / "screenshots"
@@ -67,6 +67,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.fail("Debian's chromium is not installed, so the browser tests cannot run: apt-get install chromium")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=20_000)  # a picture is decoded in another process, on a machine that does other work
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
         yield opened
