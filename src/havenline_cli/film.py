@@ -62,17 +62,14 @@ def _compared(
     from havenline.matching import Edition, Lists
     from havenline.vocabulary import EditionRef, ListEntry, ListTerms
 
-    paths = list(others)
-    entries = Entries.of(
-        ListEntry(f"{place}-{way}", frames=frames)
-        for place, path in enumerate(paths)
-        for way, frames in enumerate(others[path].listed_films)
-    )
-    terms = ListTerms(radius=radius, asked_share=share)
-    lists = Lists.build([Edition(EditionRef("others", 0, entries.digest()), entries, terms)])
+    paths, terms, editions = list(others), ListTerms(radius=radius, asked_share=share), []
+    # An edition for each, because of one edition not every match is told.
+    for place, path in enumerate(paths):
+        entries = Entries.of(ListEntry(str(way), frames=each) for way, each in enumerate(others[path].listed_films))
+        editions.append(Edition(EditionRef(str(place), 0, entries.digest()), entries, terms))
     found: dict[Path, FilmMatch] = {}
-    for match in lists.lookup([asked], at=now())[0]:
-        path, told = paths[int(match.entry.split("-")[0])], match.film
+    for match in Lists.build(editions).lookup([asked], at=now())[0]:
+        path, told = paths[int(match.edition.list_name)], match.film
         if told is not None and (path not in found or _shares(told) > _shares(found[path])):
             found[path] = told
     return sorted(found.items(), key=lambda each: (-each[1].asked_share, -each[1].listed_share, str(each[0])))

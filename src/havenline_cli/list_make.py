@@ -135,7 +135,6 @@ class _Made:
     repeated: int = 0
     models: int = 0
     films: int = 0
-    too_long: int = 0
     _seen: set[str] = field(default_factory=set)
 
     def add(self, each: Scanned) -> None:
@@ -156,7 +155,6 @@ class _Made:
         self.models += model
         films = made.listed_films
         self.films += bool(films)
-        self.too_long += bool(made.frames) and not films
         self.digests_only += made.pdq is None and not films and not model
         entry = self._entry(made, films[0] if films else ())
         self.entries += [entry, *self._turned(entry.entry, films[1:]), *self._parts(entry.entry, made)]
@@ -172,8 +170,6 @@ class _Made:
             yield f"films    {self.films:,}, with their frames"
         if self.digests_only:
             yield f"by digests only  {self.digests_only:,}"
-        if self.too_long:
-            yield f"films with too many frames to list them  {self.too_long:,}"
         if self.models:
             yield f"model files  {self.models:,}"
         if self.repeated:
@@ -240,7 +236,6 @@ def _summary(output: Path, ref: EditionRef, made: _Made) -> dict[str, Any]:
         "digest": ref.digest,
         "entries": len(made.entries),
         "films": made.films,
-        "films_too_long": made.too_long,
         "digests_only": made.digests_only,
         "repeated": made.repeated,
         "model_files": made.models,

@@ -30,17 +30,24 @@ def havenline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     return run
 
 
+@pytest.fixture(scope="module")
+def coded() -> dict[str, bytes]:
+    """A film of six seconds, a cut of it coded anew, and another film."""
+    return {
+        "listed/film.mp4": films.film(seconds=6),
+        "asked/cut.webm": films.film("webm", "libvpx", seconds=3, draw=lambda number: films.still(number + 20)),
+        "asked/other.mp4": films.film(seconds=3, draw=lambda number: films.still(number + 990)),
+    }
+
+
 @pytest.fixture
-def drawn(tmp_path: Path) -> Path:
-    """In `listed` a film of six seconds and a picture; in `asked` a cut of the film coded anew, and another film."""
+def drawn(tmp_path: Path, coded: dict[str, bytes]) -> Path:
+    """In `listed` the film and a picture; in `asked` the cut and the other film."""
     for name in ("listed", "asked"):
         (tmp_path / name).mkdir()
-    (tmp_path / "listed/film.mp4").write_bytes(films.film(seconds=6))
+    for path, content in coded.items():
+        (tmp_path / path).write_bytes(content)
     Image.fromarray(films.still(555)).save(tmp_path / "listed/picture.png")
-    cut = films.film("webm", "libvpx", seconds=3, draw=lambda number: films.still(number + 20))
-    (tmp_path / "asked/cut.webm").write_bytes(cut)
-    other = films.film(seconds=3, draw=lambda number: films.still(number + 990))
-    (tmp_path / "asked/other.mp4").write_bytes(other)
     return tmp_path
 
 
