@@ -138,9 +138,12 @@ def _files(read: Sequence[Scanned]) -> dict[str, File]:
     )
     FrameHash.objects.bulk_create(
         (
-            FrameHash(file=files[each.sha256], second=frame.second, pdq=frame.pdq, quality=frame.quality)
+            FrameHash(
+                file=files[each.sha256], second=frame.second, pdq=frame.pdq, quality=frame.quality, upright=upright
+            )
             for each in fingerprints
-            for frame in each.frames
+            for upright, frames in ((False, each.frames), (True, each.frames_upright))
+            for frame in frames
         ),
         ignore_conflicts=True,
         batch_size=1000,
