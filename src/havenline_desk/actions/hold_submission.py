@@ -1,7 +1,7 @@
 """Submit with some seconds to take it back: held, then recorded when they are over or the next item is opened.
 
-What is held is in the database, so nothing is lost when the browser or the desk ends: the next person who presses Start
-has it recorded.
+What is held is in the database, so nothing is lost when the browser or the desk ends: the sealer, which looks each
+minute, or the next person who presses Start has it recorded.
 """
 
 from __future__ import annotations
