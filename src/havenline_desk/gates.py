@@ -333,7 +333,12 @@ def roles_of(person: Person, *, at: dt.datetime) -> frozenset[Role]:
 
 def acts_of(person: Person, *, at: dt.datetime) -> frozenset[Act]:
     """Everything the roles of `person` in force at `at` permit in this house: to do, or to propose."""
-    roles, here = roles_of(person, at=at), house()
+    return acts_for(roles_of(person, at=at))
+
+
+def acts_for(roles: frozenset[Role]) -> frozenset[Act]:
+    """Everything that those roles permit in this house: to do, or to propose."""
+    here = house()
     held = {act for act in RULES if not rule_of(act, house=here).roles.isdisjoint(roles)}
     return frozenset(held - CONTENT_ACTS if PROFILES[here].hash_only else held)
 

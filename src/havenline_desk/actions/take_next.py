@@ -78,4 +78,5 @@ def _own(person: Person, *, lock: bool = True) -> Assignment | None:
 
 
 def _most_urgent(person: Person, steps: list[Step], *, at: dt.datetime) -> Assignment | None:
-    return waiting_for(person, steps, at=at).select_for_update(skip_locked=True, of=("self",)).first()
+    free = waiting_for(person, steps, at=at).select_related("revision__stack__investigation")
+    return free.select_for_update(skip_locked=True, of=("self",)).first()

@@ -83,7 +83,7 @@ def layout(request: HttpRequest) -> dict[str, Any]:
         return frame
     at = timezone.now()
     held = gates.roles_of(person, at=at)
-    acts = gates.acts_of(person, at=at)
+    acts = gates.acts_for(held)
     return frame | {
         "person_name": person.name,
         "role_words": [role.label for role in sorted(held)],
@@ -91,7 +91,7 @@ def layout(request: HttpRequest) -> dict[str, Any]:
             NavEntry(reverse(name), label, request.path == reverse(name)) for name, act, label in PLACES if act in acts
         ],
         "answers_escalations": gates.Act.ANSWER_ESCALATION in acts,
-        "escalations_waiting": waiting_escalations(person, at=at),
+        "escalations_waiting": waiting_escalations(person, at=at) if gates.Act.ANSWER_ESCALATION in acts else 0,
         "notice": NOTICES.get(request.session.pop(_NOTICE_KEY, None)),
     }
 
