@@ -78,6 +78,9 @@ class Act(StrEnum):
     DECLARE_CONTACT = "declare_contact"
     SET_URGENCY = "set_urgency"
     KEEP_POOLS = "keep_pools"
+    SEE_QUEUE = "see_queue"
+    ASSIGN_BY_HAND = "assign_by_hand"
+    FREE_ASSIGNMENT = "free_assignment"
     SEE_PROPOSALS = "see_proposals"
     APPROVE_PROPOSAL = "approve_proposal"
     CANCEL_PROPOSAL = "cancel_proposal"
@@ -213,6 +216,9 @@ RULES: Mapping[Act, Rule] = {
     Act.DECLARE_CONTACT: _by(_L),
     Act.SET_URGENCY: _by(_L),
     Act.KEEP_POOLS: _by(_L),
+    Act.SEE_QUEUE: _by(_L),
+    Act.ASSIGN_BY_HAND: _by(_L, about=About.NOT_ONESELF),
+    Act.FREE_ASSIGNMENT: _by(_L),
     Act.IMPORT_FRAMEWORK: _by(_L),
     Act.CONFIGURE_FRAMEWORKS: _by(_L),
     Act.SEE_FRAMEWORKS: _by(*EVERYONE),

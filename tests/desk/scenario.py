@@ -24,6 +24,7 @@ from havenline.matching import Lists
 from havenline_desk import audit, evidence, factors
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.approve_framework import approve_framework
+from havenline_desk.actions.assign_by_hand import assign_by_hand, free_assignment
 from havenline_desk.actions.cancel import cancel
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.change_factors import add_authenticator_app, make_recovery_codes, remove_factor
@@ -69,6 +70,7 @@ from havenline_desk.models import (
     Escalation,
     EscalationStage,
     File,
+    HandReason,
     House,
     InstallationKind,
     Investigation,
@@ -122,6 +124,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from taking_in("HL-1", home)
     yield lambda: set_urgency(named("HL-1"), Urgency.SOON, set_by=who("lead"), at=AT)
     yield from looking_and_passing_on()
+    yield from by_hand()
     yield from assessing("analyst-one", make.TRIANGLE, at=AT + 10 * MINUTE)
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
@@ -347,6 +350,15 @@ def looking_and_passing_on() -> Iterator[Step]:
     yield lambda: skip_assignment(
         held("analyst-one").pk, person=who("analyst-one"), reason=SkipReason.UNCLEAR, at=AT + 3 * MINUTE
     )
+
+
+def by_hand() -> Iterator[Step]:
+    def waiting() -> int:
+        return Assignment.objects.filter(person=None, done_at=None).order_by("pk")[0].pk
+
+    at, lead = AT + 4 * MINUTE, "lead"
+    yield lambda: assign_by_hand(waiting(), who("analyst-two"), reason=HandReason.SPREAD, said_by=who(lead), at=at)
+    yield lambda: free_assignment(waiting(), said_by=who(lead), at=at)
 
 
 def assessing(name: str, facts: dict[str, str], *, at: dt.datetime) -> Iterator[Step]:

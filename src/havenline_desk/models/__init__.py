@@ -35,7 +35,7 @@ from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramewo
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
-from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
+from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .retention import Hold, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
@@ -68,6 +68,7 @@ __all__ = [
     "File",
     "FrameHash",
     "FrameworkApproval",
+    "HandReason",
     "Hold",
     "House",
     "HouseDeclaration",
@@ -108,6 +109,7 @@ __all__ = [
     "SamplingRule",
     "Selection",
     "Session",
+    "SetAside",
     "SettledBy",
     "Skip",
     "SkipReason",

@@ -37,6 +37,8 @@ class AuditAct(models.TextChoices):
     IMPORT_FINISHED = "import_finished", "finished an import"
     ASSIGNMENT_TAKEN = "assignment_taken", "was given an assignment"
     ASSIGNMENT_GIVEN_BACK = "assignment_given_back", "gave an assignment back"
+    ASSIGNMENT_MADE_BY_HAND = "assignment_made_by_hand", "set an assignment aside for a person"
+    ASSIGNMENT_FREED = "assignment_freed", "freed an assignment of whom it was with, or for"
     REVEAL_GRANTED = "reveal_granted", "was granted a view"
     REVEAL_USED = "reveal_used", "used a view"
     REVEAL_FAILED = "reveal_failed", "was shown nothing for a view that was used"

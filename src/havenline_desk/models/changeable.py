@@ -9,7 +9,7 @@ from .factors import AuthenticatorApp, Enrolment, LinkedAccount, Passkey, Recove
 from .files import FrameHash, PerceptualHash
 from .investigations import Import
 from .people import Person, RoleGrant
-from .queue import PoolMember
+from .queue import PoolMember, SetAside
 from .retention import Hold
 from .stacks import StackRevision
 
@@ -26,6 +26,7 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     RecoveryCode: ("used_at", "withdrawn_at"),
     Reveal: ("used_at",),
     RoleGrant: ("revoked_at",),
+    SetAside: ("ended_at",),
     Session: ("seen_at", "ended_at", "ending"),
     StackRevision: ("frozen_at",),
     Submission: ("taken_back_at", "recorded_at"),

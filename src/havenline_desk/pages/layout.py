@@ -33,6 +33,8 @@ class Notice(StrEnum):
     CALIBRATED = "calibrated"
     NOT_CALIBRATED = "not_calibrated"
     LIMIT_LOWERED = "limit_lowered"
+    SET_ASIDE = "set_aside"
+    FREED = "freed"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -49,6 +51,10 @@ NOTICES: dict[Notice, Promise] = {
     Notice.CALIBRATED: _("Passed: your certificate is in date. Items can be assigned to you."),
     Notice.NOT_CALIBRATED: _("Not passed this time. Talk it over, and calibrate again with new pictures."),
     Notice.LIMIT_LOWERED: _("Your limit is lower now, and holds at once. Raising it again takes two others."),
+    Notice.SET_ASIDE: _(
+        "Set aside. It is the first that Start hands them, for 24 hours; then it is the queue's again."
+    ),
+    Notice.FREED: _("Free again: the queue hands it to whoever comes next."),
 }
 
 PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
@@ -57,6 +63,7 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("calibration", gates.Act.OPEN_CALIBRATION, _("Calibration")),
     ("escalations", gates.Act.SEE_ESCALATIONS, _("Escalations")),
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
+    ("queue", gates.Act.SEE_QUEUE, _("Queue")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
     ("exposure", gates.Act.WORK, _("Your exposure")),
