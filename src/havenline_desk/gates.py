@@ -63,6 +63,8 @@ class Act(StrEnum):
     CREATE_INVESTIGATION = "create_investigation"
     APPROVE_IMPORT = "approve_import"
     IMPORT_COLLECTION = "import_collection"
+    SEE_IMPORTS = "see_imports"
+    STOP_IMPORT = "stop_import"
     APPROVE_FRAMEWORK = "approve_framework"
     IMPORT_FRAMEWORK = "import_framework"
     CONFIGURE_FRAMEWORKS = "configure_frameworks"
@@ -114,6 +116,7 @@ class Act(StrEnum):
     READ_CUSTODY = "read_custody"
     READ_SYSTEM_LOG = "read_system_log"
     READ_LOG = "read_log"
+    SEE_PEOPLE = "see_people"
     # Of whoever runs commands or services on the host:
     INSTALL = "install"
     ENROL_PERSON = "enrol_person"
@@ -127,6 +130,7 @@ class Act(StrEnum):
     SIGN_LOG = "sign_log"
     DESTROY_IN_TIME = "destroy_in_time"
     ROTATE_KEYS = "rotate_keys"
+    RUN_JOBS = "run_jobs"
 
 
 class Reach(StrEnum):
@@ -207,6 +211,8 @@ RULES: Mapping[Act, Rule] = {
     Act.CREATE_INVESTIGATION: _by(_L),
     Act.APPROVE_IMPORT: _by(_S, _L, about=About.NOT_ONESELF),
     Act.IMPORT_COLLECTION: _two(_L, second=frozenset({_S, _L}), about=About.IN_DATE),
+    Act.SEE_IMPORTS: _by(_L),
+    Act.STOP_IMPORT: _by(_L),
     Act.APPROVE_FRAMEWORK: _two(_L, second=frozenset({_S, _J, _L})),
     Act.EXPORT_LOG: _by(Role.AUDITOR),
     Act.SEE_ESCALATIONS: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
@@ -257,6 +263,7 @@ RULES: Mapping[Act, Rule] = {
     Act.READ_CUSTODY: _by(_L, Role.AUDITOR),
     Act.READ_SYSTEM_LOG: _by(Role.ADMIN, Role.AUDITOR),
     Act.READ_LOG: _by(Role.AUDITOR),
+    Act.SEE_PEOPLE: _by(Role.ADMIN, _L, Role.AUDITOR),
     Act.INSTALL: _HOST,
     Act.ENROL_PERSON: _HOST,
     Act.CERTIFY_PERSON: _by(_S, _L, about=About.NOT_ONESELF),
@@ -269,6 +276,7 @@ RULES: Mapping[Act, Rule] = {
     Act.SIGN_LOG: _HOST,
     Act.DESTROY_IN_TIME: _HOST,
     Act.ROTATE_KEYS: replace(_HOST, people=2),
+    Act.RUN_JOBS: _HOST,
 }
 CONTENT_ACTS = frozenset({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE, Act.WORK})
 

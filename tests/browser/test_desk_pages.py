@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from .conftest import SCREENSHOTS, Desk
-from .test_the_whole_way import signed_in
+from .test_the_whole_way import REFERENCE, signed_in
 
 
 def keep_whole(page: Page, name: str) -> None:
@@ -49,3 +50,85 @@ def test_the_lead_sets_an_item_aside_and_takes_it_back_by_keyboard(browser: Brow
         page.get_by_role("link", name="Disagreements").press("Enter")
         expect(page.get_by_role("heading", name="Disagreements by investigation")).to_be_visible()
         keep_whole(page, "33-disagreements")
+
+
+@pytest.mark.timeout(240)
+def test_the_administrator_proposes_a_role_and_the_lead_agrees_and_takes_it_away(browser: Browser, desk: Desk) -> None:
+    with signed_in(browser, desk, "admin") as page:
+        page.get_by_role("main").get_by_role("link", name="People", exact=True).press("Enter")
+        expect(page.get_by_role("heading", name="Enrolled")).to_be_visible()
+        keep_whole(page, "34-people")
+        page.get_by_role("link", name="liaison", exact=True).press("Enter")
+        page.get_by_role("button", name="Propose it").press("Enter")
+        expect(page.locator("#problem-role")).to_have_text("Choose the role.")
+        page.get_by_label("Role", exact=True).select_option("senior")
+        page.get_by_role("button", name="Propose it").press("Enter")
+        expect(page.get_by_text("senior analyst, by admin, good until")).to_be_visible()
+        page.get_by_label("Sign-in name, once more").fill("liason")
+        page.get_by_role("button", name="Close it for good").press("Enter")
+        expect(page.locator("#problem-again")).to_be_visible()
+        expect(page.get_by_label("Sign-in name, once more")).to_have_value("liason")
+        keep_whole(page, "35-person")
+    with signed_in(browser, desk, "lead") as page:
+        page.goto(f"{desk.address}proposals")
+        line = page.get_by_role("region", name="Give liaison the role senior analyst.")
+        line.get_by_role("button", name="Agree").press("Enter")
+        line.get_by_role("button", name="Carry out").press("Enter")
+        expect(line.get_by_text("carried out", exact=False)).to_be_visible()
+        page.goto(f"{desk.address}people/liaison")
+        expect(page.get_by_text("counts from")).to_be_visible()
+        page.get_by_role("button", name="Take the role senior analyst away").press("Enter")
+        expect(page.get_by_text("Taken away, at once.")).to_be_visible()
+        expect(page.get_by_text("counts from")).to_have_count(0)
+
+
+@pytest.mark.timeout(240)
+def test_the_auditor_reads_the_log_and_narrows_it(browser: Browser, desk: Desk) -> None:
+    with signed_in(browser, desk, "auditor") as page:
+        page.get_by_role("link", name="Audit log").press("Enter")
+        expect(page.get_by_role("heading", name="Entries, the newest first")).to_be_visible()
+        expect(page.get_by_role("cell", name="looked into the audit log").first).to_be_visible()
+        keep_whole(page, "36-audit-log")
+        page.get_by_label("Act").select_option("role_granted")
+        page.get_by_label("Day (UTC)").fill("last week")
+        page.get_by_role("button", name="Show", exact=True).press("Enter")
+        expect(page.locator("#problem-day")).to_be_visible()
+        expect(page.get_by_label("Day (UTC)")).to_have_value("last week")
+        expect(page.get_by_label("Act")).to_have_value("role_granted")
+        page.get_by_label("Day (UTC)").fill("")
+        page.get_by_role("button", name="Show", exact=True).press("Enter")
+        expect(page.get_by_role("cell", name="granted a role").first).to_be_visible()
+        expect(page.get_by_role("cell", name="signed in")).to_have_count(0)
+        keep_whole(page, "37-audit-log-narrowed")
+
+
+@pytest.mark.timeout(300)
+def test_the_lead_imports_from_the_inbox_and_sees_how_far_it_is(browser: Browser, desk: Desk) -> None:
+    with signed_in(browser, desk, "lead") as page:
+        page.goto(f"{desk.address}investigations/{REFERENCE}")
+        page.get_by_role("link", name="Import", exact=True).press("Enter")
+        expect(page.get_by_role("heading", name="Start an import")).to_be_visible()
+        keep_whole(page, "38-import-empty-inbox")
+        drawn = desk.home / "inbox" / "drawn-later"
+        drawn.mkdir()
+        for number in range(40):
+            Image.new("RGB", (320, 240), (number * 6, 90, 160)).save(drawn / f"{number}.png")
+        (drawn / "letter.txt").write_text("a text among pictures")
+        page.reload()
+        page.get_by_role("button", name="Start it").press("Enter")
+        expect(page.locator("#problem-source")).to_have_text("Choose what is to be imported.")
+        page.get_by_label("What", exact=True).select_option("drawn-later")
+        page.get_by_label("Name of the collection").fill("drawn later")
+        page.get_by_role("button", name="Start it").press("Enter")
+        expect(page.locator("#problem-approved_by")).to_be_visible()
+        expect(page.get_by_label("What", exact=True)).to_have_value("drawn-later")
+        expect(page.get_by_label("Name of the collection")).to_have_value("drawn later")
+        page.get_by_label("Approved by").select_option("senior")
+        page.get_by_role("button", name="Start it").press("Enter")
+        expect(page.get_by_text("Asked for: a process of its own")).to_be_visible()
+        keep_whole(page, "39-import-asked")
+        expect(page.locator('.job[data-state="finished"]')).to_be_visible(timeout=180_000)
+        expect(page.get_by_text("41 of 41 files")).to_be_visible()
+        page.get_by_text("unsupported_kind").press("Enter")
+        expect(page.get_by_text("letter.txt")).to_be_visible()
+        keep_whole(page, "40-import-finished")

@@ -24,6 +24,7 @@ from havenline.matching import Lists
 from havenline_desk import audit, evidence, factors
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.approve_framework import approve_framework
+from havenline_desk.actions.ask_import import ask_import, stop_import
 from havenline_desk.actions.assign_by_hand import assign_by_hand, free_assignment
 from havenline_desk.actions.cancel import cancel
 from havenline_desk.actions.carry_out import carry_out
@@ -55,12 +56,14 @@ from havenline_desk.actions.prove_person import (
 from havenline_desk.actions.record_study import record_study
 from havenline_desk.actions.run_sealer import destroy_in_time
 from havenline_desk.actions.see_exposure import see_exposure
+from havenline_desk.actions.see_log import see_log
 from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.set_up_calibration import set_up_calibration
 from havenline_desk.actions.set_urgency import set_urgency
 from havenline_desk.actions.skip_assignment import skip_assignment
 from havenline_desk.actions.start_calibration import continue_calibration, start_calibration
 from havenline_desk.actions.take_next import take_next
+from havenline_desk.actions.take_role_away import take_role_away
 from havenline_desk.gates import Act
 from havenline_desk.keys import keyd
 from havenline_desk.models import (
@@ -72,6 +75,7 @@ from havenline_desk.models import (
     File,
     HandReason,
     House,
+    ImportJob,
     InstallationKind,
     Investigation,
     Person,
@@ -129,9 +133,12 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield from taking_in("HL-2", home)
+    yield from asking_for_an_import(home)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield from law_and_quality()
     yield from retention(home)
+    yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
+    yield lambda: see_log(seen_by=who("auditor"), narrowed_by=["act"], at=AT + 50 * MINUTE)
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)
     yield lambda: note_backup(at=AT + 51 * MINUTE)
     yield lambda: note_restore(at=AT + 52 * MINUTE)
@@ -350,6 +357,13 @@ def looking_and_passing_on() -> Iterator[Step]:
     yield lambda: skip_assignment(
         held("analyst-one").pk, person=who("analyst-one"), reason=SkipReason.UNCLEAR, at=AT + 3 * MINUTE
     )
+
+
+def asking_for_an_import(home: Path) -> Iterator[Step]:
+    (home / "inbox" / "drawn").mkdir(parents=True, exist_ok=True)
+    what = {"source": "drawn", "collection": "from the inbox", "approved_by": who("senior"), "asked_by": who("lead")}
+    yield lambda: ask_import(named("HL-2"), **what, at=AT + 48 * MINUTE)
+    yield lambda: stop_import(ImportJob.objects.get(), said_by=who("lead"), at=AT + 48 * MINUTE)
 
 
 def by_hand() -> Iterator[Step]:

@@ -31,6 +31,7 @@ from .investigations import (
     Selection,
     SourceKind,
 )
+from .jobs import ImportJob, JobEnd
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
@@ -73,6 +74,7 @@ __all__ = [
     "House",
     "HouseDeclaration",
     "Import",
+    "ImportJob",
     "ImportProblem",
     "ImportedFramework",
     "InstallationKind",
@@ -81,6 +83,7 @@ __all__ = [
     "Item",
     "ItemKind",
     "ItemState",
+    "JobEnd",
     "LinkedAccount",
     "Location",
     "Match",

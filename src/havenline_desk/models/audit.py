@@ -26,8 +26,11 @@ class AuditAct(models.TextChoices):
     FRAMEWORK_CONFIGURED = "framework_configured", "added a framework to an investigation"
     PERSON_ENROLLED = "person_enrolled", "enrolled a person"
     ROLE_GRANTED = "role_granted", "granted a role"
+    ROLE_REVOKED = "role_revoked", "took a role away"
     CERTIFICATE_RECORDED = "certificate_recorded", "recorded a certificate"
     INVESTIGATION_CREATED = "investigation_created", "opened an investigation"
+    IMPORT_ASKED = "import_asked", "asked on a page that an import run"
+    IMPORT_STOPPED = "import_stopped", "asked on a page that an import stop"
     IMPORT_APPROVED = "import_approved", "approved an import"
     IMPORT_STARTED = "import_started", "started or resumed an import"
     POSTINGS_RECORDED = "postings_recorded", "took in a batch of postings"
@@ -65,6 +68,7 @@ class AuditAct(models.TextChoices):
     PROPOSAL_APPROVED = "proposal_approved", "approved what another person proposed"
     PROPOSAL_CANCELLED = "proposal_cancelled", "cancelled a proposal"
     PROPOSAL_CARRIED_OUT = "proposal_carried_out", "carried out what two people had agreed to"
+    LOG_SEEN = "log_seen", "looked into the audit log"
     LOG_EXPORTED = "log_exported", "took the audit log out"
     LOG_REOPENED = "log_reopened", "closed the audit log and went on with a new one"
     BACKUP_TAKEN = "backup_taken", "took a backup"
@@ -95,6 +99,7 @@ URGENT_ACTS = frozenset(
         AuditAct.FRAMEWORK_IMPORTED,
         AuditAct.PERSON_ENROLLED,
         AuditAct.ROLE_GRANTED,
+        AuditAct.ROLE_REVOKED,
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
         AuditAct.LOG_EXPORTED,

@@ -8,6 +8,7 @@ from .assessments import Assignment, Reveal, Submission
 from .factors import AuthenticatorApp, Enrolment, LinkedAccount, Passkey, RecoveryCode, Session, Throttle
 from .files import FrameHash, PerceptualHash
 from .investigations import Import
+from .jobs import ImportJob
 from .people import Person, RoleGrant
 from .queue import PoolMember, SetAside
 from .retention import Hold
@@ -19,6 +20,7 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Enrolment: ("used_at",),
     Hold: ("released_at",),
     Import: ("finished_at",),
+    ImportJob: ("begun_at", "seen_at", "files", "read", "refused", "stop_asked_at", "ended_at", "ending", "said"),
     LinkedAccount: ("removed_at",),
     Passkey: ("counter", "last_used_at", "removed_at"),
     Person: ("password", "last_login", "is_active"),

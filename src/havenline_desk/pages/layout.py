@@ -35,6 +35,11 @@ class Notice(StrEnum):
     LIMIT_LOWERED = "limit_lowered"
     SET_ASIDE = "set_aside"
     FREED = "freed"
+    PROPOSED = "proposed"
+    ROLE_TAKEN = "role_taken"
+    CLOSED = "closed"
+    IMPORT_ASKED = "import_asked"
+    IMPORT_STOPPED = "import_stopped"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -55,6 +60,13 @@ NOTICES: dict[Notice, Promise] = {
         "Set aside. It is the first that Start hands them, for 24 hours; then it is the queue's again."
     ),
     Notice.FREED: _("Free again: the queue hands it to whoever comes next."),
+    Notice.PROPOSED: _("Proposed. Another person agrees to it under “Proposals”, within 24 hours."),
+    Notice.ROLE_TAKEN: _("Taken away, at once. Their sessions have ended; giving it again takes two people."),
+    Notice.IMPORT_ASKED: _("Asked for: a process of its own takes it within seconds. You may leave this page."),
+    Notice.IMPORT_STOPPED: _(
+        "It stops after the file that is being read. What was taken in stays; resume it at any time."
+    ),
+    Notice.CLOSED: _("The account is closed, and its sessions have ended."),
 }
 
 PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
@@ -65,6 +77,8 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
     ("queue", gates.Act.SEE_QUEUE, _("Queue")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
+    ("people", gates.Act.SEE_PEOPLE, _("People")),
+    ("audit_log", gates.Act.READ_LOG, _("Audit log")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
     ("exposure", gates.Act.WORK, _("Your exposure")),
     ("exposure_people", gates.Act.SEE_EXPOSURE, _("Exposure of people")),
