@@ -112,6 +112,8 @@ class Act(StrEnum):
     SEE_OWN_EXPOSURE = "see_own_exposure"
     SEE_EXPOSURE = "see_exposure"
     SEE_TEAM_EXPOSURE = "see_team_exposure"
+    CARE_FOR_HOUSE = "care_for_house"
+    KEEP_SHIFT = "keep_shift"
     READ_OWN_LOG = "read_own_log"
     READ_CUSTODY = "read_custody"
     READ_SYSTEM_LOG = "read_system_log"
@@ -259,6 +261,8 @@ RULES: Mapping[Act, Rule] = {
     Act.SEE_OWN_EXPOSURE: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),
     Act.SEE_EXPOSURE: _by(Role.WELFARE),
     Act.SEE_TEAM_EXPOSURE: _by(_L, Role.WELFARE, Role.AUDITOR),
+    Act.CARE_FOR_HOUSE: _by(Role.WELFARE),
+    Act.KEEP_SHIFT: _by(_A, _J, about=About.ONESELF),
     Act.READ_OWN_LOG: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),
     Act.READ_CUSTODY: _by(_L, Role.AUDITOR),
     Act.READ_SYSTEM_LOG: _by(Role.ADMIN, Role.AUDITOR),

@@ -15,6 +15,7 @@ from .models import (
     Investigation,
     InvestigationUrgency,
     Item,
+    OptOut,
     Person,
     PoolKind,
     PoolMember,
@@ -34,8 +35,15 @@ TAKEN_BACK_WITHIN = dt.timedelta(seconds=5)
 
 
 def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
-    """What `open_to` says, less what the lead has set aside for somebody else."""
-    return open_to(person, steps, at=at).exclude(Exists(_set_aside(at=at).exclude(person=person)))
+    """What `open_to` says, less what the lead has set aside for somebody else, and what `person` left out today."""
+    out = OptOut.objects.filter(person=person, ended_at=None, until__gt=at)
+    pools = PoolNeed.objects.filter(stack=OuterRef("revision__stack"), pool__in=out.exclude(pool=None).values("pool"))
+    return (
+        open_to(person, steps, at=at)
+        .exclude(Exists(_set_aside(at=at).exclude(person=person)))
+        .exclude(revision__stack__investigation__in=out.exclude(investigation=None).values("investigation"))
+        .exclude(Exists(pools))
+    )
 
 
 def set_aside_for(person: Person, *, at: dt.datetime) -> list[int]:

@@ -10,7 +10,7 @@ from .conftest import Desk
 from .test_the_whole_way import REFERENCE, signed_in
 
 PLACES: dict[str, tuple[str, ...]] = {
-    "first-analyst": ("", "calibration", "escalations", "exposure", "own-sign-in", "frameworks"),
+    "first-analyst": ("", "calibration", "escalations", "exposure", "shift", "own-sign-in", "frameworks"),
     "lead": (
         "",
         "queue",
@@ -28,7 +28,7 @@ PLACES: dict[str, tuple[str, ...]] = {
         "frameworks/demo.shapes/1",
         "exposure/team",
     ),
-    "welfare": ("", "exposure/people"),
+    "welfare": ("", "exposure/people", "exposure/care"),
     "admin": ("", "people", "people/first-analyst"),
     "auditor": ("", "people/lead", "audit", "audit?day=yesterday"),
 }

@@ -7,7 +7,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from .conftest import SCREENSHOTS, Desk
-from .test_the_whole_way import REFERENCE, signed_in
+from .test_the_whole_way import REFERENCE, show_step, signed_in
 
 
 def keep_whole(page: Page, name: str) -> None:
@@ -129,6 +129,73 @@ def test_the_lead_imports_from_the_inbox_and_sees_how_far_it_is(browser: Browser
         keep_whole(page, "39-import-asked")
         expect(page.locator('.job[data-state="finished"]')).to_be_visible(timeout=180_000)
         expect(page.get_by_text("41 of 41 files")).to_be_visible()
-        page.get_by_text("unsupported_kind").press("Enter")
+        page.get_by_text("unknown_kind").press("Enter")
         expect(page.get_by_text("letter.txt")).to_be_visible()
         keep_whole(page, "40-import-finished")
+
+
+@pytest.mark.timeout(300)
+def test_care_is_declared_by_the_welfare_lead_and_shown_to_people_alone(browser: Browser, desk: Desk) -> None:
+    with signed_in(browser, desk, "welfare") as page:
+        page.get_by_role("link", name="Care", exact=True).press("Enter")
+        page.get_by_label("Proposed after views").fill("fifty")
+        page.get_by_role("button", name="Let this hold").press("Enter")
+        expect(page.locator("#problem-views")).to_be_visible()
+        expect(page.get_by_label("Proposed after views")).to_have_value("fifty")
+        keep_whole(page, "41-care-refused")
+        for label, value in (
+            ("Proposed after views", "1"),
+            ("Proposed after minutes", "45"),
+            ("Due after views", "900"),
+            ("Due after minutes", "600"),
+            ("Minutes of a pause", "10"),
+        ):
+            page.get_by_label(label).fill(value)
+        page.get_by_role("button", name="Let this hold").press("Enter")
+        expect(page.get_by_text("It holds from now on.")).to_be_visible()
+        page.get_by_label("Who", exact=True).fill("The counselling service")
+        page.get_by_label("Telephone").fill("020 7946 0003")
+        page.get_by_role("button", name="Show this").press("Enter")
+        expect(page.get_by_text("It holds from now on.")).to_be_visible()
+        page.get_by_role("link", name="Exposure of people").press("Enter")
+        page.get_by_label("Views in an hour").fill("none")
+        page.get_by_role("button", name="Lower it").press("Enter")
+        expect(page.locator("#problem-person")).to_be_visible()
+        expect(page.locator("#problem-per_hour")).to_be_visible()
+        keep_whole(page, "42-lower-a-limit-refused")
+        page.get_by_label("Whose").select_option("second-analyst")
+        page.get_by_label("Views in an hour").fill("119")
+        page.get_by_role("button", name="Lower it").press("Enter")
+        expect(page.get_by_text("Their limit is lower now")).to_be_visible()
+    with signed_in(browser, desk, "first-analyst") as page:
+        page.get_by_role("link", name="Your shift").press("Enter")
+        page.get_by_label(REFERENCE).press("Space")
+        page.get_by_role("button", name="Keep it so today").press("Enter")
+        expect(page.get_by_text("Kept so, for twelve hours.")).to_be_visible()
+        expect(page.get_by_label(REFERENCE)).to_be_checked()
+        expect(page.get_by_text("020 7946 0003")).to_be_visible()
+        keep_whole(page, "43-shift")
+        page.get_by_label(REFERENCE).press("Space")
+        page.get_by_role("button", name="Keep it so today").press("Enter")
+        expect(page.get_by_label(REFERENCE)).not_to_be_checked()
+        page.goto(f"{desk.address}work")
+        start = page.get_by_role("button", name="Start")
+        if start.count():
+            start.press("Enter")
+        expect(page.locator("body.with-script")).to_be_visible()
+        show_step(page, 1)
+        page.goto(f"{desk.address}work")
+        expect(page.get_by_text("A good moment for a break.")).to_be_visible()
+        page.screenshot(path=SCREENSHOTS / "44-break-proposed.png")
+        page.goto(f"{desk.address}shift")
+        page.get_by_role("button", name="End my shift").press("Enter")
+        expect(page.get_by_role("heading", name="Your shift is over")).to_be_visible()
+        expect(page.get_by_text("020 7946 0003")).to_be_visible()
+        keep_whole(page, "45-shift-over")
+        page.goto(f"{desk.address}work")
+        expect(page.get_by_label("Sign-in name")).to_be_visible()
+    with signed_in(browser, desk, "welfare") as page:  # the pages of the other tests are as they were
+        page.goto(f"{desk.address}exposure/care")
+        page.get_by_label("Proposed after views").fill("900")
+        page.get_by_role("button", name="Let this hold").press("Enter")
+        expect(page.get_by_text("It holds from now on.")).to_be_visible()

@@ -32,6 +32,7 @@ from havenline_desk.actions.change_factors import add_authenticator_app, make_re
 from havenline_desk.actions.configure_framework import configure_framework
 from havenline_desk.actions.count_try import Throttled, count_try
 from havenline_desk.actions.create_investigation import create_investigation
+from havenline_desk.actions.declare_care import declare_talk_to
 from havenline_desk.actions.declare_policy import declare_house, declare_policy
 from havenline_desk.actions.draw_quality_sample import draw_quality_sample
 from havenline_desk.actions.end_session import begin_session, end_session
@@ -134,6 +135,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield from taking_in("HL-2", home)
     yield from asking_for_an_import(home)
+    yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield from law_and_quality()
     yield from retention(home)

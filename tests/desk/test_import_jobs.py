@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +15,7 @@ import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
+from psycopg.conninfo import make_conninfo
 from pytest_django import Settings
 
 from havenline.list_files import ListsTogether
@@ -47,7 +53,7 @@ def at() -> dt.datetime:
 
 @pytest.fixture
 def people(at: dt.datetime) -> dict[str, Person]:
-    return make.world(at=at)
+    return make.world(at=at, stacks=0)
 
 
 @pytest.fixture
@@ -100,7 +106,7 @@ def test_what_lies_in_the_inbox_is_imported_by_a_job_and_its_errors_are_named(
     assert (line.state, line.share, line.agreed_by) == (JobState.FINISHED, 100, "senior")
     named = {problem.reason: problem.details for problem in line.problems}
     (reason,) = (reason for reason, details in named.items() if any("note.txt" in detail for detail in details))
-    assert reason == "unsupported_kind"
+    assert reason == "unknown_kind"
     assert make.investigation().items.filter(collection="drawn shapes").exclude(file=None).count() == 5
     assert run() is None
 
@@ -134,6 +140,47 @@ def test_a_job_is_stopped_and_resumed_and_nothing_is_taken_in_twice(
     assert ended is not None
     assert ended.ending == JobEnd.FINISHED
     assert make.investigation().items.filter(collection="drawn shapes").exclude(file=None).count() == 45
+
+
+RUN = """
+import django
+django.setup()
+from django.utils import timezone
+from havenline.list_files import ListsTogether
+from havenline_desk.jobs.imports import run_next
+if __name__ == "__main__":
+    run_next(lists=lambda: ListsTogether([]), workers=1, close_off=None, now=timezone.now, told_every=0.0)
+"""
+
+
+def test_a_real_process_is_killed_in_the_middle_and_the_next_goes_on(
+    desk_role: None, people: dict[str, Person], box: Path, at: dt.datetime, home: Path
+) -> None:
+    for number in range(600):
+        (box / "drawn" / f"more-{number:03}.png").write_bytes(make.draw(8000 + number, size=(64, 64)))
+    job = ask(people, at)
+    (home / "run.py").write_text(RUN)
+    parts = connection.settings_dict
+    named = {"dbname": parts["NAME"], "host": parts["HOST"], "port": parts["PORT"], "user": parts["USER"]}
+    environ = os.environ | {
+        "HAVENLINE_DATABASE_URL": make_conninfo(**{name: value for name, value in named.items() if value}),
+        "HAVENLINE_HOME": str(home),
+    }
+    taken_in = make.investigation().items.filter(collection="drawn shapes")
+    with subprocess.Popen([sys.executable, home / "run.py"], env=environ, start_new_session=True) as process:
+        until = time.monotonic() + 240
+        while not taken_in.exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    job.refresh_from_db()
+    assert job.ended_at is None, "it was killed before its end"
+    assert 0 < taken_in.count() < 605
+    until = time.monotonic() + 60
+    while (done := run()) is None and time.monotonic() < until:  # PostgreSQL notices that its client is gone
+        time.sleep(0.1)
+    assert done is not None
+    assert (done.pk, done.ending) == (job.pk, JobEnd.FINISHED)
+    assert taken_in.exclude(file=None).count() == 605
 
 
 class Killed(BaseException):
@@ -201,7 +248,7 @@ def test_two_people_agree_first_and_to_exactly_this(people: dict[str, Person], b
     lead, investigation = people["lead"], make.investigation()
     with pytest.raises(ImportRefused, match="two people must have agreed"):
         ask(people, at)
-    what = {"source": "drawn", "collection": "drawn", "manifest": "drawn.csv"}
+    what = {"source": "drawn", "collection": "drawn again", "manifest": "drawn.csv"}
     proposal = propose_import(investigation, **what, person=lead, at=at)
     with pytest.raises(ImportRefused, match="nobody has agreed"):
         ask_import(investigation, **what, proposal=proposal, asked_by=lead, at=at)
@@ -214,13 +261,13 @@ def test_two_people_agree_first_and_to_exactly_this(people: dict[str, Person], b
     assert failed is not None
     assert failed.ending == JobEnd.FAILED
     assert "the manifest was changed" in failed.said
-    assert not investigation.items.filter(collection="drawn").exists()
+    assert not investigation.items.filter(collection="drawn again").exists()
     (box / "drawn.csv").write_text("path,url\n0.png,https://drawn.invalid/0\n")
     resume_import(failed, asked_by=lead, at=at)
     done = run()
     assert done is not None
     assert done.ending == JobEnd.FINISHED
-    assert investigation.imports.get(collection="drawn").approved_by == people["senior"]
+    assert investigation.imports.get(collection="drawn again").approved_by == people["senior"]
 
 
 def test_nothing_is_read_outside_the_inbox(

@@ -235,6 +235,7 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "Import",
         "ImportJob",
         "LinkedAccount",
+        "OptOut",
         "Passkey",
         "Person",
         "RecoveryCode",

@@ -39,7 +39,8 @@ def run_next(
     """Run the oldest job that nobody is at, to its end; None where there is none.
 
     `lists` opens the hash lists, only where there is something to look up. What refuses an import ends its job, with
-    the reason. A database that went away does not: the job is left as it is, and goes on with the next call.
+    the reason; so does a fault, which is raised on. A database that went away does not: the job is left as it is, and
+    goes on with the next call.
     """
     job = take_job(at=now())
     if job is None:
@@ -51,6 +52,10 @@ def run_next(
     except (HavenlineError, OSError) as error:
         end_job(job, JobEnd.FAILED, said=str(error) or type(error).__name__, at=now())
     except DatabaseError:
+        raise
+    except Exception as fault:
+        said = f"a fault of the software ({type(fault).__name__}); what was taken in stays. Tell who runs this server"
+        end_job(job, JobEnd.FAILED, said=said, at=now())
         raise
     except BaseException:
         let_go(job)

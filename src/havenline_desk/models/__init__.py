@@ -39,6 +39,7 @@ from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, 
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .retention import Hold, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
+from .wellbeing import OptOut, PaceRule, TalkTo
 
 __all__ = [
     "CONTENT_ROLES",
@@ -89,7 +90,9 @@ __all__ = [
     "Match",
     "MemberAnswer",
     "MemberPlace",
+    "OptOut",
     "Outcome",
+    "PaceRule",
     "Passkey",
     "PerceptualHash",
     "Person",
@@ -123,6 +126,7 @@ __all__ = [
     "Step",
     "StoredContent",
     "Submission",
+    "TalkTo",
     "Throttle",
     "Tombstone",
     "Way",

@@ -58,6 +58,7 @@ class AuditAct(models.TextChoices):
     ESCALATION_RAISED = "escalation_raised", "said that a child may be in danger now"
     ESCALATION_STAGE = "escalation_stage", "did what an escalation asks for"
     BUDGET_SET = "budget_set", "said how much a person may open"
+    CARE_DECLARED = "care_declared", "declared when pauses are due, or whom to talk to"
     EXPOSURE_SEEN = "exposure_seen", "looked at what people are exposed to"
     CALIBRATION_STARTED = "calibration_started", "began a calibration on drawn pictures"
     CALIBRATION_CLOSED = "calibration_closed", "ended a calibration"

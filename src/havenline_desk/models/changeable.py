@@ -13,6 +13,7 @@ from .people import Person, RoleGrant
 from .queue import PoolMember, SetAside
 from .retention import Hold
 from .stacks import StackRevision
+from .wellbeing import OptOut
 
 CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Assignment: ("waits_as_if_since", "person_id", "leased_at", "expires_at", "done_at"),
@@ -22,6 +23,7 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Import: ("finished_at",),
     ImportJob: ("begun_at", "seen_at", "files", "read", "refused", "stop_asked_at", "ended_at", "ending", "said"),
     LinkedAccount: ("removed_at",),
+    OptOut: ("ended_at",),
     Passkey: ("counter", "last_used_at", "removed_at"),
     Person: ("password", "last_login", "is_active"),
     PoolMember: ("left_at",),

@@ -38,6 +38,9 @@ class Notice(StrEnum):
     PROPOSED = "proposed"
     ROLE_TAKEN = "role_taken"
     CLOSED = "closed"
+    LEFT_OUT = "left_out"
+    CARE_DECLARED = "care_declared"
+    BUDGET_LOWERED = "budget_lowered"
     IMPORT_ASKED = "import_asked"
     IMPORT_STOPPED = "import_stopped"
 
@@ -62,6 +65,9 @@ NOTICES: dict[Notice, Promise] = {
     Notice.FREED: _("Free again: the queue hands it to whoever comes next."),
     Notice.PROPOSED: _("Proposed. Another person agrees to it under “Proposals”, within 24 hours."),
     Notice.ROLE_TAKEN: _("Taken away, at once. Their sessions have ended; giving it again takes two people."),
+    Notice.LEFT_OUT: _("Kept so, for twelve hours. Nobody is told; change it here at any time."),
+    Notice.CARE_DECLARED: _("It holds from now on."),
+    Notice.BUDGET_LOWERED: _("Their limit is lower now, and holds at once. Raising it again takes two people."),
     Notice.IMPORT_ASKED: _("Asked for: a process of its own takes it within seconds. You may leave this page."),
     Notice.IMPORT_STOPPED: _(
         "It stops after the file that is being read. What was taken in stays; resume it at any time."
@@ -80,8 +86,10 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("people", gates.Act.SEE_PEOPLE, _("People")),
     ("audit_log", gates.Act.READ_LOG, _("Audit log")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
+    ("shift", gates.Act.KEEP_SHIFT, _("Your shift")),
     ("exposure", gates.Act.WORK, _("Your exposure")),
     ("exposure_people", gates.Act.SEE_EXPOSURE, _("Exposure of people")),
+    ("care", gates.Act.CARE_FOR_HOUSE, _("Care")),
     ("exposure_team", gates.Act.SEE_TEAM_EXPOSURE, _("Exposure of the team")),
 )
 

@@ -7,6 +7,7 @@ from django.urls import path
 from ..pages import (
     audit,
     calibration,
+    care,
     escalations,
     exposure,
     figures,
@@ -23,6 +24,7 @@ from ..pages import (
     reveal,
     session,
     set_up,
+    shift,
     work,
 )
 
@@ -91,6 +93,12 @@ urlpatterns = [
     path("frameworks/<str:framework_id>/<str:version>", frameworks.framework, name="framework"),
     path("exposure", exposure.own, name="exposure"),
     path("exposure/limit", exposure.lower, name="lower_own_budget"),
+    path("exposure/people/lower", exposure.lower_of, name="lower_budget"),
+    path("exposure/care", care.care, name="care"),
+    path("exposure/care/pace", care.pace, name="declare_pace"),
+    path("exposure/care/contact", care.contact, name="declare_talk_to"),
+    path("shift", shift.shift, name="shift"),
+    path("shift/end", shift.end, name="end_shift"),
     path("exposure/people", exposure.people, name="exposure_people"),
     path("exposure/team", exposure.team, name="exposure_team"),
     path("figures/<str:reference>.json", figures.figures_json, name="figures_json"),
