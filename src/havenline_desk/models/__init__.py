@@ -31,13 +31,15 @@ from .investigations import (
     Selection,
     SourceKind,
 )
+from .jobs import ImportJob, JobEnd
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
-from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
+from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .retention import Hold, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
+from .wellbeing import OptOut, PaceRule, TalkTo
 
 __all__ = [
     "CONTENT_ROLES",
@@ -68,10 +70,12 @@ __all__ = [
     "File",
     "FrameHash",
     "FrameworkApproval",
+    "HandReason",
     "Hold",
     "House",
     "HouseDeclaration",
     "Import",
+    "ImportJob",
     "ImportProblem",
     "ImportedFramework",
     "InstallationKind",
@@ -80,12 +84,15 @@ __all__ = [
     "Item",
     "ItemKind",
     "ItemState",
+    "JobEnd",
     "LinkedAccount",
     "Location",
     "Match",
     "MemberAnswer",
     "MemberPlace",
+    "OptOut",
     "Outcome",
+    "PaceRule",
     "Passkey",
     "PerceptualHash",
     "Person",
@@ -108,6 +115,7 @@ __all__ = [
     "SamplingRule",
     "Selection",
     "Session",
+    "SetAside",
     "SettledBy",
     "Skip",
     "SkipReason",
@@ -118,6 +126,7 @@ __all__ = [
     "Step",
     "StoredContent",
     "Submission",
+    "TalkTo",
     "Throttle",
     "Tombstone",
     "Way",

@@ -31,6 +31,7 @@ from ..models import (
     Pool,
     PoolKind,
     Reveal,
+    SetAside,
     SourceKind,
     StackMember,
     Step,
@@ -93,6 +94,7 @@ class Workspace:
     shown_seen_step: int
     waiting_since: dt.datetime
     why_next: tuple[Counted, ...]
+    by_hand: bool
     leased_until: dt.datetime
     lease_over: bool
     framework: str
@@ -141,6 +143,9 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         shown_seen_step=seen.get(shown.file_id, 0),
         waiting_since=assignment.opened_at,
         why_next=_why_next(assignment, investigation, at=at),
+        by_hand=SetAside.objects.filter(
+            assignment=assignment, person=person, ended_at=assignment.leased_at, ended_at__isnull=False
+        ).exists(),
         leased_until=leased_until,
         lease_over=leased_until <= at,
         framework=framework.id,
