@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from .desk_rig import desk_rig, within
+from .desk_rig import desk_rig, supervised_rig, within
 
 SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
 
@@ -64,3 +64,28 @@ def test_nothing_that_a_browser_was_answered_is_lost_in_kills_of_the_web_server(
     print(f"seed {seed}: {done} kills of the web server, {counted.total()} answers, 0 lost: {dict(counted)}")
     assert done >= (200 if SOAK else 10)
     assert counted["reveal_used"] > done
+
+
+@pytest.mark.timeout(6_000 if SOAK else 300)
+def test_nothing_acknowledged_is_lost_in_kills_of_every_process_of_the_desk() -> None:
+    """Four look, a sealer destroys, and each process falls as often as the others, in a random order."""
+    seed = int(os.environ.get("HAVENLINE_SEED", "3"))
+    each = 50 if SOAK else 3
+    names = ["postgresql", "keyd", "decoderd", "sealer", "web server"] * each
+    chance = random.Random(seed)
+    chance.shuffle(names)
+    took: dict[str, list[float]] = {}
+    with supervised_rig(due=3_000 if SOAK else 150) as rig:
+        with rig.up():
+            within(60, lambda: rig.views() > 20)
+            for name in names:
+                time.sleep(chance.uniform(0.05, 0.6))
+                took.setdefault(name, []).append(rig.kill(name))
+        counted = rig.reckon()
+    for name, seconds in took.items():
+        average = sum(seconds) / len(seconds)
+        print(f"{name}: {len(seconds)} kills, looked at again after {average:.1f} s, {max(seconds):.1f} s at most")
+    print(f"seed {seed}: {counted.total()} acts acknowledged, 0 lost: {dict(counted)}")
+    assert {len(seconds) for seconds in took.values()} == {each}
+    assert counted["reveal_used"] > len(names)
+    assert counted["content_destroyed"] > each
