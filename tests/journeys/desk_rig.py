@@ -265,13 +265,16 @@ class SupervisedRig:
         """All processes run and four browsers look, until the block ends."""
         port = free_port(0)
         pipe, log = subprocess.PIPE, (self.folder / "log").open("ab")
-        with log, subprocess.Popen(
-            self.command("up", str(port), str(self.folder / f"told-{WRITERS}")),
-            env=self.environ,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=log,
-        ) as child:
+        with (
+            log,
+            subprocess.Popen(
+                self.command("up", str(port), str(self.folder / f"told-{WRITERS}")),
+                env=self.environ,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=log,
+            ) as child,
+        ):
             assert child.stdout is not None
             assert child.stdout.readline() == b"ready\n", (self.folder / "log").read_text()
             over = threading.Event()

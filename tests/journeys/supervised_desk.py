@@ -1,4 +1,4 @@
-"""A desk with all its processes, as programs of its own: `python -m tests.journeys.supervised_desk fill|up|seal|check HOME …`.
+"""A desk with all its processes: `python -m tests.journeys.supervised_desk fill|up|seal|check HOME …`.
 
 `fill` makes a data folder with drawn work and with content whose time has come, and prints keys of sessions. `up` runs
 the processes of `havenline up`, with a sealer that never rests, and starts each again at once. `check` says, when all
@@ -41,10 +41,10 @@ def fill(due: int) -> None:
 
     fault_desk.set_up()
     at = fault_desk.now() - dt.timedelta(days=500)
-    taken_in = Import.objects.get()
+    taken_in, picture = Import.objects.get(), make.draw(50_000, size=(48, 36))
     for number in range(due):
         with transaction.atomic():
-            file = make.add_file(taken_in, make.draw(50_000 + number, size=(48, 36)), at=at)
+            file = make.add_file(taken_in, picture + str(number).encode(), at=at)
             stack = Stack.objects.create(investigation=taken_in.investigation, representative=file, formed_at=at)
             revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
             Outcome.objects.create(
@@ -134,7 +134,7 @@ def _destroyed_of(most: int, run_sealer: Any, kept_facts: Any) -> tuple[str, ...
 
 
 def check(home: Path) -> None:
-    """As `fault_desk.check`, with `opened`, the grants by which `keyd` gave up a key, and what it and the desk differ in."""
+    """As `fault_desk.check`, with `opened`, the grants by which `keyd` gave up keys, and where both differ."""
     from havenline_desk.keys import keyd
 
     client = keyd()
