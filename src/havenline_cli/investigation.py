@@ -172,6 +172,8 @@ def status(
         typer.echo(f"  posted {each.posted:,} · taken in {each.items:,} items, {each.files:,} files")
         typer.echo(f"  selected {each.selected:,} · {each.stacks:,} stacks · {each.matched_files:,} files matched")
         typer.echo(f"  settled {each.outcomes:,} files · waiting: {waiting}")
+        for line in each.settled:
+            typer.echo(f"  {line.files:,} by {line.settled_by.label}: {line.quorum or 'no quorum recorded'}")
         for name, count in {**each.refused_files, **each.problems}.items():
             typer.echo(f"  {count:,} {name}")
         if each.imports_running:

@@ -88,6 +88,7 @@ class Act(StrEnum):
     CANCEL_PROPOSAL = "cancel_proposal"
     CARRY_OUT_PROPOSAL = "carry_out_proposal"
     GRANT_ROLE = "grant_role"
+    RESET_FACTORS = "reset_factors"
     CHANGE_HOUSE = "change_house"
     DECLARE_STORAGE = "declare_storage"
     STOP_STORAGE = "stop_storage"
@@ -238,6 +239,7 @@ RULES: Mapping[Act, Rule] = {
     Act.CANCEL_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),
     Act.CARRY_OUT_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING, fresh=True),
     Act.GRANT_ROLE: _two(Role.ADMIN, second=frozenset({_L}), about=About.NOT_ONESELF),
+    Act.RESET_FACTORS: _two(Role.ADMIN, second=frozenset({_L}), about=About.NOT_ONESELF),
     Act.CHANGE_HOUSE: _two(_L, second=frozenset({Role.AUDITOR, Role.ADMIN})),
     Act.DECLARE_STORAGE: _two(_L, second=frozenset({Role.AUDITOR})),
     Act.STOP_STORAGE: _by(_L, _S, _J, Role.AUDITOR, Role.WELFARE),
@@ -310,6 +312,7 @@ def _small() -> dict[Act, Rule]:
     """For one or two people: an outside person may be the second, and the lead stands in for the administrator."""
     rows = {act: replace(rule, second=rule.second | OUTSIDE) for act, rule in RULES.items() if rule.second}
     rows[Act.GRANT_ROLE] = replace(rows[Act.GRANT_ROLE], roles=frozenset({Role.ADMIN, _L}))
+    rows[Act.RESET_FACTORS] = replace(rows[Act.RESET_FACTORS], roles=frozenset({Role.ADMIN, _L}))
     rows[Act.APPROVE_IMPORT] = replace(RULES[Act.APPROVE_IMPORT], roles=RULES[Act.APPROVE_IMPORT].roles | OUTSIDE)
     rows[Act.RAISE_BUDGET] = replace(rows[Act.RAISE_BUDGET], second=frozenset({_L, Role.AUDITOR}))
     rows[Act.RELEASE_HASH] = _OUTSIDE_RELEASE

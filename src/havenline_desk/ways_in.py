@@ -74,6 +74,7 @@ COMMANDS: Mapping[str, Act] = {
     "proposal cancel": Act.CANCEL_PROPOSAL,
     "proposal carry-out": Act.CARRY_OUT_PROPOSAL,
     "proposal role": Act.GRANT_ROLE,
+    "proposal reset-factors": Act.RESET_FACTORS,
     "proposal framework": Act.APPROVE_FRAMEWORK,
     "proposal import": Act.IMPORT_COLLECTION,
     "proposal storage": Act.DECLARE_STORAGE,

@@ -181,6 +181,7 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "proposal cancel": [waits.audit_id.hex],
         "proposal carry-out": [agreed.audit_id.hex],
         "proposal role": ["no-role", "partner_liaison"],
+        "proposal reset-factors": ["no-role"],
         "proposal framework": ["gb-eaw", "2023-09", "--counsel", "opinion 14"],
         "proposal import": ["HL-1", str(folder)],
         "proposal house": ["two"],
