@@ -112,18 +112,14 @@ def _refusal(reason: Refusal, detail: str) -> dict[str, Any]:
 
 def _from_reply(path: str, reply: bytes) -> Origin:
     """What a worker said, which a file may have taken over: anything unexpected is a refusal."""
-    from havenline.provenance import Signal, SignalKind, Strength
+    from havenline.provenance.read_back import read_back
 
     try:
         said = json.loads(reply)
         if "refused" in said:
             refused = said["refused"]
             return Origin(path, refused=Refused(Refusal(refused["reason"]), str(refused["detail"])[:_LONGEST]))
-        signals = tuple(
-            Signal(**{**each, "kind": SignalKind(each["kind"]), "strength": Strength(each["strength"])})
-            for each in said["signals"]
-        )
-        return Origin(path, str(said["media_type"])[:_LONGEST], signals)
+        return Origin(path, str(said["media_type"])[:_LONGEST], read_back(said["signals"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         detail = "the worker that read it gave an answer that none gives; look at it apart"
         return Origin(path, refused=Refused(Refusal.DECODER_FAILED, detail))

@@ -102,6 +102,7 @@ SOCKET_OPERATIONS: Mapping[str, Act] = {
     "keyd mint": Act.KEEP_CONTENT,
     "keyd grant": Act.WORK,
     "keyd open": Act.WORK,
+    "keyd origin_key": Act.KEEP_CONTENT,
     "keyd exposed": Act.SEE_OWN_EXPOSURE,
     "keyd set_budget": Act.RAISE_BUDGET,
     "keyd place_hold": Act.PLACE_HOLD,

@@ -32,6 +32,7 @@ from .investigations import (
     SourceKind,
 )
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
+from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
@@ -85,6 +86,10 @@ __all__ = [
     "Match",
     "MemberAnswer",
     "MemberPlace",
+    "ModelDigest",
+    "ModelPart",
+    "OriginReading",
+    "OriginSignal",
     "Outcome",
     "Passkey",
     "PerceptualHash",
@@ -118,6 +123,8 @@ __all__ = [
     "Step",
     "StoredContent",
     "Submission",
+    "TextLook",
+    "TextReason",
     "Throttle",
     "Tombstone",
     "Way",
