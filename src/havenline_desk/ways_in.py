@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Act] = {
     "investigation create": Act.CREATE_INVESTIGATION,
     "investigation import": Act.IMPORT_COLLECTION,
     "investigation status": Act.SEE_STATUS,
+    "investigation origin": Act.SEE_STATUS,
     "figures": Act.SEE_STATUS,
     "person add": Act.ENROL_PERSON,
     "person certify": Act.CERTIFY_PERSON,

@@ -1,7 +1,7 @@
 """What the assessment page shows of the one assignment that a person holds.
 
 Blind by construction: nothing here reads another person's assessment, a match, an origin signal or why the stack was
-formed, except `_disputed`, which the third person alone gets after both assessments are in.
+formed, except `_disputed` and `origin`, which the third person alone gets after both assessments are in.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ..models import (
     Step,
 )
 from ..waiting import open_in_the_name_of, reports_of, urgency_of
+from .origin import OriginPanel, origin_panel
 
 CLOSE_DISTANCE = 15
 
@@ -88,6 +89,7 @@ class Workspace:
     questions: tuple[Question, ...]
     form: Form
     disputed: tuple[DisputedFact, ...]
+    origin: OriginPanel | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         questions=framework.questions,
         form=framework.form(),
         disputed=_disputed(assignment, framework) if third else (),
+        origin=origin_panel(shown.file_id) if third else None,
     )
 
 
