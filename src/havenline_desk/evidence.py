@@ -20,6 +20,7 @@ from django.db.models import F
 
 from havenline.media.decode import Picture
 from havenline.media.renditions import render, room
+from havenline.provenance.keypoints import LONGEST, Grey, as_shown
 from havenline.vocabulary import HavenlineError, Refused
 from havenline.whole_file import write_whole
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
@@ -134,18 +135,29 @@ def rendition(reveal: Reveal, *, token: str) -> bytes:
 
     Raises EvidenceError, and gives nothing, where anything is not as it should be; KeydUnreachable.
     """
-    if reveal.used_at is None:
-        raise RevealRefused("this reveal has not been recorded as used")
-    picture = _pixels(_opened(reveal, token), reveal.ladder_step)
+    if reveal.used_at is None or not reveal.ladder_step:
+        raise RevealRefused("this reveal has not been recorded as used, or shows nothing")
+    picture = _pixels(_opened(reveal, token), room(reveal.ladder_step))
     mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.pk}"
     return render(picture, reveal.ladder_step, mark=mark)
 
 
-def _pixels(content: bytes, step: int) -> Picture:
-    """The pixels that a step needs, from the sandbox: this process never runs a decoder on what was posted."""
+def grey(reveal: Reveal, *, token: str) -> Grey:
+    """What a comparison looks at, of a reveal of step 0 that was just marked as used: grey, as it is shown, small.
+
+    Nobody is shown it. Raises EvidenceError where anything is not as it should be; KeydUnreachable.
+    """
+    if reveal.used_at is None or reveal.ladder_step:
+        raise RevealRefused("this was not opened for a comparison")
+    picture = _pixels(_opened(reveal, token), (LONGEST, LONGEST))
+    return as_shown(picture.rgb, picture.orientation)
+
+
+def _pixels(content: bytes, size: tuple[int, int]) -> Picture:
+    """At most so many pixels wide and high, from the sandbox: this process never runs a decoder on what was posted."""
     if not settings.DECODERD:
         raise EvidenceError("no decoderd is running (HAVENLINE_DECODERD), so no content is opened; hashes stay usable")
-    width, height = room(step)
+    width, height = size
     try:
         found = DecoderClient(settings.DECODERD).decode(content, width=width, height=height)
     except DecoderdUnreachable as error:

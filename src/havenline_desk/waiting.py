@@ -22,6 +22,7 @@ from .models import (
     Skip,
     SkipReason,
     SourceKind,
+    StackMember,
     Step,
     Submission,
 )
@@ -63,6 +64,16 @@ def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> 
         .exclude(Exists(looked_at_beside))
         .order_by("waits_as_if_since", "pk")
     )
+
+
+def blind_and_open() -> QuerySet[Assignment]:
+    """First and second assessments that are still to be submitted, by whomever."""
+    return Assignment.objects.filter(done_at=None, step__in=(Step.FIRST, Step.SECOND))
+
+
+def is_assessed_blind(file_id: int) -> bool:
+    """Whether somebody has yet to assess a stack with this file blind, in whichever investigation."""
+    return StackMember.objects.filter(file=file_id, revision__assignments__in=blind_and_open()).exists()
 
 
 def open_in_the_name_of(person: Person) -> QuerySet[Assignment]:

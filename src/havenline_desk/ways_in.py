@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Act] = {
     "doctor": Act.SEE_STATUS,
     "scan": Act.HASH_FILES,
     "film compare": Act.HASH_FILES,
+    "picture compare": Act.HASH_FILES,
     "provenance": Act.HASH_FILES,
     "list make": Act.KEEP_LISTS,
     "list import": Act.KEEP_LISTS,

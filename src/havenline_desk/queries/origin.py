@@ -16,7 +16,6 @@ from havenline.provenance import NOT_SHOWN, SignalKind, Strength
 
 from .. import law
 from ..models import (
-    Assignment,
     Investigation,
     Item,
     ItemState,
@@ -25,8 +24,8 @@ from ..models import (
     Outcome,
     SettledBy,
     StackMember,
-    Step,
 )
+from ..waiting import blind_and_open, is_assessed_blind
 
 NEWEST = 200
 """So many records are listed, newest first: the list is no search, and knows neither picture nor signal."""
@@ -107,11 +106,6 @@ class OriginTrends:
     kinds: tuple[TrendRow, ...]
 
 
-def is_assessed_blind(file_id: int) -> bool:
-    """Whether a first or second assessment of a stack with this file is still to be submitted, by whomever."""
-    return StackMember.objects.filter(file=file_id, revision__assignments__in=_blind_and_open()).exists()
-
-
 def origin_panel(file_id: int) -> OriginPanel | None:
     """What the file says of its origin, or None while somebody has yet to assess it blind."""
     if is_assessed_blind(file_id):
@@ -163,7 +157,7 @@ def origin_trends(reference: str) -> OriginTrends | None:
         return None
     settled = Q(file__outcomes__investigation=F("investigation"), file__outcomes__correction=None)
     counted = Item.objects.filter(settled | ~Q(state=ItemState.VIEWABLE), investigation=investigation)
-    hidden = StackMember.objects.filter(revision__assignments__in=_blind_and_open()).values("file")
+    hidden = StackMember.objects.filter(revision__assignments__in=blind_and_open()).values("file")
     counted = counted.filter(file__origin__could_be_read=True).exclude(file__in=hidden)
     items = Item.objects.filter(pk__in=counted.values("pk")).annotate(month=TruncMonth("imported_at"))
     marked = items.filter(file__origin__signals__isnull=False)
@@ -190,10 +184,6 @@ def _trend(rows: list[tuple[str, dt.date, int]], months: tuple[dt.date, ...]) ->
     by_month = {name: tuple(found.get((name, month), 0) for month in months) for name, _ in found}
     trend = [TrendRow(name.replace("_", " "), sum(counts), counts) for name, counts in by_month.items()]
     return tuple(sorted(trend, key=lambda row: (-row.total, row.name)))
-
-
-def _blind_and_open() -> QuerySet[Assignment]:
-    return Assignment.objects.filter(done_at=None, step__in=(Step.FIRST, Step.SECOND))
 
 
 def _answers(settled: Outcome) -> tuple[tuple[str, str], ...]:

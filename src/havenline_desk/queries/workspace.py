@@ -66,7 +66,10 @@ class DisputedFact:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """`copies` are further postings of the very same bytes; they take the answer. `near` need their own look."""
+    """`copies` are further postings of the very same bytes; they take the answer. `near` need their own look.
+
+    `comparable` are the near pictures that the third person may have compared with the shown one, unseen.
+    """
 
     assignment_id: int
     investigation: str
@@ -90,6 +93,7 @@ class Workspace:
     form: Form
     disputed: tuple[DisputedFact, ...]
     origin: OriginPanel | None
+    comparable: tuple[NearPicture, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
     postings = Item.objects.filter(investigation=investigation, file_id=shown.file_id)
     first_posting = postings.order_by("pk").first()
     leased_until = assignment.expires_at or at
+    origin = origin_panel(shown.file_id) if third else None
     return Workspace(
         assignment_id=assignment.pk,
         investigation=investigation.reference,
@@ -136,7 +141,8 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         questions=framework.questions,
         form=framework.form(),
         disputed=_disputed(assignment, framework) if third else (),
-        origin=origin_panel(shown.file_id) if third else None,
+        origin=origin,
+        comparable=_near_pictures(members, seen) if origin is not None else (),
     )
 
 
@@ -154,6 +160,15 @@ def _why_next(assignment: Assignment, investigation: Investigation, *, at: dt.da
         disputed=assignment.step == Step.THIRD,
     )
     return reasons(facts, at=at)
+
+
+def compared_places(member_id: int, *, person: Person) -> tuple[Place, Place] | None:
+    """The shown picture of the person's open stack and the other member of it, or None."""
+    other = place_of(member_id, person=person)
+    if other is None:
+        return None
+    shown = StackMember.objects.get(revision__assignments=other.assignment_id, place=MemberPlace.SHOWN)
+    return None if shown.file_id == other.file_id else (Place(other.assignment_id, shown.file_id), other)
 
 
 def place_of(member_id: int, *, person: Person) -> Place | None:

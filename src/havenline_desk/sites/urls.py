@@ -6,6 +6,7 @@ from django.urls import path
 
 from ..pages import (
     calibration,
+    comparing,
     escalations,
     exposure,
     figures,
@@ -48,6 +49,7 @@ urlpatterns = [
     path("work", work.work, name="work"),
     path("work/start", work.start, name="start"),
     path("work/reveal", reveal.ask, name="ask_reveal"),
+    path("work/compare", comparing.compare_pictures, name="compare_pictures"),
     path("work/skip", work.skip, name="skip"),
     path("work/escalate", escalations.escalate, name="escalate"),
     path("work/submit", work.submit, name="submit"),
