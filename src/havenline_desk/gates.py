@@ -60,6 +60,7 @@ class Act(StrEnum):
     WORK = "work"
     SEE_INVESTIGATIONS = "see_investigations"
     SEE_FIGURES = "see_figures"
+    SEE_RECORDS = "see_records"
     CREATE_INVESTIGATION = "create_investigation"
     APPROVE_IMPORT = "approve_import"
     IMPORT_COLLECTION = "import_collection"
@@ -211,6 +212,7 @@ RULES: Mapping[Act, Rule] = {
     Act.WORK: _by(_A, _J, about=About.OWN_ASSIGNMENT),
     Act.SEE_INVESTIGATIONS: _by(_L, _S, Role.AUDITOR),
     Act.SEE_FIGURES: _by(_L, _S, _J, Role.LIAISON, Role.AUDITOR),
+    Act.SEE_RECORDS: _by(_L, _S),
     Act.CREATE_INVESTIGATION: _by(_L),
     Act.APPROVE_IMPORT: _by(_S, _L, about=About.NOT_ONESELF),
     Act.IMPORT_COLLECTION: _two(_L, second=frozenset({_S, _L}), about=About.IN_DATE),

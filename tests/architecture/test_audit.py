@@ -13,6 +13,7 @@ WRITES = {"create", "bulk_create", "get_or_create", "update_or_create", "update"
 PART_OF_ANOTHER_ACT = {
     "forgive_try": {"prove_person"},
     "open_assignments": {"form_stacks", "settle_stack", "start_calibration"},
+    "record_origin": {"record_postings"},
     "record_quorum": {
         "approve_framework",
         "declare_policy",

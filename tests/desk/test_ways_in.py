@@ -62,6 +62,7 @@ ACTORS = ("stranger", *PEOPLE, "no-role", "disabled", "stale", "no-factor")
 DOCUMENTS_ARGUMENTS = {
     "str:reference": "HL-1",
     "str:token": "unknown",
+    "str:record": "unknown",
     "str:provider_id": "organisation",
     "str:name": "no-role",
 }

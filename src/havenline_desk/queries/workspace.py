@@ -1,7 +1,7 @@
 """What the assessment page shows of the one assignment that a person holds.
 
 Blind by construction: nothing here reads another person's assessment, a match, an origin signal or why the stack was
-formed, except `_disputed`, which the third person alone gets after both assessments are in.
+formed, except `_disputed` and `origin`, which the third person alone gets after both assessments are in.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from ..models import (
     Step,
 )
 from ..waiting import open_in_the_name_of, reports_of, urgency_of
+from .origin import OriginPanel, origin_panel
 
 CLOSE_DISTANCE = 15
 
@@ -77,7 +78,10 @@ class DisputedFact:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """`copies` are further postings of the very same bytes; they take the answer. `near` need their own look."""
+    """`copies` are further postings of the very same bytes; they take the answer. `near` need their own look.
+
+    `comparable` are the near pictures that the third person may have compared with the shown one, unseen.
+    """
 
     assignment_id: int
     investigation: str
@@ -102,6 +106,8 @@ class Workspace:
     questions: tuple[Question, ...]
     form: Form
     disputed: tuple[DisputedFact, ...]
+    origin: OriginPanel | None
+    comparable: tuple[NearPicture, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,7 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         count=Count("pk"), first=Min("imported_at")
     )
     leased_until = assignment.expires_at or at
+    origin = origin_panel(shown.file_id) if third else None
     return Workspace(
         assignment_id=assignment.pk,
         investigation=investigation.reference,
@@ -153,6 +160,8 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         questions=framework.questions,
         form=framework.form(),
         disputed=_disputed(assignment, framework) if third else (),
+        origin=origin,
+        comparable=_near_pictures(members, seen) if origin is not None else (),
     )
 
 
@@ -178,6 +187,15 @@ def _why_next(assignment: Assignment, investigation: Investigation, *, at: dt.da
         disputed=assignment.step == Step.THIRD,
     )
     return reasons(facts, at=at)
+
+
+def compared_places(member_id: int, *, person: Person) -> tuple[Place, Place] | None:
+    """The shown picture of the person's open stack and the other member of it, or None."""
+    other = place_of(member_id, person=person)
+    if other is None:
+        return None
+    shown = StackMember.objects.get(revision__assignments=other.assignment_id, place=MemberPlace.SHOWN)
+    return None if shown.file_id == other.file_id else (Place(other.assignment_id, shown.file_id), other)
 
 
 def place_of(member_id: int, *, person: Person) -> Place | None:
