@@ -5,7 +5,9 @@ printed. The command is timed as a whole, from its start to its table. The loop 
 takes PDQ alone, no MD5, SHA-1 or SHA-256, and writes nothing. Both must find the same files.
 
 A second table is about the scan itself: what its workers do at steady state, after the first files, against
-reading, digesting and hashing the same files by both pipelines in one process with nothing around it.
+reading, digesting and hashing the same files by both pipelines in one process with nothing around it. Each is a
+process of its own, so that workers are not forked from one that has loaded the peer. Two cores are compared with one
+core, which the scanning process, its worker and the start of the next worker share.
 """
 
 from __future__ import annotations
@@ -13,18 +15,18 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from contextlib import redirect_stdout
 from pathlib import Path
 
-import faiss
 import numpy as np
-import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -102,6 +104,10 @@ def by_havenline(pictures: Path, edition: Path, scratch: Path, *, workers: int) 
 
 def by_hand(pictures: Path, codes: NDArray[np.uint8]) -> tuple[float, set[str]]:
     """Seconds of the loop, and the files it matched."""
+    import faiss  # here, or every worker of the scans below would load it
+    import pdqhash
+
+    faiss.omp_set_num_threads(1)
     begun = time.perf_counter()
     index = faiss.IndexBinaryFlat(256)
     index.add(codes)
@@ -141,24 +147,35 @@ def steady(pictures: Path, *, workers: int, close_off: CloseOff | None) -> float
     return (count - WARM_UP) / (time.perf_counter() - begun)
 
 
-def print_steady(pictures: Path, *, cores: int, rounds: int) -> None:
+def measured(pictures: Path, *wanted: str, cores: Collection[int]) -> float:
+    """Files a second of a process of its own that may use these cores: `--bare`, or `--workers N`, perhaps `--open`."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--pictures", pictures, *wanted],
+        check=True,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    return float(done.stdout)
+
+
+def print_steady(pictures: Path, *, rounds: int) -> None:
     """Interleaved rounds, medians of ratios."""
-    bare(pictures)
+    able = sorted(os.sched_getaffinity(0))
     rates: dict[str, list[float]] = {}
+    bare_row, one, all_of_them = "bare: read, digests, both pipelines, 1 process", "scan on 1 core, 1 closed worker", ""
     for _ in range(rounds):
-        rates.setdefault("bare: read, digests, both pipelines, 1 process", []).append(bare(pictures))
-        for workers in sorted({1, cores}):
-            for name, close_off in (("open", None), ("sandboxed", close_worker)):
-                rate = steady(pictures, workers=workers, close_off=close_off)
-                rates.setdefault(f"scan at steady state, {workers} {name} workers", []).append(rate)
-    first = next(iter(rates.values()))
-    rest = [each for name, each in rates.items() if "sandboxed" in name]
+        rates.setdefault(bare_row, []).append(measured(pictures, "--bare", cores=able))
+        rates.setdefault(one, []).append(measured(pictures, "--workers", "1", cores=able[:1]))
+        for workers in sorted({1, len(able)}):
+            for name, options in (("open", ("--open",)), ("closed", ())):
+                all_of_them = f"scan on {len(able)} cores, {workers} {name} workers"
+                rate = measured(pictures, "--workers", str(workers), *options, cores=able)
+                rates.setdefault(all_of_them, []).append(rate)
     for name, each in rates.items():
-        ratio = statistics.median(one / base for one, base in zip(each, first, strict=True))
+        ratio = statistics.median(one / base for one, base in zip(each, rates[bare_row], strict=True))
         print(f"{name:<52} {statistics.median(each):8.1f} files/s {ratio:6.2f}x")
-    if len(rest) > 1:
-        ratio = statistics.median(many / one for one, many in zip(*rest, strict=True))
-        print(f"{cores} sandboxed workers against 1: {ratio:.2f}x")
+    ratio = statistics.median(many / few for many, few in zip(rates[all_of_them], rates[one], strict=True))
+    print(f"{len(able)} cores against 1 core, closed workers: {ratio:.2f}x")
 
 
 def main() -> None:
@@ -166,8 +183,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pictures", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--open", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    faiss.omp_set_num_threads(1)
+    if chosen.bare:
+        bare(chosen.pictures)
+        print(bare(chosen.pictures))
+        return
+    if chosen.workers:
+        print(steady(chosen.pictures, workers=chosen.workers, close_off=None if chosen.open else close_worker))
+        return
     cores = all_cores()
     with tempfile.TemporaryDirectory() as folder:
         scratch, pictures = Path(folder), Path(folder) / "pictures"
@@ -187,7 +214,7 @@ def main() -> None:
                     sys.exit(f"the answers differ: {len(found)} matched files against {len(expected)}")
         steady_rows = io.StringIO()
         with redirect_stdout(steady_rows):
-            print_steady(pictures, cores=cores, rounds=chosen.rounds)
+            print_steady(pictures, rounds=chosen.rounds)
     print(f"machine: {platform.machine()}, {cores} cores, Python {platform.python_version()}, {_processor()}")
     print(f"{chosen.files} drawn JPEGs, {megabytes:.0f} MB, list of {len(codes):,}; {len(found)} matched")
     medians = {name: statistics.median(each) for name, each in runs.items()}

@@ -35,14 +35,18 @@ CloseOff = Callable[[int], None]
 load nothing afterwards, not even the module of a task. Must be picklable; what it raises ends the worker."""
 
 _PRELOADED = ["__main__", "havenline.scan_warm", "havenline.scan"]
-_QUEUED = 2
+_QUEUED = 4
 """Tasks that wait at a worker, so that it never idles while its answer travels."""
 FILES_A_WORKER = 64
 """A worker ends after so many tasks: what a file did to it, or made it keep, does not outlast them."""
+_FOLLOWER_AT = 48
+"""At so many tasks of a worker its follower is started, so that it is closed off and ready when it takes over."""
 _HELD = 16
 """Tasks per worker that are held at a time, so that one slow file does not leave the others idle."""
 _HEAVIEST = 256 * 1024 * 1024
 _READY = b"ready"
+_ALL, _MORE = b"0", b"1"
+"""First byte of an answer: whether its second string follows in a message of its own."""
 _LONGEST_REPLY = 1 << 30
 _GRACE = 5
 """Seconds after which the caller ends a worker that did not end itself when its time for a task was over."""
@@ -101,7 +105,7 @@ def answers(
     These are 16 for each worker, fewer when their `weight`, bytes held in this process, reaches 256 MiB.
 
     1. A task goes to a worker with room; workers are started when there is work for them, and end after
-       `FILES_A_WORKER` tasks.
+       `FILES_A_WORKER` tasks; the follower of each is started a little before.
     2. When a worker dies, the task it was at is set aside and the ones behind it are given out again.
     3. When all workers are idle, tasks set aside run again, one at a time with no other beside them: a
     process can also be killed for its neighbours' hunger. One that dies again is Lost.DIED. 4. A task at
@@ -168,6 +172,7 @@ class _Crew:
         self._ended = Event()
         Thread(target=self._watch, daemon=True).start()
         self._leaving: list[_Worker] = []
+        self._followers: list[_Worker] = []
         self._again: set[int] = set()
 
     @property
@@ -208,14 +213,14 @@ class _Crew:
                 if not worker.ready and first == _READY:
                     worker.ready, worker.since = True, time.monotonic()
                     continue
-                reply = first, worker.pipe.recv_bytes(_LONGEST_REPLY)
+                more = worker.pipe.recv_bytes(_LONGEST_REPLY) if first[:1] == _MORE else b""
             except (EOFError, OSError):
                 self._bury(worker, settled, fresh, suspects)
                 continue
             number = worker.waiting.popleft()
             worker.since = time.monotonic() if worker.waiting else None
             self._again.discard(number)
-            settled[number] = reply
+            settled[number] = first[1:], more
             if worker.retired and not worker.waiting:
                 self._dismiss(worker)
 
@@ -232,13 +237,14 @@ class _Crew:
     def close(self) -> None:
         """Kill all workers; they hold nothing worth keeping."""
         self._ended.set()
-        for worker in self._workers:
+        for worker in (*self._workers, *self._followers):
             worker.process.kill()
             worker.pipe.close()
-        for worker in (*self._workers, *self._leaving):
+        for worker in (*self._workers, *self._followers, *self._leaving):
             worker.process.join()
             worker.process.close()
         self._workers.clear()
+        self._followers.clear()
         self._leaving.clear()
 
     def _bury(
@@ -274,8 +280,11 @@ class _Crew:
         least = min(able, key=lambda worker: len(worker.waiting), default=None)
         if least is not None and (not least.waiting or len(able) >= self._limit):
             return least
-        self._workers.append(_started(self._work, self._seconds, self._close_off))
+        self._workers.append(self._followers.pop() if self._followers else self._new())
         return self._workers[-1]
+
+    def _new(self) -> _Worker:
+        return _started(self._work, self._seconds, self._close_off)
 
     def _give(
         self,
@@ -303,6 +312,8 @@ class _Crew:
                 send_handle(worker.pipe, descriptor, worker.process.pid)
         if descriptor is not None:
             os.close(descriptor)
+        if worker.given == _FOLLOWER_AT:
+            self._followers.append(self._new())
 
     def _watch(self) -> None:
         """Kill a worker that stays at one task for too long: also one that says half an answer, or takes no task in."""
@@ -315,15 +326,18 @@ class _Crew:
                         worker.process.kill()
 
 
-def get_ready() -> None:
-    """Begin to prepare the process that workers are forked from, and return at once; so does `answers`."""
+def get_ready(*modules: str) -> None:
+    """Begin to prepare the process that workers are forked from, and return at once; so does `answers`.
+
+    `modules` that workers will need are imported there once; what is not named, each worker imports for itself.
+    """
     if "forkserver" in multiprocessing.get_all_start_methods():
-        multiprocessing.set_forkserver_preload(_PRELOADED)
+        multiprocessing.set_forkserver_preload([*_PRELOADED, *modules])
         forkserver.ensure_running()
 
 
 def _started(work: Work, seconds: int, close_off: CloseOff | None) -> _Worker:
-    get_ready()
+    get_ready(work.__module__, *([] if close_off is None else [close_off.__module__]))
     forked = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if forked else "spawn")
     ours, theirs = context.Pipe()
@@ -361,8 +375,10 @@ def _serve(pipe: Connection, work: Work, seconds: int, close_off: CloseOff | Non
             _alarm(seconds)
             reply = work(task, descriptor)
             _alarm(0)
-            for part in reply:
-                pipe.send_bytes(part)
+            # Each message wakes the caller, so the second one is left out where it says nothing.
+            pipe.send_bytes((_MORE if reply[1] else _ALL) + reply[0])
+            if reply[1]:
+                pipe.send_bytes(reply[1])
 
 
 def _receive(pipe: Connection, tasks: SimpleQueue[Any]) -> None:

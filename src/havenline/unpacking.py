@@ -39,7 +39,7 @@ def _members(
     close_off: CloseOff, seconds: float, source: Path, kind: str, limits: ContainerLimits
 ) -> Iterator[Posting | RefusedPosting]:
     whole = shown(os.fsencode(source.name))
-    get_ready()
+    get_ready(close_off.__module__)
     context: Any = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
     process: BaseProcess = context.Process(target=_unpack, args=(theirs, close_off, whole, kind, limits), daemon=True)

@@ -123,4 +123,13 @@ def main() -> None:
     """The entry point. A polite request to end, or a closed terminal, ends a command as Ctrl+C does."""
     for polite in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(polite, signal.default_int_handler)
+    _keep_commands_out_of_workers()
     sys.exit(run())
+
+
+def _keep_commands_out_of_workers() -> None:
+    # Python before 3.12.8 lets each process that multiprocessing forks import the script that began (gh-126631), and
+    # with it every command. No work of ours lives there, and a closed worker should hold nothing that it does not need.
+    started = sys.modules["__main__"]
+    started.__spec__ = None
+    started.__dict__.pop("__file__", None)

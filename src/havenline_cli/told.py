@@ -44,7 +44,7 @@ def get_ready() -> None:
     from havenline import scan_workers
 
     say_if_compiling()
-    scan_workers.get_ready()
+    scan_workers.get_ready("havenline_guard.sandbox")
 
 
 def closing(sandbox: Sandbox) -> CloseOff | None:

@@ -258,6 +258,20 @@ def test_help_loads_nothing_heavy() -> None:
     assert heavy.isdisjoint(ended.stderr.split())
 
 
+def test_workers_import_nothing_of_the_command_line(tmp_path: Path) -> None:
+    script = tmp_path / "havenline"
+    script.write_text(
+        "import sys\n"
+        "from multiprocessing.spawn import get_preparation_data\n"
+        "from havenline_cli import main\n"
+        "main.run = lambda: print(sorted(get_preparation_data('worker')))\n"
+        "main.main()\n"
+    )
+    told = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert "sys_path" in told
+    assert "init_main" not in told
+
+
 def test_an_interrupt_ends_the_command_with_130_and_leaves_nothing_half_done(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
