@@ -72,7 +72,7 @@ def statistics_of(
         "class": _classes(head),
         "kind": Dimension.flat("kind", "Kind", KINDS),
         "perceived_sex": _answers(head, "perceived_sex", "Perceived sex"),
-        "country": Dimension.flat("country", "Country of hosting", places),
+        "country": Dimension.flat("country", "Country of hosting", places, ranked=True),
         **{name: _flag(head, name) for name in flags_of(head)},
         **{f"to_{name}": _duration(f"to_{name}", TIMES[name][1]) for name in times},
         **common,
@@ -194,7 +194,7 @@ def _of_items(head: SnapshotHead, times: Sequence[str]) -> list[Definition]:
             "kind",
             "severity",
             population=_CONFIRMED,
-            shares=[Share("of the same kind", {**_CONFIRMED, "severity": ""})],
+            shares=[Share("all of the same kind", {**_CONFIRMED, "severity": ""})],
             compared=True,
         ),
         _item(
@@ -233,7 +233,7 @@ def _of_items(head: SnapshotHead, times: Sequence[str]) -> list[Definition]:
                 "How long it took, by hours and days that had passed",
                 f"to_{name}",
                 population=_ASSESSED if name == "outcome" else _CONFIRMED,
-                shares=[Share("of all in this table", {f"to_{name}": ""})],
+                shares=[Share("all in this table", {f"to_{name}": ""})],
                 exclusions=[unseen, _NO_VIEW] if name == "outcome" else [unseen],
             )
         )
@@ -254,7 +254,7 @@ def _of_reports() -> list[Definition]:
             rule=CountingRule.PER_REPORT,
             by=by,
             population=population,
-            shares=(Share("confirmed" if population else "of all reports", whole),),
+            shares=(Share("confirmed" if population else "all reports", whole),),
             exclusions=("reports without an item in this investigation",),
             compared=compared,
         )

@@ -48,18 +48,32 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Every cell of every definition, exact and internal. `few` are cells in which fewer than five people stand."""
+    """Every cell of every definition, exact and internal. `few` are cells in which fewer than five people stand.
+
+    `countries`, `channels`, `times`: what `statistics_of` was given with the head.
+    """
 
     head: SnapshotHead
+    countries: tuple[str, ...]
+    channels: tuple[str, ...]
+    times: tuple[str, ...]
     statistics: Statistics
     cells: Mapping[Scope, Mapping[Key, int]]
     few: frozenset[Key]
     work: Work
 
 
-def count(snapshot: FiguresSnapshot, *, threads: int | None = None, memory: str = "2GB", fewest: int = 5) -> Counted:
+def count(
+    snapshot: FiguresSnapshot,
+    *,
+    countries: Sequence[str] | None = None,
+    threads: int | None = None,
+    memory: str = "2GB",
+    fewest: int = 5,
+) -> Counted:
     """Count everything that is declared of a snapshot.
 
+    `countries`: those shown by themselves, as an earlier publication showed them; None for those with most items.
     `threads`: None for as many as there are cores. `memory`: what DuckDB may hold; beyond it, it goes to the disk.
     Raises FiguresError where the records contradict each other, with one line that says how. Not checked: whether
     anything is safe to publish; `havenline.figures.disclosure` sees to that.
@@ -75,7 +89,7 @@ def count(snapshot: FiguresSnapshot, *, threads: int | None = None, memory: str 
                 held.execute(f"SET threads = {int(threads)}")
             for table in ("items", "assessments", "reports", "report_items", "exposure"):
                 held.read_parquet(str(snapshot.file(table))).create_view(f"{table}_read")
-            return _Counter(held, snapshot.head).counted(fewest)
+            return _Counter(held, snapshot.head).counted(fewest, countries)
         except duckdb.Error as fault:
             raise FiguresError(f"the snapshot cannot be counted: {str(fault).splitlines()[0]}") from None
         finally:
@@ -87,10 +101,10 @@ class _Counter:
         self._held, self._head = held, head
         self._asked = {one.id for one in head.questions}
 
-    def counted(self, fewest: int) -> Counted:
+    def counted(self, fewest: int, shown: Sequence[str] | None) -> Counted:
         self._check()
         times = [name for name, (column, _) in TIMES.items() if self._one(f"SELECT count({column}) FROM items_read")]
-        countries = self._countries()
+        countries = self._countries() if shown is None else list(shown)
         self._held.execute(f"CREATE TEMP VIEW items AS {self._items(countries, times)}")
         self._held.execute(f"CREATE TEMP VIEW reports AS {self._reports()}")
         self._held.execute(f"CREATE TEMP VIEW pairs AS {self._pairs()}")
@@ -107,7 +121,7 @@ class _Counter:
             people=self._head.people,
             assessed=cells[Scope.ITEMS][key_of({"step": "assessed"})],
         )
-        return Counted(self._head, statistics, cells, few, work)
+        return Counted(self._head, tuple(countries), tuple(channels), tuple(times), statistics, cells, few, work)
 
     def _rows(self, sql: str, given: Sequence[object] = ()) -> list[tuple[str, ...]]:
         return self._held.execute(sql, list(given)).fetchall()

@@ -76,17 +76,23 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """The values along one side of a table. The node with the empty code is the sum of all of them."""
+    """The values along one side of a table. The node with the empty code is the sum of all of them.
+
+    `ranked`: they have no order of their own, so that a chart shows the largest first.
+    """
 
     id: str
     title: str
     nodes: Mapping[str, Node]
+    ranked: bool = False
 
     @classmethod
-    def flat(cls, dimension_id: str, title: str, values: Mapping[str, str], *, total: str = "All") -> Dimension:
+    def flat(
+        cls, dimension_id: str, title: str, values: Mapping[str, str], *, total: str = "All", ranked: bool = False
+    ) -> Dimension:
         """A dimension without sums other than the total; `values`: code to label, in order."""
         leaves = {code: Node(code, label) for code, label in values.items()}
-        return cls(dimension_id, title, {"": Node("", total, tuple(leaves)), **leaves})
+        return cls(dimension_id, title, {"": Node("", total, tuple(leaves)), **leaves}, ranked)
 
     def below(self, root: str = "") -> tuple[str, ...]:
         """`root` and every code under it, parents before their children."""

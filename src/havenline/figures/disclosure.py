@@ -45,7 +45,8 @@ class LinkedCells(Generic[Name]):
     """Cells of tables that are published together, and every sum between them that a reader knows.
 
     `fixed` were published earlier and can no longer be hidden. `hidden_before` were hidden then and stay so.
-    `never_shown` stand in no table but follow from others, such as what came between two reports. `small` are hidden
+    `never_shown` stand in no table but follow from others, such as what came between two reports; where one of them
+    counts less than nothing, as records were corrected, a reader knows of none that it is more. `small` are hidden
     whatever they count.
     """
 
@@ -76,14 +77,17 @@ class _Protection(Generic[Name]):
         self._names = sorted(linked.counts, key=repr)
         place = {name: number for number, name in enumerate(self._names)}
         self._counts = np.array([linked.counts[name] for name in self._names], dtype=np.int64)
-        if (self._counts < 0).any():
+        self._unseen = self._marked(linked.never_shown)
+        if (self._counts[~self._unseen] < 0).any():
             raise FiguresError("a cell counts less than nothing")
         self._sums = _matrix(linked.sums, place)
         if (self._sums @ self._counts).any():
             raise FiguresError("the cells do not add up, so nothing of them is published")
-        self._unseen = self._marked(linked.never_shown)
+        lowest = -int(_FAR) if (self._counts < 0).any() else 0
+        self._least = np.where(self._unseen, lowest, 1)
+        self._room = np.maximum(self._counts - self._least, 0)
         self._open = ~self._marked([*linked.fixed, *linked.hidden_before, *linked.never_shown]) & (self._counts > 0)
-        tiny = (self._counts > 0) & (self._counts < threshold)
+        tiny: NDArray[np.bool_] = (self._counts != 0) & (np.abs(self._counts) < threshold)
         self._must = (tiny | self._marked(linked.small)) & (self._counts > 0) & ~self._marked(linked.fixed)
         self._first = self._must | self._marked([*linked.hidden_before, *linked.never_shown])
         # A large count that was never shown may be known; so may nothing at all.
@@ -163,7 +167,7 @@ class _Protection(Generic[Name]):
         from scipy.optimize import linprog
 
         cells = np.flatnonzero(chosen)
-        room = np.maximum(self._counts - np.where(self._unseen, 0, 1), 0).astype(float)
+        room = self._room.astype(float)
         goal = np.zeros(len(self._counts))
         goal[cell] = sign
         found = linprog(
@@ -183,8 +187,8 @@ class _Protection(Generic[Name]):
         return not self._unseen[cell] or bool(self._guarded_unseen[cell])
 
     def _too_narrow(self, chosen: NDArray[np.bool_]) -> list[int]:
-        found = candidates(self._counts, self._sums, chosen, least=np.where(self._unseen, 0, 1))
-        return [cell for cell in np.flatnonzero(chosen) if found[cell] < CANDIDATES and self._counts[cell] > 0]
+        found = candidates(self._counts, self._sums, chosen, least=self._least)
+        return [int(cell) for cell in np.flatnonzero(chosen & (self._counts != 0)) if found[cell] < CANDIDATES]
 
     def _way_out(self, cell: int, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The cheapest further cells that let `cell` be two more, or two less, than it is."""
@@ -193,7 +197,7 @@ class _Protection(Generic[Name]):
             ways = [
                 way
                 for move in (wanted, -wanted)
-                if self._counts[cell] + move >= (0 if self._unseen[cell] else 1)
+                if self._counts[cell] + move >= self._least[cell]
                 if (way := self._moved(cell, move, chosen, reach)) is not None
             ]
             if ways:
@@ -210,9 +214,8 @@ class _Protection(Generic[Name]):
         free = self._open & ~chosen
         may_move = chosen | free
         count, choices = len(self._counts), int(free.sum())
-        room = self._counts - np.where(self._unseen, 0, 1)
-        low = np.where(may_move, -np.minimum(np.maximum(room, 0), reach), 0.0)
-        high = np.where(may_move & (self._counts + self._unseen > 0), reach, 0.0)
+        low = np.where(may_move, -np.minimum(self._room, reach), 0.0)
+        high = np.where(may_move & ((self._counts > 0) | self._unseen), reach, 0.0)
         low[cell] = high[cell] = move
         pick = csr_matrix(identity(count, format="csr")[np.flatnonzero(free)])
         none = csr_matrix((self._sums.shape[0], choices))

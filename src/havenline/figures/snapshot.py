@@ -192,7 +192,7 @@ def new_snapshot(folder: Path, head: SnapshotHead, *, salt: str = "") -> Iterato
     with write_whole(folder / SALT, replace=False) as file:
         file.write(f"{salt or secrets.token_hex(32)}\n".encode())
     with write_whole(folder / HEAD, replace=False) as file:  # last: a folder without a head is no snapshot
-        file.write(json.dumps(_told(head), ensure_ascii=False, sort_keys=True, indent=1).encode())
+        file.write(json.dumps(head_to_json(head), ensure_ascii=False, sort_keys=True, indent=1).encode())
 
 
 def read_snapshot(folder: Path) -> FiguresSnapshot:
@@ -201,7 +201,7 @@ def read_snapshot(folder: Path) -> FiguresSnapshot:
     Not checked: that the tables keep their schemas and agree with each other; counting them does.
     """
     try:
-        head = _heard(json.loads((folder / HEAD).read_text()))
+        head = head_from_json(json.loads((folder / HEAD).read_text()))
         salt = (folder / SALT).read_text().strip()
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise FiguresError(f"{folder} holds no snapshot that can be read: {fault}") from None
@@ -217,7 +217,8 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _told(head: SnapshotHead) -> dict[str, Any]:
+def head_to_json(head: SnapshotHead) -> dict[str, Any]:
+    """Return a head as JSON-able members, for `head_from_json`."""
     words = head.statuses
     return {name: getattr(head, name) for name in _PLAIN} | {
         "form": FORM,
@@ -237,7 +238,8 @@ def _told(head: SnapshotHead) -> dict[str, Any]:
     }
 
 
-def _heard(told: Mapping[str, Any]) -> SnapshotHead:
+def head_from_json(told: Mapping[str, Any]) -> SnapshotHead:
+    """Return the head again. Raises ValueError, KeyError or TypeError where these are not its members."""
     if told["form"] != FORM:
         raise ValueError(f"it has form {told['form']}, and this version reads form {FORM}")
     return SnapshotHead(

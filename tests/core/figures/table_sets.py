@@ -211,7 +211,7 @@ def against_the_optimum(linked: LinkedCells[Name], hidden: frozenset[Name], *, s
     """How much is kept beside what could be kept at most where every small cell keeps three values.
 
     By cuts: a choice of cells to hide is attacked by linear programmes, and what tells a small cell too narrowly
-    becomes a condition of the next choice (Fischetti and Salazar, 2001). Cells that are hidden only to protect others need no
+    becomes a condition of the next choice (Fischetti and Salazar, 2001). Cells hidden only to protect others need no
     protection here, and values need not be whole, so that the optimum of the real task keeps no more than this.
     """
     attack = _Cuts(linked)
