@@ -16,6 +16,7 @@ from ..pages import (
     home,
     imports,
     investigations,
+    language,
     organisation,
     own_sign_in,
     people,
@@ -33,6 +34,7 @@ from ..pages import (
 urlpatterns = [
     path("", home.home, name="home"),
     path("ready", home.ready, name="ready"),
+    path("language", language.choose_language, name="language"),
     path("sign-in", session.sign_in, name="sign_in"),
     path("sign-in/passkey", session.sign_in_passkey, name="sign_in_passkey"),
     path("sign-in/passkey/options", session.passkey_options, name="passkey_options"),
