@@ -50,8 +50,9 @@ class Scanned:
     """One posting of a source. Exactly one of `fingerprint`, `known_sha256` and `refused` is set.
 
     `size` in bytes, as the source declares it. `content` is set when it was asked for, could be read, and
-    is not larger than pictures may be. `posting` is set by the screening lane, whose finds are to be opened
-    once more.
+    is not larger than pictures may be. `signals` are what the file says of its origin (`provenance.Signal`),
+    None where they were not asked for or could not be read. `posting` is set by the screening lane, whose
+    finds are to be opened once more.
     """
 
     path: str
@@ -60,6 +61,7 @@ class Scanned:
     known_sha256: str | None = None
     refused: Refused | None = None
     content: bytes | None = None
+    signals: tuple[Any, ...] | None = None
     posting: Any = field(default=None, repr=False, compare=False)
 
 
@@ -76,6 +78,7 @@ def fingerprint_source(
     workers: int,
     known: Collection[str] = (),
     keep_content: bool = False,
+    origin_key: bytes | None = None,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     close_off: CloseOff | None = None,
@@ -84,7 +87,8 @@ def fingerprint_source(
 
     `known`: SHA-256 values (lower-case hex) that need no fingerprint; such a posting comes with
     `known_sha256` alone. With `keep_content` the bytes come along,
-    unless the file is larger than pictures may be. A few postings are held at a time,
+    unless the file is larger than pictures may be. With `origin_key` the signals of origin of what is
+    fingerprinted come along, their texts digested under that key. A few postings are held at a time,
     whatever the source's size. A file that kills its worker twice, the second time with no other file at
     work, or takes longer than `seconds_per_file`, is refused as `decoder_failed`; the others are not
     touched by it. Closing the iterator, or an interrupt, kills the workers at once. `close_off` closes each worker
@@ -105,6 +109,7 @@ def fingerprint_source(
         workers=workers,
         known=known,
         keep_content=keep_content,
+        origin_key=origin_key,
         seconds_per_file=seconds_per_file,
         effort=effort,
         close_off=close_off,
@@ -117,6 +122,7 @@ def fingerprint_postings(
     workers: int,
     known: Collection[str] = (),
     keep_content: bool = False,
+    origin_key: bytes | None = None,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     fingerprint: Callable[[bytes], Fingerprint] | None = None,
@@ -128,7 +134,7 @@ def fingerprint_postings(
     """
     if workers < 1:
         raise ValueError(f"workers are 1 or more, not {workers}")
-    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint)
+    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint, origin_key)
     for answer in answers(
         postings,
         work=work,
@@ -241,6 +247,7 @@ class _Work:
     keep_content: bool
     effort: Effort
     fingerprint: Callable[[bytes], Fingerprint] | None
+    origin_key: bytes | None = None
 
     def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
         from havenline.media.containers import PostingUnreadableError
@@ -267,9 +274,10 @@ class _Work:
         if posting.size > DEFAULT_LIMITS.max_bytes:
             with posting.open() as stream:
                 made = fingerprint_model(stream) or fingerprint_stream(stream, effort=self.effort)
+                signals = self._signals(made, stream, b"")
             if bytes.fromhex(made.sha256) in self.known:
                 return {"known_sha256": made.sha256}, b""
-            return {"fingerprint": asdict(made)}, b""
+            return {"fingerprint": asdict(made), "signals": signals}, b""
         content = posting.read()
         kept = content if self.keep_content else b""
         if self.known:
@@ -280,7 +288,25 @@ class _Work:
             made = self.fingerprint(content)
         else:
             made = fingerprint_model(BytesIO(content)) or fingerprint_bytes(content, effort=self.effort)
-        return {"fingerprint": asdict(made)}, kept
+        return {"fingerprint": asdict(made), "signals": self._signals(made, BytesIO(content), content)}, kept
+
+    def _signals(self, made: Fingerprint, stream: Any, content: bytes) -> list[dict[str, Any]] | None:
+        """What the file says of its origin, or None. A reader that fails costs the signals, never the fingerprint."""
+        from havenline.media import kinds
+        from havenline.provenance.models import read_model
+        from havenline.provenance.pictures import read_picture
+
+        if self.origin_key is None:
+            return None
+        try:
+            if made.media_type in kinds.MODELS:
+                model = read_model(stream, key=self.origin_key)
+                return None if model is None else [asdict(each) for each in model.signals]
+            if content and made.media_type in kinds.PICTURES | kinds.FILMS:
+                return [asdict(each) for each in read_picture(content, key=self.origin_key)]
+        except Exception:  # whatever it is, it may quote the file
+            return None
+        return None
 
 
 def posting_descriptor(posting: Any) -> int | None:
@@ -312,6 +338,8 @@ def _from_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool)
 
 
 def _read_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool) -> Scanned:
+    from havenline.provenance.read_back import read_back
+
     said = json.loads(reply[0])
     content = reply[1] if keep_content and len(reply[1]) >= min(posting.size, 1) else None
     place = partial(Scanned, posting.path, posting.size)
@@ -327,7 +355,8 @@ def _read_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool)
     for name in ("media_type", "pipeline"):
         if fields[name] is not None:
             check_text(name, fields[name])
-    return place(fingerprint=Fingerprint(**fields), content=content)
+    signals = None if said["signals"] is None else read_back(said["signals"])
+    return place(fingerprint=Fingerprint(**fields), content=content, signals=signals)
 
 
 def _refused(said: dict[str, str]) -> Refused:

@@ -55,7 +55,7 @@ def test_a_turned_picture_and_a_film_come_back_with_all_their_values() -> None:
         assert (file.perceptual_hash is None) == (each.pdq is None)
     states = {item.path: (item.kind, item.state) for item in Item.objects.filter(path__in=contents)}
     assert states["turned.jpg"] == (ItemKind.PICTURE, ItemState.HASH_ONLY)
-    assert states["film.mp4"] == (ItemKind.VIDEO, ItemState.NOT_VIEWABLE)
+    assert states["film.mp4"] == (ItemKind.VIDEO, ItemState.HASH_ONLY)
     assert states["words.txt"][1] == ItemState.NOT_VIEWABLE
 
 
