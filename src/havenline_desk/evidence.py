@@ -22,6 +22,7 @@ from havenline.media import kinds
 from havenline.media.contact_sheet import FRAMES
 from havenline.media.decode import Picture
 from havenline.media.renditions import render, room
+from havenline.provenance.keypoints import LONGEST, Grey, as_shown
 from havenline.vocabulary import HavenlineError, Refused
 from havenline.whole_file import write_whole
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
@@ -136,9 +137,10 @@ def rendition(reveal: Reveal, *, token: str) -> bytes:
 
     Raises EvidenceError, and gives nothing, where anything is not as it should be; KeydUnreachable.
     """
-    if reveal.used_at is None:
-        raise RevealRefused("this reveal has not been recorded as used")
-    picture = _pixels(_opened(reveal, token), reveal.ladder_step, frames=frames_on_sheet(reveal.file))
+    if reveal.used_at is None or not reveal.ladder_step:
+        raise RevealRefused("this reveal has not been recorded as used, or shows nothing")
+    frames = frames_on_sheet(reveal.file)
+    picture = _pixels(_opened(reveal, token), room(reveal.ladder_step), frames=frames)
     # The grant by the random id that the log has: a number that counts up would tell how much others view.
     mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.audit_id.hex[:12]}"
     return render(picture, reveal.ladder_step, mark=mark)
@@ -161,14 +163,25 @@ def shows_films() -> bool:
         return True
 
 
-def _pixels(content: bytes, step: int, *, frames: int) -> Picture:
-    """The pixels that a step needs, from the sandbox: this process never runs a decoder on what was posted.
+def grey(reveal: Reveal, *, token: str) -> Grey:
+    """What a comparison looks at, of a reveal of step 0 that was just marked as used: grey, as it is shown, small.
+
+    Nobody is shown it. Raises EvidenceError where anything is not as it should be; KeydUnreachable.
+    """
+    if reveal.used_at is None or reveal.ladder_step:
+        raise RevealRefused("this was not opened for a comparison")
+    picture = _pixels(_opened(reveal, token), (LONGEST, LONGEST))
+    return as_shown(picture.rgb, picture.orientation)
+
+
+def _pixels(content: bytes, size: tuple[int, int], *, frames: int = 0) -> Picture:
+    """At most so many pixels wide and high, from the sandbox: this process never runs a decoder on what was posted.
 
     `frames` of a film on one sheet, or a picture where that is 0.
     """
     if not settings.DECODERD:
         raise EvidenceError("no decoderd is running (HAVENLINE_DECODERD), so no content is opened; hashes stay usable")
-    width, height = room(step)
+    width, height = size
     client = DecoderClient(settings.DECODERD)
     try:
         found = (

@@ -22,10 +22,13 @@ from ..models import (
     ItemKind,
     ItemState,
     Location,
+    ModelDigest,
+    ModelPart,
     PerceptualHash,
     Report,
     Tombstone,
 )
+from .record_origin import record_origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,17 @@ class _Problem:
 
 
 def record_postings(
-    taken_in: Import, scanned: Sequence[Scanned], *, rows: Mapping[str, ManifestRow], at: dt.datetime
+    taken_in: Import,
+    scanned: Sequence[Scanned],
+    *,
+    rows: Mapping[str, ManifestRow],
+    keyed_by: str = "",
+    at: dt.datetime,
 ) -> None:
-    """Append one batch inside the caller's transaction; what is there already stays as it is."""
+    """Append one batch inside the caller's transaction; what is there already stays as it is.
+
+    `keyed_by`: the name of the key that texts of origin were digested under; none are recorded without one.
+    """
     problems = [
         _Problem(post.path, post.refused.reason.value, f"{post.path}: {post.refused.detail}")
         for post in scanned
@@ -47,6 +58,8 @@ def record_postings(
     read = [post for post in scanned if not post.refused]
     files = _files(read)
     lookable = _lookable(files.values())
+    if keyed_by:
+        record_origin({files[_sha256(post)]: post.signals for post in read if post.fingerprint}, keyed_by, at=at)
     if evidence.storage_declared(at=at):
         kept = {files[_sha256(post)]: post.content for post in read if post.content}
         evidence.keep({file: content for file, content in kept.items() if file.pk in lookable}, at=at)
@@ -139,12 +152,24 @@ def _files(read: Sequence[Scanned]) -> dict[str, File]:
     )
     FrameHash.objects.bulk_create(
         (
-            FrameHash(file=files[each.sha256], second=frame.second, pdq=frame.pdq, quality=frame.quality)
+            FrameHash(
+                file=files[each.sha256], second=frame.second, pdq=frame.pdq, quality=frame.quality, upright=upright
+            )
             for each in fingerprints
-            for frame in each.frames
+            for upright, frames in ((False, each.frames), (True, each.frames_upright))
+            for frame in frames
         ),
         ignore_conflicts=True,
         batch_size=1000,
+    )
+    ModelDigest.objects.bulk_create(
+        (
+            ModelDigest(file=files[each.sha256], part=part, sha256=digest)
+            for each in fingerprints
+            for part, digest in ((ModelPart.BODY, each.model_body), (ModelPart.TENSORS, each.model_tensors))
+            if digest is not None
+        ),
+        ignore_conflicts=True,
     )
     return files
 

@@ -35,6 +35,9 @@ def workspace_words(*, film: bool) -> dict[str, str]:
         "same": _("same picture"),
         "different": _("not the same"),
         "open_question": _("to answer"),
+        "comparing": _("Comparing…"),
+        "not_compared": _("The desk did not answer, and nothing was compared. Try again."),
+        "likeness": _("Map of picture 1: filled, alike; crossed, different; empty, too plain to say or not covered."),
         "lease_over": _("The time for this item has run out. Submit now, or reload the page to keep it."),
         "lease_left": _("%(minutes)s min left"),
     }

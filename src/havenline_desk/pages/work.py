@@ -22,6 +22,7 @@ from ..actions.submit_assessment import SubmissionRefused
 from ..actions.take_next import take_next
 from ..gates import Act, Denied, gate
 from ..models import CalibrationResult, SkipReason
+from ..pace import pace_of
 from ..queries.escalations import contacts
 from ..queries.home import Start, done_since, start_of
 from ..queries.workspace import NearPicture, Workspace, open_workspace, pools_to_pass_to
@@ -220,6 +221,7 @@ def _page(request: HttpRequest, workspace: Workspace, typed: Typed, problems: Ma
         "contacts": contacts(),
         "done": done_since(person_of(request), since=session_began(request)),
         "left": left_for(person_of(request)),
+        "pace": pace_of(person_of(request), at=timezone.now()),
     }
     return render(request, "havenline/workspace.html", context, status=422 if problems else 200)
 
@@ -237,6 +239,7 @@ def _nothing_open(request: HttpRequest) -> HttpResponse:
             "undo_seconds": int(TAKEN_BACK_WITHIN.total_seconds()),
             "done": done_since(person, since=session_began(request)),
             "left": left_for(person),
+            "pace": pace_of(person, at=timezone.now()),
         },
     )
 

@@ -1,7 +1,7 @@
 """What the assessment page shows of the one assignment that a person holds.
 
 Blind by construction: nothing here reads another person's assessment, a match, an origin signal or why the stack was
-formed, except `_disputed`, which the third person alone gets after both assessments are in.
+formed, except `_disputed` and `origin`, which the third person alone gets after both assessments are in.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ from ..models import (
     Pool,
     PoolKind,
     Reveal,
+    SetAside,
     SourceKind,
     StackMember,
     Step,
 )
 from ..waiting import open_in_the_name_of, reports_of, urgency_of
+from .origin import OriginPanel, origin_panel
 
 CLOSE_DISTANCE = 15
 
@@ -76,7 +78,10 @@ class DisputedFact:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """`copies` are further postings of the very same bytes; they take the answer. `near` need their own look."""
+    """`copies` are further postings of the very same bytes; they take the answer. `near` need their own look.
+
+    `comparable` are the near pictures that the third person may have compared with the shown one, unseen.
+    """
 
     assignment_id: int
     investigation: str
@@ -93,6 +98,7 @@ class Workspace:
     shown_seen_step: int
     waiting_since: dt.datetime
     why_next: tuple[Counted, ...]
+    by_hand: bool
     leased_until: dt.datetime
     lease_over: bool
     framework: str
@@ -100,6 +106,8 @@ class Workspace:
     questions: tuple[Question, ...]
     form: Form
     disputed: tuple[DisputedFact, ...]
+    origin: OriginPanel | None
+    comparable: tuple[NearPicture, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,7 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         count=Count("pk"), first=Min("imported_at")
     )
     leased_until = assignment.expires_at or at
+    origin = origin_panel(shown.file_id) if third else None
     return Workspace(
         assignment_id=assignment.pk,
         investigation=investigation.reference,
@@ -141,6 +150,9 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         shown_seen_step=seen.get(shown.file_id, 0),
         waiting_since=assignment.opened_at,
         why_next=_why_next(assignment, investigation, at=at),
+        by_hand=SetAside.objects.filter(
+            assignment=assignment, person=person, ended_at=assignment.leased_at, ended_at__isnull=False
+        ).exists(),
         leased_until=leased_until,
         lease_over=leased_until <= at,
         framework=framework.id,
@@ -148,6 +160,8 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         questions=framework.questions,
         form=framework.form(),
         disputed=_disputed(assignment, framework) if third else (),
+        origin=origin,
+        comparable=_near_pictures(members, seen) if origin is not None else (),
     )
 
 
@@ -173,6 +187,15 @@ def _why_next(assignment: Assignment, investigation: Investigation, *, at: dt.da
         disputed=assignment.step == Step.THIRD,
     )
     return reasons(facts, at=at)
+
+
+def compared_places(member_id: int, *, person: Person) -> tuple[Place, Place] | None:
+    """The shown picture of the person's open stack and the other member of it, or None."""
+    other = place_of(member_id, person=person)
+    if other is None:
+        return None
+    shown = StackMember.objects.get(revision__assignments=other.assignment_id, place=MemberPlace.SHOWN)
+    return None if shown.file_id == other.file_id else (Place(other.assignment_id, shown.file_id), other)
 
 
 def place_of(member_id: int, *, person: Person) -> Place | None:
