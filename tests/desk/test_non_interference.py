@@ -39,18 +39,14 @@ from . import factories as make
 SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
 SCENARIOS = 500 if SOAK else 60
 SEED = int(os.environ.get("HAVENLINE_SEED", "2026"))
-SMALL = (320, 240)
 PAGES = (
-    "/",
-    "/work",
-    "/exposure",
-    "/escalations",
-    "/escalations/waiting",
-    "/frameworks",
-    "/calibration",
-    "/own-sign-in",
+    *("/", "/work", "/shift", "/exposure", "/escalations", "/escalations/waiting", "/frameworks", "/calibration"),
+    *("/own-sign-in", "/proposals"),
 )
-REFUSED = ("/investigations", "/investigations/HL-1", "/figures/HL-1.json", "/figures/HL-1", "/exposure/team")
+REFUSED = (
+    *("/queue", "/queue/disagreements", "/investigations", "/investigations/HL-2", "/investigations/HL-2/records"),
+    *("/figures/HL-2.json", "/figures/HL-2", "/exposure/team", "/people", "/audit"),
+)
 MOMENT = dt.timedelta(seconds=7)
 
 
