@@ -96,7 +96,7 @@ def enrolled(client: Client, key: Authenticator, name: str = "lead") -> list[str
     options = client.post("/sign-in/set-up/options").json()
     answer = client.post("/sign-in/set-up", {"answer": key.create(options), "label": "blue  key"})
     assert answer.status_code == 200, answer.content.decode()
-    return re.findall(r"<code dir="ltr">([a-z2-7-]{19})</code>", answer.content.decode())
+    return re.findall(r'<code dir="ltr">([a-z2-7-]{19})</code>', answer.content.decode())
 
 
 def by_passkey(client: Client, key: Authenticator, *, answer: str | None = None) -> HttpResponse:
@@ -587,7 +587,7 @@ def test_new_recovery_codes_withdraw_the_old_ones(lead: Person) -> None:
     client = factories.client_of()
     old = enrolled(client, Authenticator())
     page = client.post("/own-sign-in/codes").content.decode()
-    new = re.findall(r"<code dir="ltr">([a-z2-7-]{19})</code>", page)
+    new = re.findall(r'<code dir="ltr">([a-z2-7-]{19})</code>', page)
     assert not set(new) & set(old)
     assert factories.client_of().post("/sign-in/recovery", {"name": "lead", "code": old[0]}).status_code == 422
     assert factories.client_of().post("/sign-in/recovery", {"name": "lead", "code": new[0]}).status_code == 302
