@@ -35,7 +35,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PLACES)
 def test_axe_finds_nothing_on_any_page(browser: Browser, desk: Desk, name: str, scheme: str) -> None:
