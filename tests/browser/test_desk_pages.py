@@ -129,7 +129,7 @@ def test_the_lead_imports_from_the_inbox_and_sees_how_far_it_is(browser: Browser
         keep_whole(page, "39-import-asked")
         expect(page.locator('.job[data-state="finished"]')).to_be_visible(timeout=180_000)
         expect(page.get_by_text("41 of 41 files")).to_be_visible()
-        page.get_by_text("unknown_kind").press("Enter")
+        page.locator("summary", has_text="unknown_kind").press("Enter")
         expect(page.get_by_text("letter.txt")).to_be_visible()
         keep_whole(page, "40-import-finished")
 
