@@ -97,6 +97,7 @@ def restore(
     checked; where checkpoints go further than the log, the desk refuses urgent acts until two auditors close that log:
     `havenline audit reopen`.
     """
+    # long: its steps in their order, one after the other
     from havenline_desk.sites.restore import finish, put_back, put_content, verified
 
     tell = _teller()

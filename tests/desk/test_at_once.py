@@ -75,6 +75,8 @@ def test_of_fifty_claims_of_one_item_one_wins() -> None:
         assert Assignment.objects.exclude(person=None).count() == number
         assert AuditEntry.objects.filter(act=AuditAct.ASSIGNMENT_TAKEN).count() == number
         Assignment.objects.update(done_at=AT)  # the next round has one item again
+        if number % 50 == 0:
+            print(f"{number} rounds of {CROWD} claims so far", flush=True)
     print(f"{ROUNDS} rounds of {CROWD} claims: one won in each; {time.monotonic() - began:.0f} s")
 
 
@@ -92,6 +94,8 @@ def test_of_fifty_uses_of_one_grant_one_is_shown_and_logged() -> None:
         assert Reveal.objects.filter(used_at=AT).count() == number
         assert AuditEntry.objects.filter(act=AuditAct.REVEAL_USED).count() == number
         token = granted(assignment, people["analyst-one"])
+        if number % 50 == 0:
+            print(f"{number} rounds of {CROWD} uses of one grant so far", flush=True)
     print(f"{ROUNDS} rounds of {CROWD} uses of one grant: one shown in each; {time.monotonic() - began:.0f} s")
 
 

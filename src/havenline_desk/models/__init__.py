@@ -38,13 +38,14 @@ from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, Ro
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
-from .retention import Hold, Tombstone
+from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 
 __all__ = [
     "CONTENT_ROLES",
     "EXCLUSIVE_SETS",
     "URGENT_ACTS",
+    "AlarmKind",
     "Approval",
     "Assessment",
     "Assignment",
@@ -120,6 +121,7 @@ __all__ = [
     "StackMember",
     "StackRevision",
     "Step",
+    "StorageAlarm",
     "StoredContent",
     "Submission",
     "Throttle",

@@ -10,7 +10,7 @@ from .files import FrameHash, PerceptualHash
 from .investigations import Import
 from .people import Person, RoleGrant
 from .queue import PoolMember
-from .retention import Hold
+from .retention import Hold, StorageAlarm
 from .stacks import StackRevision
 
 CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
@@ -28,6 +28,7 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     RoleGrant: ("revoked_at",),
     Session: ("seen_at", "ended_at", "ending"),
     StackRevision: ("frozen_at",),
+    StorageAlarm: ("ended_at",),
     Submission: ("taken_back_at", "recorded_at"),
     Throttle: ("tries", "since"),
 }
