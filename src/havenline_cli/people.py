@@ -63,6 +63,23 @@ def close(name: Annotated[str, typer.Argument(help="Who leaves.")], home: openin
     typer.echo(f"the account of {name} is closed.")
 
 
+@person.command("take-role")
+def take_role(
+    name: Annotated[str, typer.Argument(help="Whose role it is.")],
+    role: Annotated[str, typer.Argument(help="The role.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Take a role away and end the person's sessions at once; giving one is `havenline proposal role`."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.take_role_away import take_role_away
+        from havenline_desk.models import Role
+
+        wanted = Role(opening.one_of(role, Role.values, "ROLE"))
+        take_role_away(opening.person_named(name), wanted, said_by=opening.person_named(by), at=now())
+    typer.echo(f"{name} is no longer {wanted.label}.")
+
+
 @person.command("link")
 def link(
     name: Annotated[str, typer.Argument(help="Who is enrolled here.")],

@@ -23,9 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from havenline.entries import Values
-from havenline.matching.lists import Asked
+from havenline.matching.asked import Asked
 from havenline.matching.live import LiveLists
-from havenline.vocabulary import Fingerprint, HashKind, ListTerms, Match
+from havenline.vocabulary import VALUE_KINDS, Fingerprint, HashKind, ListTerms, Match
 from havenline_guard import wire
 from havenline_guard.client import MatchClient, MatchdRefused, MatchdUnreachable
 from havenline_guard.wire import Kind, Reason
@@ -95,7 +95,7 @@ def refused(connection: socket.socket) -> int:
 
 
 def many(count: int) -> Asked:
-    values = {kind: Values.none(kind) for kind in HashKind}
+    values = {kind: Values.none(kind) for kind in VALUE_KINDS}
     codes = np.random.default_rng(1).integers(0, 256, (count, 32), dtype=np.uint8)
     values[HashKind.PDQ] = Values(np.arange(count, dtype=np.uint32), codes)
     return Asked(count, values, np.full(count, 100, np.uint8))
@@ -403,7 +403,7 @@ def test_another_user_asks_where_the_group_and_the_rule_allow_it(matchd: Start) 
         (wire.HEAD.pack(0, Kind.HEADS, 1, 0, 1), Reason.MALFORMED),
         (wire.HEAD.pack(3, Kind.HEALTH, 0, 0, 1) + b"abc", Reason.MALFORMED),
         (wire.message(Kind.LOOKUP, 1, b"short"), Reason.MALFORMED),
-        (wire.message(Kind.LOOKUP, 1, bytes(31) + b"\xff"), Reason.MALFORMED),
+        (wire.message(Kind.LOOKUP, 1, bytes(39) + b"\xff"), Reason.MALFORMED),
         (wire.HEAD.pack(wire.LARGEST, Kind.LOOKUP, 0, 0, 1), Reason.TOO_MUCH),
         (wire.message(Kind.HEADS, 1, b"") * 2, Reason.MALFORMED),
         (wire.message(Kind.CHANGE, 1, b"{}"), Reason.NOT_ALLOWED),
@@ -420,7 +420,8 @@ def test_what_is_no_question_gets_one_answer_and_the_end(serving: Running, messa
 def test_a_connection_begins_with_a_greeting_of_this_form(serving: Running) -> None:
     for message, reason in (
         (wire.message(Kind.HEADS, 1, b""), Reason.MALFORMED),
-        (wire.message(Kind.HELLO, 1, b"HVLNMTCH" + (2).to_bytes(4, "little") + bytes(4)), Reason.VERSION),
+        (wire.message(Kind.HELLO, 1, b"HVLNMTCH" + (1).to_bytes(4, "little") + bytes(4)), Reason.VERSION),
+        (wire.message(Kind.HELLO, 1, b"HVLNMTCH" + (3).to_bytes(4, "little") + bytes(4)), Reason.VERSION),
         (wire.message(Kind.HELLO, 1, bytes(16)), Reason.MALFORMED),
         (b"GET /metrics HTTP/1.1\r\n\r\n", Reason.TOO_MUCH),
     ):

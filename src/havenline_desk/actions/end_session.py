@@ -24,8 +24,10 @@ def begin_session(person: Person, way: Way, *, address: str, at: dt.datetime) ->
     return session
 
 
-def hold_session(session: Session, *, at: dt.datetime) -> bool:
+def hold_session(session: Session, *, by_itself: bool = False, at: dt.datetime) -> bool:
     """Whether the session is in force at `at`; notes that it was used, or ends it and logs why.
+
+    `by_itself`: a page asked without its person, which is no use of the session.
 
     It ends 15 minutes after it was last used and 8 hours after it began (settings), and at once when the clock stands
     before its beginning. Its use is noted at most every 30 seconds, so it may end that much early, never late.
@@ -36,7 +38,7 @@ def hold_session(session: Session, *, at: dt.datetime) -> bool:
     if over is not None:
         end_session(session, over, by=None, at=at)
         return False
-    if at - session.seen_at < _SEEN_EVERY:
+    if by_itself or at - session.seen_at < _SEEN_EVERY:
         return True
     return Session.objects.filter(pk=session.pk, ended_at=None).update(seen_at=at) == 1
 

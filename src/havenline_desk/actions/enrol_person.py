@@ -26,6 +26,7 @@ from ..models import (
 from .end_session import end_sessions
 from .record_quorum import record_quorum
 from .reset_factors import reset_factors
+from .take_role_away import GIVERS, refuse_the_last
 
 CONTENT_ROLE_DELAY = dt.timedelta(hours=24)
 
@@ -84,12 +85,22 @@ def renew_enrolment(person: Person, *, password: str, secret_until: dt.datetime,
 
 
 @transaction.atomic
-def close_person(person: Person, *, at: dt.datetime) -> None:
-    """Close an account for good: it signs in no more, and its sessions end. Nothing that it did goes away."""
+def close_person(person: Person, *, closed_by: Person | None = None, at: dt.datetime) -> None:
+    """Close an account for good: it signs in no more, and its sessions end. Nothing that it did goes away.
+
+    `closed_by` None is whoever runs commands on the host. Another needs the role, and closes neither their own account
+    nor that of the last person without whom nobody could give roles: Denied, EnrolmentRefused, RoleKept.
+    """
+    if closed_by is not None:
+        gates.require(closed_by, gates.Act.CLOSE_PERSON, at=at)
+        if gates.is_oneself(person, closed_by):
+            raise EnrolmentRefused("nobody closes their own account; another administrator or lead does")
+        for role in GIVERS:
+            refuse_the_last(person, role, at=at)
     if not Person.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
         raise EnrolmentRefused(f"the account of {person.name} is closed already")
-    audit.append(AuditAct.PERSON_CLOSED, at=at, actor=None, about=person)
-    end_sessions(person, Ending.DISABLED, by=None, at=at)
+    audit.append(AuditAct.PERSON_CLOSED, at=at, actor=closed_by, about=person)
+    end_sessions(person, Ending.DISABLED, by=closed_by, at=at)
 
 
 def _open_enrolment(person: Person, *, until: dt.datetime, at: dt.datetime) -> None:

@@ -33,13 +33,16 @@ from .investigations import (
     Selection,
     SourceKind,
 )
+from .jobs import ImportJob, JobEnd
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
+from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
-from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
+from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
+from .wellbeing import OptOut, PaceRule, TalkTo
 
 __all__ = [
     "CONTENT_ROLES",
@@ -73,10 +76,12 @@ __all__ = [
     "File",
     "FrameHash",
     "FrameworkApproval",
+    "HandReason",
     "Hold",
     "House",
     "HouseDeclaration",
     "Import",
+    "ImportJob",
     "ImportProblem",
     "ImportedFramework",
     "InstallationKind",
@@ -85,12 +90,19 @@ __all__ = [
     "Item",
     "ItemKind",
     "ItemState",
+    "JobEnd",
     "LinkedAccount",
     "Location",
     "Match",
     "MemberAnswer",
     "MemberPlace",
+    "ModelDigest",
+    "ModelPart",
+    "OptOut",
+    "OriginReading",
+    "OriginSignal",
     "Outcome",
+    "PaceRule",
     "Passkey",
     "PerceptualHash",
     "Person",
@@ -113,6 +125,7 @@ __all__ = [
     "SamplingRule",
     "Selection",
     "Session",
+    "SetAside",
     "SettledBy",
     "Skip",
     "SkipReason",
@@ -124,6 +137,9 @@ __all__ = [
     "StorageAlarm",
     "StoredContent",
     "Submission",
+    "TalkTo",
+    "TextLook",
+    "TextReason",
     "Throttle",
     "Tombstone",
     "Way",

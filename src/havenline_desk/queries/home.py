@@ -71,9 +71,9 @@ def start_of(person: Person, *, at: dt.datetime) -> Start:
         return Start.CALIBRATING
     if not gates.certified(person, at=at):
         return Start.NO_CERTIFICATE
-    steps = []
-    if gates.allowed(person, gates.Act.TAKE_ASSESSMENT, at=at):
+    acts, steps = gates.acts_of(person, at=at), []
+    if gates.Act.TAKE_ASSESSMENT in acts:
         steps += [Step.FIRST, Step.SECOND]
-    if gates.allowed(person, gates.Act.TAKE_DISPUTE, at=at):
+    if gates.Act.TAKE_DISPUTE in acts:
         steps.append(Step.THIRD)
     return Start.WAITING if waiting_for(person, steps, at=at).exists() else Start.NOTHING
