@@ -204,7 +204,7 @@ def sweep() -> int:
     Waits until everybody who is writing objects has recorded them.
     """
     _alone_or_with_others("pg_advisory_xact_lock")
-    named, store = _named(), _store()
+    named, store = _named(), sealed_objects()
     unnamed = [name for name in store.names() if name not in named]
     for name in unnamed:
         store.delete(name)
@@ -315,11 +315,14 @@ def purpose_of(reveal: Reveal) -> str:
 
 
 def _vault(client: KeyClient) -> Vault:
-    return Vault(_store(), client)
+    return Vault(sealed_objects(), client)
 
 
-def _store() -> Store:
-    """Where kept content lies. Raises StoreError where HAVENLINE_CONTENT_STORE names a place that cannot be used."""
+def sealed_objects() -> Store:
+    """Where kept content lies, as it lies there. Raises StoreError where HAVENLINE_CONTENT_STORE cannot be used.
+
+    KeydUnreachable where the keys whose prefix it is are not there to be asked.
+    """
     client = keyd()
     if not settings.CONTENT_STORE or client is None:
         return FolderStore(_folder())

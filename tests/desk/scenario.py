@@ -27,6 +27,7 @@ from havenline_desk.actions.approve_framework import approve_framework
 from havenline_desk.actions.ask_import import ask_import, stop_import
 from havenline_desk.actions.assign_by_hand import assign_by_hand, free_assignment
 from havenline_desk.actions.cancel import cancel
+from havenline_desk.actions.cancel_reset import cancel_reset
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.change_factors import add_authenticator_app, make_recovery_codes, remove_factor
 from havenline_desk.actions.configure_framework import configure_framework
@@ -54,7 +55,9 @@ from havenline_desk.actions.prove_person import (
     prove_by_account,
     prove_by_recovery_code,
 )
+from havenline_desk.actions.raise_alarm import end_alarm, raise_alarm
 from havenline_desk.actions.record_study import record_study
+from havenline_desk.actions.reset_factors import reset_factors
 from havenline_desk.actions.run_sealer import destroy_in_time
 from havenline_desk.actions.see_exposure import see_exposure
 from havenline_desk.actions.see_log import see_log
@@ -68,6 +71,7 @@ from havenline_desk.actions.take_role_away import take_role_away
 from havenline_desk.gates import Act
 from havenline_desk.keys import keyd
 from havenline_desk.models import (
+    AlarmKind,
     Assignment,
     AuthenticatorApp,
     Ending,
@@ -108,6 +112,7 @@ STAFF = {
     "analyst-one": Role.ANALYST,
     "analyst-two": Role.ANALYST,
     "adjudicator": Role.ADJUDICATOR,
+    "admin": Role.ADMIN,
 }
 
 
@@ -210,9 +215,26 @@ def signing_in(home: Path) -> Iterator[Step]:
     yield lambda: remove_factor(
         AuthenticatorApp.objects.get(person__name=NEWCOMER), by=who(NEWCOMER), keeping=None, at=AT + make.DAY
     )
+    yield from resetting(at=AT + 2 * make.DAY)
+    yield lambda: cancel_reset(who(NEWCOMER), at=AT + 2 * make.DAY)
+    yield from resetting(at=AT + 3 * make.DAY)
+    yield lambda: reset_factors(who(NEWCOMER), at=AT + 5 * make.DAY)
     yield linked
     yield lambda: unlink_accounts(who(NEWCOMER), at=AT)
     yield lambda: close_person(who(NEWCOMER), at=AT)
+
+
+def resetting(*, at: dt.datetime) -> Iterator[Step]:
+    """Two people agree that the newcomer may set up new factors."""
+    names: list[Proposal] = []
+
+    def ask() -> None:
+        what = {"person": who(NEWCOMER).audit_id.hex}
+        names.append(propose(Act.RESET_FACTORS, what, person=who("admin"), at=at))
+
+    yield ask
+    yield lambda: approve(names[-1], person=who("lead"), digest=names[-1].digest, at=at)
+    yield lambda: carry_out(names[-1], person=who("admin"), at=at)
 
 
 def by_keyd(home: Path, do: Step) -> Step:
@@ -250,6 +272,8 @@ def retention(home: Path) -> Iterator[Step]:
     yield by_keyd(home, keep_both)
     yield by_keyd(home, lambda: place_hold(kept(70), "court-1", placed_by=who("lead"), at=at))
     yield by_keyd(home, lambda: destroy_in_time(kept(71), rule="demo", at=at))
+    yield lambda: raise_alarm(AlarmKind.STOPPED, counted=9, of=9, at=at)
+    yield lambda: end_alarm(AlarmKind.STOPPED, at=at)
 
 
 def two_people(home: Path) -> Iterator[Step]:

@@ -93,6 +93,8 @@ class AuditAct(models.TextChoices):
     ACCOUNT_UNLINKED = "account_unlinked", "unlinked an organisation's account"
     HOLD_PLACED = "hold_placed", "placed a hold on kept content"
     CONTENT_DESTROYED = "content_destroyed", "destroyed kept content"
+    STORAGE_ALARM_RAISED = "storage_alarm_raised", "an alarm about kept content was raised"
+    STORAGE_ALARM_ENDED = "storage_alarm_ended", "what had raised an alarm about kept content was over"
     PERSON_CLOSED = "person_closed", "closed a person's account"
 
 
