@@ -11,6 +11,7 @@ from PIL import Image
 
 from havenline.fingerprints.pdq import hash_512_first, hash_picture
 from havenline.media.decode import decode_picture
+from havenline.provenance.one_text import text_at
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
 from havenline_guard.lockdown import end_with_parent
@@ -45,6 +46,16 @@ def answer(content: bytes, width: int, height: int) -> bytes:
         return wire.refusal(Refused(Refusal.DECODER_FAILED, "there was not enough memory to open this file"))
 
 
+def answer_text(content: bytes, place: int) -> bytes:
+    """The text of one signal of origin, by its place from 0: a whole answer."""
+    found = text_at(content, place)
+    if found is None:
+        return wire.refusal(Refused(Refusal.UNREADABLE, "the file has no such text; was it read by another version?"))
+    if len(found[1]) > wire.LARGEST_TEXT:
+        return wire.refusal(Refused(Refusal.TOO_LARGE, f"texts up to {wire.LARGEST_TEXT:,} bytes are shown"))
+    return wire.one_text(found[1])
+
+
 def warm() -> None:
     """Load all that the children will need: decoders are used once on drawn pictures, kernels loaded or compiled."""
     from importlib import import_module
@@ -54,7 +65,9 @@ def warm() -> None:
     assert nothing
 
 
-def live(content: int, length: int, reply: int, *, width: int, height: int, answering: Answering) -> NoReturn:
+def live(
+    content: int, length: int, reply: int, *, width: int, height: int, text: int, answering: Answering
+) -> NoReturn:
     """The child's life, on the descriptors of its content and of its reply; never returns.
 
     Ends with 0 after a whole answer, 3 when it could not be closed off, 4 when it failed unforeseen.
@@ -65,7 +78,8 @@ def live(content: int, length: int, reply: int, *, width: int, height: int, answ
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         end_with_parent(signal.SIGKILL)
         close_off(Room(seconds=_SECONDS, descriptors=16), keep=(content, reply))
-        said = memoryview(answering(_read(content, length), width, height))
+        read = _read(content, length)
+        said = memoryview(answer_text(read, text - 1) if text else answering(read, width, height))
         while said:
             said = said[os.write(reply, said) :]
         code = 0

@@ -45,16 +45,35 @@ class DecoderClient:
         if len(content) > wire.LARGEST_CONTENT:
             detail = f"the file has {len(content):,} bytes; pictures up to {wire.LARGEST_CONTENT:,} bytes are opened"
             return Refused(Refusal.TOO_LARGE, detail)
-        descriptor = _sealed(content)
-        try:
-            asked = wire.question(width=width, height=height, length=len(content))
-            said = self._asked(asked, [descriptor])
-        finally:
-            os.close(descriptor)
+        said = self._answer(content, width=width, height=height)
         try:
             return wire.read_answer(said, width=width, height=height)
         except wire.Malformed as error:
             raise DecoderdUnreachable(f"{self._path}: {error}; is this a decoderd of this version?") from None
+
+    def text(self, content: bytes, *, place: int) -> bytes | Refused:
+        """The text of the signal of origin at `place`, from 0, of a file; or why there is none. 1 MiB at most.
+
+        Not known to be true: that the file has it; the caller compares its keyed digest. Raises DecoderdUnreachable,
+        ValueError for another place.
+        """
+        if not 0 <= place < wire.MOST_TEXTS:
+            raise ValueError(f"a text is asked for by a place from 0 to {wire.MOST_TEXTS - 1}")
+        if len(content) > wire.LARGEST_CONTENT:
+            return Refused(Refusal.TOO_LARGE, f"files up to {wire.LARGEST_CONTENT:,} bytes are opened")
+        said = self._answer(content, width=1, height=1, text=place + 1)
+        try:
+            return wire.read_text(said)
+        except wire.Malformed as error:
+            raise DecoderdUnreachable(f"{self._path}: {error}; is this a decoderd of this version?") from None
+
+    def _answer(self, content: bytes, *, width: int, height: int, text: int = 0) -> bytearray:
+        descriptor = _sealed(content)
+        try:
+            asked = wire.question(width=width, height=height, length=len(content), text=text)
+            return self._asked(asked, [descriptor])
+        finally:
+            os.close(descriptor)
 
     def state(self) -> dict[str, Any]:
         """Counts of the server: numbers alone. Raises DecoderdUnreachable."""

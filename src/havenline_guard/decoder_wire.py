@@ -11,16 +11,21 @@ FORM = 1
 LONGEST_PATH = 100
 """Bytes of a socket's path."""
 LARGEST_CONTENT = 256 << 20
+LARGEST_TEXT = 1 << 20
 LONGEST_SIDE = 1024
 """The most pixels of a side that an answer carries."""
 QUESTION = struct.Struct("<8sHHHHQ")
-"""Magic, form, most pixels wide and high (0 and 0: no pixels, the state of the server), zero, bytes of content."""
+"""Magic, form, most pixels wide and high (0 and 0: no pixels, the state of the server), text, bytes of content.
+
+Text is 0 for a picture; else one more than the place of the signal whose text is wanted, with 1 and 1 for the pixels.
+"""
+MOST_TEXTS = 512
 HEAD = struct.Struct("<8sHHIQ")
 """Magic, form, verdict, zero, bytes that follow."""
 _PICTURE = struct.Struct("<IIIHHBBBBB32s32s")
 """The file's width, height and frames; the pixels' width and height; mark, cut short, kind, two qualities; hashes."""
 MAGIC = b"HVLNDECO"
-PICTURE, REFUSED, NOT_SERVED, STATE = 1, 2, 3, 4
+PICTURE, REFUSED, NOT_SERVED, STATE, TEXT = 1, 2, 3, 4, 5
 """Verdicts. NOT_SERVED: nothing was learned about the content."""
 LARGEST_ANSWER = HEAD.size + _PICTURE.size + 3 * LONGEST_SIDE * LONGEST_SIDE
 KINDS = (
@@ -58,21 +63,28 @@ class Decoded:
     rgb: bytes
 
 
-def question(*, width: int, height: int, length: int) -> bytes:
+def question(*, width: int, height: int, length: int, text: int = 0) -> bytes:
     """What goes with the descriptor of the content."""
-    return QUESTION.pack(MAGIC, FORM, width, height, 0, length)
+    return QUESTION.pack(MAGIC, FORM, width, height, text, length)
 
 
-def read_question(said: bytes) -> tuple[int, int, int]:
-    """Width, height and length. Raises Malformed."""
+def read_question(said: bytes) -> tuple[int, int, int, int]:
+    """Width, height, length and text. Raises Malformed."""
     if len(said) != QUESTION.size:
         raise Malformed("a question is one message of its own")
-    magic, form, width, height, zero, length = QUESTION.unpack(said)
-    if magic != MAGIC or form != FORM or zero:
+    magic, form, width, height, text, length = QUESTION.unpack(said)
+    if magic != MAGIC or form != FORM:
         raise Malformed("this is no question of a form that is known here")
+    if text > MOST_TEXTS or (text and (width, height) != (1, 1)):
+        raise Malformed("a text is asked for by its place, with one pixel")
     if max(width, height) > LONGEST_SIDE or (not width) != (not height):
         raise Malformed(f"at most {LONGEST_SIDE} x {LONGEST_SIDE} pixels are given")
-    return width, height, length
+    return width, height, length, text
+
+
+def one_text(raw: bytes) -> bytes:
+    """A whole answer that holds a text of the file."""
+    return HEAD.pack(MAGIC, FORM, TEXT, 0, len(raw)) + raw
 
 
 def picture(made: Decoded) -> bytes:
@@ -107,6 +119,21 @@ def not_served(why: str) -> bytes:
 def state(text: str) -> bytes:
     """A whole answer to the question for the server's state, in JSON."""
     return _text(STATE, text.encode())
+
+
+def read_text(said: bytes | bytearray) -> bytes | Refused:
+    """What a decoder answered to a question for a text: 1 MiB at most, any bytes. Raises Malformed."""
+    if len(said) < HEAD.size:
+        raise Malformed("the answer is cut short")
+    magic, form, verdict, zero, length = HEAD.unpack_from(said)
+    if magic != MAGIC or form != FORM or zero or length != len(said) - HEAD.size:
+        raise Malformed("the answer is not of this form")
+    body = bytes(memoryview(said)[HEAD.size :])
+    if verdict == REFUSED:
+        return _read_refusal(body)
+    if verdict != TEXT or len(body) > LARGEST_TEXT:
+        raise Malformed("the answer is not of this form")
+    return body
 
 
 def read_answer(said: bytes | bytearray, *, width: int, height: int) -> Decoded | Refused:

@@ -142,6 +142,7 @@ class _Job:
     length: int
     width: int
     height: int
+    text: int
     reading: int = -1
     said: bytearray = field(default_factory=bytearray)
     deadline: float = 0.0
@@ -168,7 +169,7 @@ class _Supervisor:
         self._zygote: socket.socket | None = None
         self._zygote_pid, self._ready, self._started, self._pause = 0, False, 0.0, 0.0
         self._numbers = 0
-        self._counts = dict.fromkeys(("pictures", "refused", "ended", "late", "restarts", "most_kib"), 0)
+        self._counts = dict.fromkeys(("pictures", "texts", "refused", "ended", "late", "restarts", "most_kib"), 0)
         self._ending = False
         self._falls = 0
         """How often in a row the zygote fell before it was ready."""
@@ -283,11 +284,11 @@ class _Supervisor:
             said, descriptors, _, _ = socket.recv_fds(link.socket, wire.QUESTION.size, 4)
             if not said or link.job is not None:
                 raise ConnectionError
-            width, height, length = wire.read_question(said)
+            width, height, length, text = wire.read_question(said)
             if not width and not descriptors:
                 self._send(link, wire.state(json.dumps(self._state())))
                 return
-            self._ask(link, width, height, length, descriptors)
+            self._ask(link, _Job(0, link, -1, length, width, height, text), descriptors)
             descriptors = []
         except BlockingIOError:
             pass
@@ -301,12 +302,12 @@ class _Supervisor:
             for each in descriptors:
                 os.close(each)
 
-    def _ask(self, link: _Link, width: int, height: int, length: int, descriptors: list[int]) -> None:
-        if len(descriptors) != 1 or not width or not _is_sealed(descriptors[0], length):
+    def _ask(self, link: _Link, job: _Job, descriptors: list[int]) -> None:
+        if len(descriptors) != 1 or not job.width or not _is_sealed(descriptors[0], job.length):
             raise wire.Malformed("the content comes in one sealed descriptor of its exact length, 256 MiB at most")
         self._numbers += 1
-        link.job = _Job(self._numbers, link, descriptors[0], length, width, height)
-        self._waiting.append(link.job)
+        job.number, job.content, link.job = self._numbers, descriptors[0], job
+        self._waiting.append(job)
         self._give()
 
     def _give(self) -> None:
@@ -326,7 +327,7 @@ class _Supervisor:
             self._selector.register(reading, EVENT_READ, lambda _, job=job: self._hear(job))
             # A zygote that has fallen is noticed where it is listened to.
             with suppress(OSError):
-                asked = JOB.pack(job.number, job.width, job.height, 0, job.length)
+                asked = JOB.pack(job.number, job.width, job.height, job.text, job.length)
                 socket.send_fds(self._zygote, [asked], [job.content, writing])
             os.close(writing)
             os.close(job.content)
@@ -361,8 +362,12 @@ class _Supervisor:
             return
         if not job.status and not job.too_much:
             with suppress(wire.Malformed):
-                found = wire.read_answer(job.said, width=job.width, height=job.height)
-                self._counts["refused" if isinstance(found, Refused) else "pictures"] += 1
+                found: object
+                if job.text:
+                    found = wire.read_text(job.said)
+                else:
+                    found = wire.read_answer(job.said, width=job.width, height=job.height)
+                self._counts["refused" if isinstance(found, Refused) else "texts" if job.text else "pictures"] += 1
                 self._settle(job, bytes(job.said))
                 return
         if os.waitstatus_to_exitcode(job.status) == 3:
