@@ -20,6 +20,7 @@ from typing import Any
 
 from havenline.scan_workers import CloseOff, Lost, answers
 from havenline.vocabulary import (
+    BY_DISTANCE,
     FULL_EFFORT,
     PDQ_FULL,
     EditionRef,
@@ -178,7 +179,7 @@ def findings(
     while batch := list(islice(waiting, _LOOKED_UP_AT_ONCE)):
         asked = [each.fingerprint for each in batch if each.fingerprint is not None]
         found = lookup(asked) if triage is None else triage.lookup(asked)
-        if triage is not None and any(match.kind is HashKind.PDQ for each in found for match in each):
+        if triage is not None and any(match.kind in BY_DISTANCE for each in found for match in each):
             doubtful = _doubtful(batch, found)
             again = triage.confirm([batch[place].posting for place in doubtful])
             for place, exact in zip(doubtful, again, strict=True):
@@ -193,34 +194,41 @@ def findings(
 
 
 def _timed(batch: list[Scanned], found: Sequence[tuple[Match, ...]], lookup: Lookup) -> Iterator[tuple[Match, ...]]:
-    """The matches of each fingerprint; those of a film by distance say at which seconds, by asking frame by frame."""
+    """The matches of each fingerprint; those of a film with pictures say at which seconds, by asking frame by frame."""
     made = (each.fingerprint for each in batch if each.fingerprint is not None)
     for film, matches in zip(made, found, strict=True):
         if not film.frames or all(match.kind is not HashKind.PDQ for match in matches):
             yield matches
             continue
-        # The film's own digests go along, so that what it matches exactly is no find of a frame's.
-        still = replace(film, pdq=None, pdq_quality=None, **_NO_STILL)
-        frames = [
-            replace(still, frames=(each,), frames_upright=film.frames_upright[place : place + 1])
-            for place, each in enumerate(film.frames)
-        ]
-        seconds: dict[tuple[EditionRef, str], list[float]] = {}
-        for frame, near in zip(film.frames, lookup(frames), strict=True):
+        # As pictures, which are not asked about films; with the film's digests, so that what it matches exactly is no
+        # find of a frame's.
+        frames = (*film.frames, *film.frames_upright)
+        still = replace(film, **_NO_FILM, pipeline=PDQ_FULL, pdq=frames[0].pdq, pdq_quality=frames[0].quality)
+        stills = [replace(still, pdq=each.pdq, pdq_quality=each.quality) for each in frames]
+        seconds: dict[tuple[EditionRef, str], set[float]] = {}
+        for frame, near in zip(frames, lookup(stills), strict=True):
             for match in near:
                 if match.kind is HashKind.PDQ:
-                    seconds.setdefault((match.edition, match.entry), []).append(frame.second)
-        yield tuple(replace(match, seconds=tuple(seconds.get((match.edition, match.entry), ()))) for match in matches)
+                    seconds.setdefault((match.edition, match.entry), set()).add(frame.second)
+        yield tuple(
+            replace(match, seconds=tuple(sorted(seconds.get((match.edition, match.entry), ()))))
+            if match.kind is HashKind.PDQ
+            else match
+            for match in matches
+        )
 
 
-_NO_STILL: dict[str, Any] = dict.fromkeys(("pipeline", "pdq_512", "pdq_512_quality", "pdq_upright", "pdq_512_upright"))
+_NO_FILM: dict[str, Any] = dict.fromkeys(("pdq_512", "pdq_512_quality", "pdq_upright", "pdq_512_upright")) | {
+    "frames": (),
+    "frames_upright": (),
+}
 
 
 def _doubtful(batch: list[Scanned], found: Sequence[tuple[Match, ...]]) -> list[int]:
     """The places in the batch of what the screening lane found by distance."""
     matches = iter(found)
     near = {
-        place: any(match.kind is HashKind.PDQ for match in next(matches))
+        place: any(match.kind in BY_DISTANCE for match in next(matches))
         for place, each in enumerate(batch)
         if each.fingerprint is not None
     }

@@ -99,7 +99,7 @@ def import_(
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        asking = _and_matchd(open_all(lists or [])[1], matchd)
+        asking = and_matchd(open_all(lists or [])[1], matchd)
         investigation = opening.investigation_named(reference)
         with meter(path) as shown:
             done = import_collection(
@@ -136,7 +136,7 @@ def import_(
         raise typer.Exit(SOMETHING_REFUSED)
 
 
-def _and_matchd(lists: ListLookup, socket: Path | None) -> ListLookup:
+def and_matchd(lists: ListLookup, socket: Path | None) -> ListLookup:
     """`lists`, and those of the matchd at `socket`; one that cannot be reached is told before anything is taken in."""
     if socket is None:
         return lists
@@ -172,6 +172,8 @@ def status(
         typer.echo(f"  posted {each.posted:,} · taken in {each.items:,} items, {each.files:,} files")
         typer.echo(f"  selected {each.selected:,} · {each.stacks:,} stacks · {each.matched_files:,} files matched")
         typer.echo(f"  settled {each.outcomes:,} files · waiting: {waiting}")
+        for line in each.settled:
+            typer.echo(f"  {line.files:,} by {line.settled_by.label}: {line.quorum or 'no quorum recorded'}")
         for name, count in {**each.refused_files, **each.problems}.items():
             typer.echo(f"  {count:,} {name}")
         if each.imports_running:

@@ -21,6 +21,7 @@ from havenline_cli import (
     film,
     framework,
     investigation,
+    jobs,
     lists,
     matchd,
     people,
@@ -72,6 +73,7 @@ app.command("demo")(demo.demo)
 app.command("up")(demo.up)
 app.command("status", epilog=exits.EPILOG)(supervised.status)
 app.command("sealer", epilog=exits.EPILOG)(sealer.sealer)
+app.command("jobs", epilog=exits.EPILOG)(jobs.jobs)
 app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.command("provenance", help=provenance.HELP, epilog=exits.EPILOG)(provenance.provenance)

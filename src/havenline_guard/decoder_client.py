@@ -7,13 +7,14 @@ import json
 import os
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from havenline.vocabulary import HavenlineError, Refusal, Refused
 from havenline_guard import decoder_wire as wire
-from havenline_guard.decoder_wire import Decoded
+from havenline_guard.decoder_wire import Decoded, DecodedSheet
 
 _CREDENTIALS = struct.Struct("3i")
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -40,16 +41,21 @@ class DecoderClient:
         Every field is checked, but what a file that took its own decoder over says of itself is not known to be true:
         hashes and pixels may be any. Raises DecoderdUnreachable, ValueError for another size.
         """
-        if not (0 < width <= wire.LONGEST_SIDE and 0 < height <= wire.LONGEST_SIDE):
-            raise ValueError(f"a picture is asked for in 1 to {wire.LONGEST_SIDE} pixels a side")
-        if len(content) > wire.LARGEST_CONTENT:
-            detail = f"the file has {len(content):,} bytes; pictures up to {wire.LARGEST_CONTENT:,} bytes are opened"
-            return Refused(Refusal.TOO_LARGE, detail)
-        said = self._answer(content, width=width, height=height)
-        try:
+        said = self._pixels(content, width=width, height=height, frames=0)
+        if isinstance(said, Refused):
+            return said
+        with self._this_version():
             return wire.read_answer(said, width=width, height=height)
-        except wire.Malformed as error:
-            raise DecoderdUnreachable(f"{self._path}: {error}; is this a decoderd of this version?") from None
+
+    def sheet(self, content: bytes, *, width: int, height: int, frames: int) -> DecodedSheet | Refused:
+        """At most `frames` (1 to 16) frames of the film in `content` on one sheet; otherwise as `decode`."""
+        if not 0 < frames <= wire.MOST_FRAMES:
+            raise ValueError(f"a sheet has 1 to {wire.MOST_FRAMES} frames")
+        said = self._pixels(content, width=width, height=height, frames=frames)
+        if isinstance(said, Refused):
+            return said
+        with self._this_version():
+            return wire.read_sheet(said, width=width, height=height, frames=frames)
 
     def text(self, content: bytes, *, place: int) -> bytes | Refused:
         """The text of the signal of origin at `place`, from 0, of a file; or why there is none. 1 MiB at most.
@@ -59,21 +65,32 @@ class DecoderClient:
         """
         if not 0 <= place < wire.MOST_TEXTS:
             raise ValueError(f"a text is asked for by a place from 0 to {wire.MOST_TEXTS - 1}")
-        if len(content) > wire.LARGEST_CONTENT:
-            return Refused(Refusal.TOO_LARGE, f"files up to {wire.LARGEST_CONTENT:,} bytes are opened")
-        said = self._answer(content, width=1, height=1, text=place + 1)
-        try:
+        said = self._pixels(content, width=1, height=1, frames=wire.TEXTS + place)
+        if isinstance(said, Refused):
+            return said
+        with self._this_version():
             return wire.read_text(said)
-        except wire.Malformed as error:
-            raise DecoderdUnreachable(f"{self._path}: {error}; is this a decoderd of this version?") from None
 
-    def _answer(self, content: bytes, *, width: int, height: int, text: int = 0) -> bytearray:
+    def _pixels(self, content: bytes, *, width: int, height: int, frames: int) -> bytearray | Refused:
+        if not (0 < width <= wire.LONGEST_SIDE and 0 < height <= wire.LONGEST_SIDE):
+            raise ValueError(f"a picture is asked for in 1 to {wire.LONGEST_SIDE} pixels a side")
+        if len(content) > wire.LARGEST_CONTENT:
+            detail = f"the file has {len(content):,} bytes; files up to {wire.LARGEST_CONTENT:,} bytes are opened"
+            return Refused(Refusal.TOO_LARGE, detail)
         descriptor = _sealed(content)
         try:
-            asked = wire.question(width=width, height=height, length=len(content), text=text)
-            return self._asked(asked, [descriptor])
+            return self._asked(
+                wire.question(width=width, height=height, length=len(content), frames=frames), [descriptor]
+            )
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def _this_version(self) -> Iterator[None]:
+        try:
+            yield
+        except wire.Malformed as error:
+            raise DecoderdUnreachable(f"{self._path}: {error}; is this a decoderd of this version?") from None
 
     def state(self) -> dict[str, Any]:
         """Counts of the server: numbers alone. Raises DecoderdUnreachable."""

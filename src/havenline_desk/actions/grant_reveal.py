@@ -14,7 +14,8 @@ from django.db import transaction
 
 from .. import audit, evidence
 from ..evidence import GRANT, RevealRefused
-from ..models import Assignment, AuditAct, Person, Reveal, Step, StoredContent
+from ..models import Assignment, AuditAct, Escalation, Person, Reveal, Step, StoredContent
+from ..pace import PaceState, pace_of
 from ..waiting import is_assessed_blind
 
 LADDER = (1, 2, 3, 4)
@@ -27,7 +28,8 @@ def grant_reveal(
     """Record the reveal and return its single-use token, good for 120 seconds in the same session.
 
     Raises RevealRefused when the assignment is not this person's open one, the file is not in its stack, or the
-    step is not one of the ladder, or where a budget is used up; KeydUnreachable where `keyd` does not answer.
+    step is not one of the ladder, or where a budget is used up or a pause is due; KeydUnreachable where `keyd` does
+    not answer.
     """
     if ladder_step not in LADDER:
         raise RevealRefused(f"the ladder has no step {ladder_step}")
@@ -64,6 +66,7 @@ def _granted(
         assignment = mine.filter(expires_at__gt=at, revision__members__file=file_id).first()
         if assignment is None:
             raise RevealRefused("this file is not in a stack that is open in your name; go back and press Start")
+        _refuse_in_a_pause(person, assignment, at=at)
         reveal = Reveal(
             assignment=assignment,
             person=person,
@@ -99,6 +102,15 @@ def use_reveal(token: str, *, person: Person, session_key: str, at: dt.datetime)
 def note_failed_reveal(reveal: Reveal, *, at: dt.datetime) -> None:
     """Log that nothing was shown for a view that had been marked as used."""
     _log(AuditAct.REVEAL_FAILED, reveal, at=at)
+
+
+def _refuse_in_a_pause(person: Person, assignment: Assignment, *, at: dt.datetime) -> None:
+    """What they have escalated is opened all the same."""
+    pace = pace_of(person, at=at)
+    if pace is None or pace.state is not PaceState.DUE or pace.ends_at is None:
+        return
+    if not Escalation.objects.filter(assignment=assignment, raised_by=person).exists():
+        raise RevealRefused(f"time for a break: nothing is opened until {pace.ends_at.astimezone(dt.UTC):%H:%M} UTC")
 
 
 def _log(act: AuditAct, reveal: Reveal, *, at: dt.datetime, final: bool = False) -> None:

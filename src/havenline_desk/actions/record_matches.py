@@ -68,7 +68,9 @@ def _fingerprint(file: File) -> Fingerprint:
     stored = next((name for name in hashes if name != PDQ_512 and not name.endswith(UPRIGHT)), "")
     full, reduced = hashes.get(stored), hashes.get(PDQ_512)
     upright = {name: each.pdq for name, each in hashes.items() if name.endswith(UPRIGHT)}
-    frames = sorted(FrameHash(each.second, each.pdq, each.quality) for each in file.frame_hashes.all())
+    frames: dict[bool, list[FrameHash]] = {False: [], True: []}
+    for each in file.frame_hashes.all():
+        frames[each.upright].append(FrameHash(each.second, each.pdq, each.quality))
     parts = {each.part: each.sha256 for each in file.model_digests.all()}
     return Fingerprint(
         md5=file.md5,
@@ -82,10 +84,11 @@ def _fingerprint(file: File) -> Fingerprint:
         pdq_512_quality=reduced.quality if reduced else None,
         pdq_upright=upright.get(stored + UPRIGHT),
         pdq_512_upright=upright.get(PDQ_512 + UPRIGHT),
-        frames=tuple(frames),
+        frames=tuple(sorted(frames[False])),
+        frames_upright=tuple(sorted(frames[True])),
         model_body=parts.get(ModelPart.BODY),
         model_tensors=parts.get(ModelPart.TENSORS),
-        refusal=None if full or frames else _why_none(file),
+        refusal=None if full or frames[False] else _why_none(file),
     )
 
 

@@ -21,6 +21,7 @@ from havenline.media.renditions import STEPS
 from .. import gates
 from ..keys import keyd
 from ..models import Assessment, Person, Reveal
+from .shift import left_out_by_person
 
 DAYS = 14
 WEEKS = 4
@@ -99,13 +100,14 @@ class OwnExposure:
 
 @dataclass(frozen=True, slots=True)
 class PersonExposure:
-    """One person, for the welfare lead: no minutes, so that no pace can be read off."""
+    """One person, for the welfare lead: no minutes, so that no pace can be read off. `left_out`: not handed today."""
 
     name: str
     left: BudgetLeft | None
     days: int
     views: int
     by_step: tuple[int, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ def exposure_of_people(*, at: dt.datetime) -> tuple[PersonExposure, ...]:
         _lately(at).values_list("person").annotate(dates=Count(TruncDate("used_at", tzinfo=dt.UTC), distinct=True))
     ):
         days[person] = dates
+    left_out = left_out_by_person(at=at)
     shown = Person.objects.filter(Q(is_active=True) | Q(pk__in=steps)).order_by("name")
     return tuple(
         PersonExposure(
@@ -198,6 +201,7 @@ def exposure_of_people(*, at: dt.datetime) -> tuple[PersonExposure, ...]:
             days=days.get(person.pk, 0),
             views=steps[person.pk].total(),
             by_step=tuple(steps[person.pk][step] for step in STEPS),
+            left_out=left_out.get(person.pk, ()),
         )
         for person in shown
         if person.pk in days or gates.allowed(person, gates.Act.WORK, at=at)
