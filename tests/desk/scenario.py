@@ -127,6 +127,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield from taking_in("HL-2", home)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
+    yield from publishing()
     yield from law_and_quality()
     yield from retention(home)
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)
@@ -254,6 +255,20 @@ def two_people(home: Path) -> Iterator[Step]:
     yield lambda: propose_house(House.SIX)
     yield lambda: cancel(names[-1], person=who("lead"), at=AT)
     yield by_keyd(home, lambda: set_budget(who("analyst-one"), USUAL, set_by=who("welfare"), second=who("lead"), at=AT))
+
+
+def publishing() -> Iterator[Step]:
+    """Figures that two people release."""
+    names: list[Proposal] = []
+
+    def proposed() -> None:
+        what = {"investigation": named("HL-1").audit_id.hex, "digest": "d" * 64}
+        what |= {"reference": "HL-2026-1", "title": "Drawn pictures", "period": "not stated"}
+        names.append(propose(Act.PUBLISH_FIGURES, what, person=who("lead"), at=AT))
+
+    yield proposed
+    yield lambda: approve(names[-1], person=who("senior"), digest=names[-1].digest, at=AT)
+    yield lambda: carry_out(names[-1], person=who("lead"), at=AT)
 
 
 def law_and_quality() -> Iterator[Step]:

@@ -34,6 +34,7 @@ from .investigations import (
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
+from .publications import Publication
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
 from .retention import Hold, Tombstone
@@ -97,6 +98,7 @@ __all__ = [
     "PoolNeed",
     "Proposal",
     "ProposalEnd",
+    "Publication",
     "QualitySample",
     "Quorum",
     "RecoveryCode",

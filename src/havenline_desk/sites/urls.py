@@ -6,6 +6,7 @@ from django.urls import path
 
 from ..pages import (
     calibration,
+    dashboard,
     escalations,
     exposure,
     figures,
@@ -72,6 +73,8 @@ urlpatterns = [
     path("exposure/limit", exposure.lower, name="lower_own_budget"),
     path("exposure/people", exposure.people, name="exposure_people"),
     path("exposure/team", exposure.team, name="exposure_team"),
+    path("figures/<str:reference>/now", dashboard.dashboard, name="dashboard"),
+    path("figures/<str:reference>/now/part", dashboard.dashboard_part, name="dashboard_part"),
     path("figures/<str:reference>.json", figures.figures_json, name="figures_json"),
     path("figures/<str:reference>.csv", figures.figures_csv, name="figures_csv"),
     path("figures/<str:reference>", figures.figures, name="figures"),
