@@ -26,6 +26,8 @@ VALUES = {
     "<str:version>": "1",
     "<str:token>": "unknown",
     "<str:provider_id>": "organisation",
+    "<str:name>": "first-analyst",
+    "<str:record>": "unknown",
 }
 NO_PAGE = {"ready", "reveal"}
 """Text for programs, and the pictures themselves."""

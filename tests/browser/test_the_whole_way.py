@@ -21,7 +21,10 @@ def signed_in(browser: Browser, desk: Desk, name: str, **options: object) -> Ite
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    # A form that is refused answers 422, which the browser calls an error and the desk does not.
+    page.on(
+        "console", lambda said: faults.append(said.text) if said.type == "error" and " 422 " not in said.text else None
+    )
     page.goto(desk.address)
     page.locator("#name").fill(name)
     page.locator("#password").fill(desk.passwords[name])

@@ -25,6 +25,12 @@ CONTENT_STORE = os.environ.get("HAVENLINE_CONTENT_STORE", "")
 """s3://bucket/prefix of this installation alone, for sealed content; empty: a folder in the data folder."""
 S3_ENDPOINT = os.environ.get("HAVENLINE_S3_ENDPOINT", "")
 """Where that store answers, https://…; empty: as AWS_ENDPOINT_URL or the region says."""
+INBOX = os.environ.get("HAVENLINE_INBOX", "")
+"""The folder from which imports may be started on a page; empty: `inbox` in the data folder."""
+LISTS = [name for name in os.environ.get("HAVENLINE_LISTS", "").split(os.pathsep) if name]
+"""Hash lists that such an import is looked up in, as `--list` names them, between colons."""
+MATCHD = os.environ.get("HAVENLINE_MATCHD", "")
+"""Path of the socket of a `matchd` whose lists it is looked up in too; empty: none."""
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
 ORIGIN = os.environ.get("HAVENLINE_ORIGIN", "").rstrip("/")
