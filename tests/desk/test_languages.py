@@ -35,21 +35,7 @@ WITHOUT_A_GAP = {
 }
 """What an analyst meets. Other pages are translated too, but a new message there may wait for its translation."""
 
-ALIKE = {
-    "Havenline",
-    "UTC",
-    "JavaScript",
-    "PIN",
-    "SHA",
-    "MiB",
-    "min",
-    "localhost",
-    "https",
-    "Esc",
-    "Ctrl",
-    "Alt",
-    "Meta",
-}
+ALIKE = set("CSV JSON Havenline UTC JavaScript PIN SHA MiB min localhost https Esc Ctrl Alt Meta".split())
 """Words that are the same in every language."""
 
 
@@ -76,7 +62,8 @@ def test_what_an_analyst_meets_is_translated_with_the_same_values(language: str)
         ids = (message.id,) if isinstance(message.id, str) else message.id
         if message.id and all(strings):
             names = {name for one in ids for name in placeholders(one)}
-            assert [one for one in strings if placeholders(one) != names] == [], message.id
+            assert [one for one in strings if not placeholders(one) <= names] == [], message.id
+            assert placeholders(strings[-1]) == placeholders(ids[-1]), message.id
 
 
 def placeholders(text: str) -> set[str]:
