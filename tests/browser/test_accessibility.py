@@ -129,6 +129,11 @@ def test_every_page_of_every_role_is_sound(browser: Browser, desk: Desk) -> None
                 page.goto(f"{desk.address}{found.path}")
                 page.emulate_media(reduced_motion="reduce")
                 broken += [f"{role} /{found.path} {wrong}" for wrong in look_over(page)]
+            if role == "lead":  # one record of many, by the link to it
+                page.goto(f"{desk.address}investigations/{REFERENCE}/records")
+                page.locator('main a[href*="/records/"]').first.click()
+                page.wait_for_url("**/records/*")
+                broken += [f"{role} {page.url} {wrong}" for wrong in look_over(page)]
     assert not broken, "\n".join(broken)
     assert {"", "work", "exposure/people", "exposure/team", f"investigations/{REFERENCE}", "own-sign-in"} <= seen
 

@@ -35,7 +35,10 @@ WITHOUT_A_GAP = {
 }
 """What an analyst meets. Other pages are translated too, but a new message there may wait for its translation."""
 
-ALIKE = set("CSV JSON Havenline UTC JavaScript PIN SHA MiB min localhost https Esc Ctrl Alt Meta".split())
+ALIKE = {
+    *("CSV", "JSON", "UTC", "SHA", "PIN", "MiB", "min", "Esc", "Ctrl", "Alt", "Meta"),
+    *("Havenline", "JavaScript", "localhost", "https"),
+}
 """Words that are the same in every language."""
 
 
