@@ -238,15 +238,17 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "OptOut",
         "Passkey",
         "Person",
-        "RecoveryCode",
         "PoolMember",
+        "RecoveryCode",
         "Reveal",
         "RoleGrant",
         "Session",
         "SetAside",
         "StackRevision",
-        "Throttle",
+        "StorageAlarm",
         "Submission",
+        "TextLook",
+        "Throttle",
     }
 
 
