@@ -25,6 +25,7 @@ from havenline_cli import (
     lists,
     matchd,
     people,
+    picture,
     proposal,
     provenance,
     quality,
@@ -78,6 +79,7 @@ app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.command("provenance", help=provenance.HELP, epilog=exits.EPILOG)(provenance.provenance)
 app.add_typer(lists.app, name="list")
 app.add_typer(film.app, name="film")
+app.add_typer(picture.app, name="picture")
 app.add_typer(investigation.app, name="investigation")
 app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
 app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)

@@ -60,6 +60,7 @@ class Act(StrEnum):
     WORK = "work"
     SEE_INVESTIGATIONS = "see_investigations"
     SEE_FIGURES = "see_figures"
+    SEE_RECORDS = "see_records"
     CREATE_INVESTIGATION = "create_investigation"
     APPROVE_IMPORT = "approve_import"
     IMPORT_COLLECTION = "import_collection"
@@ -88,6 +89,7 @@ class Act(StrEnum):
     CANCEL_PROPOSAL = "cancel_proposal"
     CARRY_OUT_PROPOSAL = "carry_out_proposal"
     GRANT_ROLE = "grant_role"
+    RESET_FACTORS = "reset_factors"
     CHANGE_HOUSE = "change_house"
     DECLARE_STORAGE = "declare_storage"
     STOP_STORAGE = "stop_storage"
@@ -210,6 +212,7 @@ RULES: Mapping[Act, Rule] = {
     Act.WORK: _by(_A, _J, about=About.OWN_ASSIGNMENT),
     Act.SEE_INVESTIGATIONS: _by(_L, _S, Role.AUDITOR),
     Act.SEE_FIGURES: _by(_L, _S, _J, Role.LIAISON, Role.AUDITOR),
+    Act.SEE_RECORDS: _by(_L, _S),
     Act.CREATE_INVESTIGATION: _by(_L),
     Act.APPROVE_IMPORT: _by(_S, _L, about=About.NOT_ONESELF),
     Act.IMPORT_COLLECTION: _two(_L, second=frozenset({_S, _L}), about=About.IN_DATE),
@@ -238,6 +241,7 @@ RULES: Mapping[Act, Rule] = {
     Act.CANCEL_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),
     Act.CARRY_OUT_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING, fresh=True),
     Act.GRANT_ROLE: _two(Role.ADMIN, second=frozenset({_L}), about=About.NOT_ONESELF),
+    Act.RESET_FACTORS: _two(Role.ADMIN, second=frozenset({_L}), about=About.NOT_ONESELF),
     Act.CHANGE_HOUSE: _two(_L, second=frozenset({Role.AUDITOR, Role.ADMIN})),
     Act.DECLARE_STORAGE: _two(_L, second=frozenset({Role.AUDITOR})),
     Act.STOP_STORAGE: _by(_L, _S, _J, Role.AUDITOR, Role.WELFARE),
@@ -310,6 +314,7 @@ def _small() -> dict[Act, Rule]:
     """For one or two people: an outside person may be the second, and the lead stands in for the administrator."""
     rows = {act: replace(rule, second=rule.second | OUTSIDE) for act, rule in RULES.items() if rule.second}
     rows[Act.GRANT_ROLE] = replace(rows[Act.GRANT_ROLE], roles=frozenset({Role.ADMIN, _L}))
+    rows[Act.RESET_FACTORS] = replace(rows[Act.RESET_FACTORS], roles=frozenset({Role.ADMIN, _L}))
     rows[Act.APPROVE_IMPORT] = replace(RULES[Act.APPROVE_IMPORT], roles=RULES[Act.APPROVE_IMPORT].roles | OUTSIDE)
     rows[Act.RAISE_BUDGET] = replace(rows[Act.RAISE_BUDGET], second=frozenset({_L, Role.AUDITOR}))
     rows[Act.RELEASE_HASH] = _OUTSIDE_RELEASE
@@ -351,7 +356,12 @@ def roles_of(person: Person, *, at: dt.datetime) -> frozenset[Role]:
 
 def acts_of(person: Person, *, at: dt.datetime) -> frozenset[Act]:
     """Everything the roles of `person` in force at `at` permit in this house: to do, or to propose."""
-    roles, here = roles_of(person, at=at), house()
+    return acts_for(roles_of(person, at=at))
+
+
+def acts_for(roles: frozenset[Role]) -> frozenset[Act]:
+    """Everything that those roles permit in this house: to do, or to propose."""
+    here = house()
     held = {act for act in RULES if not rule_of(act, house=here).roles.isdisjoint(roles)}
     return frozenset(held - CONTENT_ACTS if PROFILES[here].hash_only else held)
 

@@ -25,6 +25,7 @@ from .models import (
     Skip,
     SkipReason,
     SourceKind,
+    StackMember,
     Step,
     Submission,
 )
@@ -90,6 +91,16 @@ def unseen_by(person: Person) -> Q:
     works_on_it = Assignment.objects.filter(revision=OuterRef("revision"), person=person)
     looked = Reveal.objects.filter(assignment__revision=OuterRef("revision"), person=person)
     return ~Exists(works_on_it) & ~Exists(looked)
+
+
+def blind_and_open() -> QuerySet[Assignment]:
+    """First and second assessments that are still to be submitted, by whomever."""
+    return Assignment.objects.filter(done_at=None, step__in=(Step.FIRST, Step.SECOND))
+
+
+def is_assessed_blind(file_id: int) -> bool:
+    """Whether somebody has yet to assess a stack with this file blind, in whichever investigation."""
+    return StackMember.objects.filter(file=file_id, revision__assignments__in=blind_and_open()).exists()
 
 
 def open_in_the_name_of(person: Person) -> QuerySet[Assignment]:

@@ -13,7 +13,15 @@ WRITES = {"create", "bulk_create", "get_or_create", "update_or_create", "update"
 PART_OF_ANOTHER_ACT = {
     "forgive_try": {"prove_person"},
     "open_assignments": {"form_stacks", "settle_stack", "start_calibration"},
-    "record_quorum": {"approve_framework", "declare_policy", "enrol_person", "import_collection", "settle_stack"},
+    "record_origin": {"record_postings"},
+    "record_quorum": {
+        "approve_framework",
+        "declare_policy",
+        "enrol_person",
+        "import_collection",
+        "reset_factors",
+        "settle_stack",
+    },
 }
 """Files whose writes are logged by the acts that they are a part of, and by nothing else that calls them."""
 

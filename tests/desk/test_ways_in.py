@@ -62,6 +62,7 @@ ACTORS = ("stranger", *PEOPLE, "no-role", "disabled", "stale", "no-factor")
 DOCUMENTS_ARGUMENTS = {
     "str:reference": "HL-1",
     "str:token": "unknown",
+    "str:record": "unknown",
     "str:provider_id": "organisation",
     "str:name": "no-role",
 }
@@ -181,6 +182,7 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "proposal cancel": [waits.audit_id.hex],
         "proposal carry-out": [agreed.audit_id.hex],
         "proposal role": ["no-role", "partner_liaison"],
+        "proposal reset-factors": ["no-role"],
         "proposal framework": ["gb-eaw", "2023-09", "--counsel", "opinion 14"],
         "proposal import": ["HL-1", str(folder)],
         "proposal house": ["two"],

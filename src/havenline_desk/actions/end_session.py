@@ -10,13 +10,15 @@ from django.db import transaction
 
 from .. import audit
 from ..models import AuditAct, Ending, Person, Session, Way
+from .cancel_reset import cancel_reset
 
 _SEEN_EVERY = dt.timedelta(seconds=30)
 
 
 @transaction.atomic
 def begin_session(person: Person, way: Way, *, address: str, at: dt.datetime) -> Session:
-    """Record that `person` signed in. Of the address no more is kept than its /24 or /48."""
+    """Record that `person` signed in, which cancels a reset of their factors. Of the address its /24 or /48 is kept."""
+    cancel_reset(person, at=at)
     session = Session.objects.create(person=person, began_at=at, address=_cut(address), way=way, seen_at=at)
     audit.append(AuditAct.SIGNED_IN, at=at, actor=person, about=session, purpose=way.value, record=session)
     return session

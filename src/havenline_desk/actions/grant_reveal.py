@@ -1,4 +1,8 @@
-"""Grant one step of the ladder for one file of one's own open assignment, and use the grant once."""
+"""Grant one step of the ladder for one file of one's own open assignment, and use the grant once.
+
+Step 0, nothing, is granted for a comparison alone: two files of the third person's assignment, of which no pixel is
+shown.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,12 @@ from django.db import transaction
 
 from .. import audit, evidence
 from ..evidence import GRANT, RevealRefused
-from ..models import Assignment, AuditAct, Escalation, Person, Reveal, StoredContent
+from ..models import Assignment, AuditAct, Escalation, Person, Reveal, Step, StoredContent
 from ..pace import PaceState, pace_of
+from ..waiting import is_assessed_blind
 
 LADDER = (1, 2, 3, 4)
-"""Mosaic, small blurred grey, grey, full. Step 0, nothing, needs no grant."""
+"""Mosaic, small blurred grey, grey, full."""
 
 
 def grant_reveal(
@@ -28,6 +33,33 @@ def grant_reveal(
     """
     if ladder_step not in LADDER:
         raise RevealRefused(f"the ladder has no step {ladder_step}")
+    return _granted(
+        assignment_id, person=person, session_key=session_key, file_id=file_id, ladder_step=ladder_step, at=at
+    )
+
+
+def grant_comparison(
+    assignment_id: int, *, person: Person, session_key: str, file_ids: tuple[int, int], at: dt.datetime
+) -> tuple[str, str]:
+    """Grant that two files of the third person's assignment are opened to be compared; a token for each.
+
+    Raises RevealRefused as `grant_reveal` does; at any other step; and while somebody has yet to assess one of them
+    blind, in whichever investigation.
+    """
+    if not Assignment.objects.filter(pk=assignment_id, step=Step.THIRD).exists():
+        raise RevealRefused("pictures are compared once both assessments are in, by the third person")
+    if any(is_assessed_blind(file_id) for file_id in file_ids):
+        raise RevealRefused("somebody still assesses one of these pictures blind; nothing was compared")
+    one, other = (
+        _granted(assignment_id, person=person, session_key=session_key, file_id=file_id, ladder_step=0, at=at)
+        for file_id in file_ids
+    )
+    return one, other
+
+
+def _granted(
+    assignment_id: int, *, person: Person, session_key: str, file_id: int, ladder_step: int, at: dt.datetime
+) -> str:
     with transaction.atomic():
         mine = Assignment.objects.select_for_update(of=("self",)).filter(pk=assignment_id, person=person, done_at=None)
         mine = mine.select_related("revision__stack__investigation")

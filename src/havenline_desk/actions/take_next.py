@@ -80,6 +80,7 @@ def _own(person: Person, *, lock: bool = True) -> Assignment | None:
 
 
 def _most_urgent(person: Person, steps: list[Step], *, at: dt.datetime) -> Assignment | None:
-    waiting = waiting_for(person, steps, at=at).select_for_update(skip_locked=True, of=("self",))
+    waiting = waiting_for(person, steps, at=at).select_related("revision__stack__investigation")
+    waiting = waiting.select_for_update(skip_locked=True, of=("self",))
     mine = set_aside_for(person, at=at)
     return (waiting.filter(pk__in=mine).first() if mine else None) or waiting.first()

@@ -7,6 +7,8 @@ from .factors import (
     AuthenticatorApp,
     Ending,
     Enrolment,
+    FactorReset,
+    FactorResetEnd,
     LinkedAccount,
     Passkey,
     RecoveryCode,
@@ -33,6 +35,7 @@ from .investigations import (
 )
 from .jobs import ImportJob, JobEnd
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
+from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
@@ -67,6 +70,8 @@ __all__ = [
     "Escalation",
     "EscalationEvent",
     "EscalationStage",
+    "FactorReset",
+    "FactorResetEnd",
     "File",
     "FrameHash",
     "FrameworkApproval",
@@ -90,7 +95,11 @@ __all__ = [
     "Match",
     "MemberAnswer",
     "MemberPlace",
+    "ModelDigest",
+    "ModelPart",
     "OptOut",
+    "OriginReading",
+    "OriginSignal",
     "Outcome",
     "PaceRule",
     "Passkey",
@@ -127,6 +136,8 @@ __all__ = [
     "StoredContent",
     "Submission",
     "TalkTo",
+    "TextLook",
+    "TextReason",
     "Throttle",
     "Tombstone",
     "Way",

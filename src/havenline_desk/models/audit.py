@@ -80,6 +80,9 @@ class AuditAct(models.TextChoices):
     SIGN_IN_THROTTLED = "sign_in_throttled", "attempts to sign in were too many"
     SESSION_ENDED = "session_ended", "a session was ended"
     ENROLMENT_MADE = "enrolment_made", "made a one-time secret for setting up a first factor"
+    FACTOR_RESET_AGREED = "factor_reset_agreed", "agreed with another that a person may set up new factors"
+    FACTOR_RESET_CANCELLED = "factor_reset_cancelled", "signed in, which cancels the reset of their factors"
+    FACTORS_RESET = "factors_reset", "took every factor away from a person, as two had agreed"
     FACTOR_ADDED = "factor_added", "set a factor up"
     FACTOR_REMOVED = "factor_removed", "took a factor away"
     FACTOR_CONFIRMED = "factor_confirmed", "showed a factor again"
@@ -111,6 +114,8 @@ URGENT_ACTS = frozenset(
         AuditAct.PROPOSAL_APPROVED,
         AuditAct.PROPOSAL_CARRIED_OUT,
         AuditAct.ENROLMENT_MADE,
+        AuditAct.FACTOR_RESET_AGREED,
+        AuditAct.FACTORS_RESET,
         AuditAct.FACTOR_ADDED,
         AuditAct.FACTOR_REMOVED,
         AuditAct.RECOVERY_CODE_USED,

@@ -9,6 +9,7 @@ from .factors import AuthenticatorApp, Enrolment, LinkedAccount, Passkey, Recove
 from .files import FrameHash, PerceptualHash
 from .investigations import Import
 from .jobs import ImportJob
+from .origin import OriginSignal, TextLook
 from .people import Person, RoleGrant
 from .queue import PoolMember, SetAside
 from .retention import Hold
@@ -34,9 +35,10 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Session: ("seen_at", "ended_at", "ending"),
     StackRevision: ("frozen_at",),
     Submission: ("taken_back_at", "recorded_at"),
+    TextLook: ("used_at",),
     Throttle: ("tries", "since"),
 }
 """The only columns of Havenline's tables that the desk may ever update; only rows of PERISHABLE are ever deleted."""
 
-PERISHABLE: frozenset[type[Model]] = frozenset({FrameHash, PerceptualHash, Throttle})
-"""Attempts go when they are old, perceptual hashes when what they were made of was cleared of suspicion."""
+PERISHABLE: frozenset[type[Model]] = frozenset({FrameHash, OriginSignal, PerceptualHash, Throttle})
+"""Attempts go when they are old, hashes and signals of origin when what they were made of was cleared of suspicion."""

@@ -28,5 +28,6 @@ def investigation(request: HttpRequest, reference: str) -> HttpResponse:
         "line": record.line,
         "sees_agreement": allowed(person, Act.SEE_AGREEMENT, at=at),
         "imports": allowed(person, Act.SEE_IMPORTS, at=at),
+        "sees_records": allowed(person, Act.SEE_RECORDS, at=at),
     }
     return render(request, "havenline/investigation.html", shown)

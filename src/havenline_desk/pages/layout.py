@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import gates
@@ -107,20 +109,24 @@ def layout(request: HttpRequest) -> dict[str, Any]:
     """Context processor of every template; anonymous visitors get the frame without names and places."""
     person = getattr(request, "user", None)
     policy = Policy.objects.order_by("-pk").first()
-    frame: dict[str, Any] = {"is_demo": policy is not None and policy.kind == InstallationKind.DEMO}
+    frame: dict[str, Any] = {
+        "is_demo": policy is not None and policy.kind == InstallationKind.DEMO,
+        # A page that answers a form may hold what is shown once; changing the language would leave it.
+        "languages": settings.LANGUAGES if request.method == "GET" else (),
+    }
     if not isinstance(person, Person):
         return frame
     at = timezone.now()
     held = gates.roles_of(person, at=at)
-    acts = gates.acts_of(person, at=at)
+    acts = gates.acts_for(held)
     return frame | {
         "person_name": person.name,
-        "role_words": [role.label for role in sorted(held)],
+        "role_words": [gettext(role.label) for role in sorted(held)],
         "nav": [
             NavEntry(reverse(name), label, request.path == reverse(name)) for name, act, label in PLACES if act in acts
         ],
         "answers_escalations": gates.Act.ANSWER_ESCALATION in acts,
-        "escalations_waiting": waiting_escalations(person, at=at),
+        "escalations_waiting": waiting_escalations(person, at=at) if gates.Act.ANSWER_ESCALATION in acts else 0,
         "notice": NOTICES.get(request.session.pop(_NOTICE_KEY, None)),
     }
 

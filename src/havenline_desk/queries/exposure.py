@@ -1,6 +1,7 @@
 """What people are exposed to: for oneself, for the welfare lead, and for leads as weeks of five people or more.
 
-A view is a grant of the ladder that was used; where nothing could then be shown it counts all the same. What is left
+A view is a grant of the ladder that was used; where nothing could then be shown it counts all the same. Opened for a
+comparison alone, which shows no pixel, is no view. What is left
 of a budget is `keyd`'s own count, objects that it opened. Nothing here is about speed, and only the person themselves
 is told minutes.
 """
@@ -223,7 +224,7 @@ def _team_week(begins: dt.date) -> TeamWeek:
     start = dt.datetime.combine(begins, dt.time(), dt.UTC)
     views_of, people_at, by_step = Counter[int](), Counter[int](), Counter[int]()
     for person, step, views in (
-        Reveal.objects.filter(used_at__gte=start, used_at__lt=start + dt.timedelta(weeks=1))
+        Reveal.objects.filter(used_at__gte=start, used_at__lt=start + dt.timedelta(weeks=1), ladder_step__gt=0)
         .values_list("person", "ladder_step")
         .annotate(views=Count("pk"))
     ):
@@ -238,7 +239,7 @@ def _team_week(begins: dt.date) -> TeamWeek:
 
 
 def _lately(at: dt.datetime) -> QuerySet[Reveal]:
-    return Reveal.objects.filter(used_at__gte=_first_moment(at), used_at__lte=at)
+    return Reveal.objects.filter(used_at__gte=_first_moment(at), used_at__lte=at, ladder_step__gt=0)
 
 
 def _first_moment(at: dt.datetime) -> dt.datetime:

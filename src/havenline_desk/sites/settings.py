@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -104,10 +105,11 @@ TEMPLATES = [
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["havenline_desk.pages.told"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "havenline_desk.pages.layout.layout",
-            ]
+            ],
         },
     }
 ]
@@ -160,6 +162,11 @@ LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("es", "Español"), ("ar", "العربية")]  # each by its own name, for who reads no other
+LOCALE_PATHS = [Path(__file__).parents[1] / "locale"]
+LANGUAGE_COOKIE_NAME = "language" if SECURE_LOOPBACK else "__Host-language"
+LANGUAGE_COOKIE_SECURE = not SECURE_LOOPBACK
+LANGUAGE_COOKIE_HTTPONLY = True
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
