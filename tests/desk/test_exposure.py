@@ -208,7 +208,7 @@ def test_the_welfare_lead_sees_persons_by_name_and_that_they_looked_is_logged(ke
     assert [entry.actor for entry in seen] == [people["welfare"].audit_id]
     for words in ("analyst-two", "used up", "none given", "leads never see it"):
         assert words in page
-    assert "Minutes" not in page.partition("</table>")[0], "how long somebody took is nobody's business here"
+    assert "Minutes" not in page.partition('id="lower-head"')[0], "none of theirs; a limit of minutes can be lowered"
     assert " style=" not in page
 
 
