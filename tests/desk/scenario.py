@@ -46,6 +46,7 @@ from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.import_framework import import_framework
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.link_account import link_account, unlink_accounts
+from havenline_desk.actions.look_at_text import grant_text_look
 from havenline_desk.actions.note_backup import note_backup, note_restore
 from havenline_desk.actions.place_hold import place_hold
 from havenline_desk.actions.propose import propose
@@ -83,6 +84,8 @@ from havenline_desk.models import (
     ImportJob,
     InstallationKind,
     Investigation,
+    OriginSignal,
+    Outcome,
     Person,
     Plan,
     PoolKind,
@@ -94,6 +97,7 @@ from havenline_desk.models import (
     SkipReason,
     SourceKind,
     StoredContent,
+    TextReason,
     Way,
 )
 from havenline_guard.keyd_client import KeydUnreachable
@@ -138,6 +142,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-one", make.TRIANGLE, at=AT + 10 * MINUTE)
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
+    yield reading_a_text
     yield from taking_in("HL-2", home)
     yield from asking_for_an_import(home)
     yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)
@@ -290,6 +295,15 @@ def two_people(home: Path) -> Iterator[Step]:
     yield lambda: propose_house(House.SIX)
     yield lambda: cancel(names[-1], person=who("lead"), at=AT)
     yield by_keyd(home, lambda: set_budget(who("analyst-one"), USUAL, set_by=who("welfare"), second=who("lead"), at=AT))
+
+
+def reading_a_text() -> None:
+    settled = Outcome.objects.filter(investigation=named("HL-1")).order_by("pk")[0]
+    text = {"kind": "text", "location": "a comment", "strength": "hint", "reader": "pictures/1", "length": 3}
+    OriginSignal.objects.get_or_create(
+        reading=settled.file.origin, place=0, defaults=text | {"digest": "0" * 64, "inferred": False}
+    )
+    grant_text_look(settled, 0, reason=TextReason.DECISION, person=who("senior"), session_key="s", at=AT + 38 * MINUTE)
 
 
 def law_and_quality() -> Iterator[Step]:

@@ -45,6 +45,7 @@ class AuditAct(models.TextChoices):
     REVEAL_GRANTED = "reveal_granted", "was granted a view"
     REVEAL_USED = "reveal_used", "used a view"
     REVEAL_FAILED = "reveal_failed", "was shown nothing for a view that was used"
+    TEXT_LOOK_GRANTED = "text_look_granted", "was granted a look at a text of a file"
     SUBMISSION_HELD = "submission_held", "submitted, and may still take it back"
     SUBMISSION_TAKEN_BACK = "submission_taken_back", "took back what was submitted"
     ASSESSMENT_SUBMITTED = "assessment_submitted", "submitted an assessment"
