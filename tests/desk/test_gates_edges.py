@@ -116,7 +116,12 @@ def test_what_takes_two_asks_for_a_fresh_factor_and_names_its_second() -> None:
         elif rule.reach is not Reach.HOST:
             assert (rule.people, rule.fresh, bool(rule.second)) == (2, True, True), act
     one_person_shows_a_factor = {act for act, rule in gates.RULES.items() if rule.fresh and rule.people == 1}
-    assert one_person_shows_a_factor == {Act.APPROVE_PROPOSAL, Act.CARRY_OUT_PROPOSAL, Act.PUBLISH_EDITION}
+    assert one_person_shows_a_factor == {
+        Act.APPROVE_PROPOSAL,
+        Act.CARRY_OUT_PROPOSAL,
+        Act.PUBLISH_EDITION,
+        Act.READ_ORIGIN_TEXT,
+    }
     assert gates.RULES[Act.ROTATE_KEYS].people == 2
 
 
