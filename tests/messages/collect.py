@@ -35,8 +35,8 @@ _REFUSALS = ("Refused", "Unchanged", "Denied", "EvidenceError")
 _SAID_ON_PAGES = (
     *("actions/approve.py", "actions/cancel.py", "actions/carry_out.py", "actions/change_factors.py"),
     *("actions/escalate.py", "actions/grant_reveal.py", "actions/prove_person.py", "actions/set_budget.py"),
-    *("actions/start_calibration.py", "actions/submit_assessment.py", "agreement.py", "evidence.py"),
-    *("factors/*.py", "pages/*.py"),
+    *("actions/start_calibration.py", "actions/submit_assessment.py", "actions/look_at_text.py", "agreement.py"),
+    *("evidence.py", "factors/*.py", "pages/*.py"),
 )
 """Where refusals are raised that a page shows; those that only a command prints stay English."""
 _PLURAL_FORMS = {
@@ -147,7 +147,14 @@ def _of_refusals() -> Iterator[tuple[Message, str]]:
 def _of_labels() -> Iterator[tuple[Message, str]]:
     from havenline_desk import models
 
-    for choices in (models.Role, models.Way, models.SourceKind, models.SkipReason, models.EscalationStage):
+    for choices in (
+        models.Role,
+        models.Way,
+        models.SourceKind,
+        models.SkipReason,
+        models.EscalationStage,
+        models.TextReason,
+    ):
         where = f"{choices.__module__.replace('.', '/')}.py"
         yield from ((str(label), where) for label in choices.labels)
 
