@@ -28,6 +28,7 @@ from havenline.provenance.signals import keyed
 from havenline.vocabulary import HavenlineError, Refused
 from havenline.whole_file import write_whole
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
+from havenline_guard.decoder_wire import Decoded
 from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_wire import Bound, KeydRefused
 from havenline_guard.vault import Kept, Scrubbed, Vault, VaultError
@@ -199,7 +200,8 @@ def rendition(reveal: Reveal, *, token: str) -> bytes:
     frames = frames_on_sheet(reveal.file)
     content = _opened(reveal.file, token, lambda: _bound(reveal))
     picture = _pixels(content, room(reveal.ladder_step), frames=frames)
-    mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.pk}"
+    # The grant by the random id that the log has: a number that counts up would tell how much others view.
+    mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.audit_id.hex[:12]}"
     return render(picture, reveal.ladder_step, mark=mark)
 
 
@@ -251,7 +253,8 @@ def _pixels(content: bytes, size: tuple[int, int], *, frames: int = 0) -> Pictur
     if isinstance(found, Refused):
         raise EvidenceError(found.detail)
     rgb = np.frombuffer(found.rgb, np.uint8).reshape(found.shown_height, found.shown_width, 3)
-    return Picture(rgb, found.shown_width, found.shown_height, found.media_type)
+    mark = found.orientation if isinstance(found, Decoded) else 1  # the frames of a sheet are turned already
+    return Picture(rgb, found.shown_width, found.shown_height, found.media_type, orientation=mark)
 
 
 @transaction.atomic
@@ -261,7 +264,7 @@ def sweep() -> int:
     Waits until everybody who is writing objects has recorded them.
     """
     _alone_or_with_others("pg_advisory_xact_lock")
-    named, store = _named(), _store()
+    named, store = _named(), sealed_objects()
     unnamed = [name for name in store.names() if name not in named]
     for name in unnamed:
         store.delete(name)
@@ -389,11 +392,14 @@ def purpose_of(reveal: Reveal) -> str:
 
 
 def _vault(client: KeyClient) -> Vault:
-    return Vault(_store(), client)
+    return Vault(sealed_objects(), client)
 
 
-def _store() -> Store:
-    """Where kept content lies. Raises StoreError where HAVENLINE_CONTENT_STORE names a place that cannot be used."""
+def sealed_objects() -> Store:
+    """Where kept content lies, as it lies there. Raises StoreError where HAVENLINE_CONTENT_STORE cannot be used.
+
+    KeydUnreachable where the keys whose prefix it is are not there to be asked.
+    """
     client = keyd()
     if not settings.CONTENT_STORE or client is None:
         return FolderStore(_folder())

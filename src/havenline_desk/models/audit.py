@@ -71,6 +71,7 @@ class AuditAct(models.TextChoices):
     PROPOSAL_CANCELLED = "proposal_cancelled", "cancelled a proposal"
     PROPOSAL_CARRIED_OUT = "proposal_carried_out", "carried out what two people had agreed to"
     LOG_SEEN = "log_seen", "looked into the audit log"
+    PUBLICATION_RELEASED = "publication_released", "released a publication of figures"
     LOG_EXPORTED = "log_exported", "took the audit log out"
     LOG_REOPENED = "log_reopened", "closed the audit log and went on with a new one"
     BACKUP_TAKEN = "backup_taken", "took a backup"
@@ -94,6 +95,8 @@ class AuditAct(models.TextChoices):
     ACCOUNT_UNLINKED = "account_unlinked", "unlinked an organisation's account"
     HOLD_PLACED = "hold_placed", "placed a hold on kept content"
     CONTENT_DESTROYED = "content_destroyed", "destroyed kept content"
+    STORAGE_ALARM_RAISED = "storage_alarm_raised", "an alarm about kept content was raised"
+    STORAGE_ALARM_ENDED = "storage_alarm_ended", "what had raised an alarm about kept content was over"
     PERSON_CLOSED = "person_closed", "closed a person's account"
 
 
@@ -107,6 +110,7 @@ URGENT_ACTS = frozenset(
         AuditAct.ROLE_REVOKED,
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
+        AuditAct.PUBLICATION_RELEASED,
         AuditAct.LOG_EXPORTED,
         AuditAct.LOG_REOPENED,
         AuditAct.BACKUP_TAKEN,
