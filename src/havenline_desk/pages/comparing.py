@@ -19,6 +19,7 @@ from ..gates import Act, gate
 from ..queries.workspace import compared_places
 from .errors import COMES_BACK
 from .layout import person_of
+from .told import told
 
 MAY_BE, MUCH = 0.5, 0.95
 
@@ -48,7 +49,7 @@ def compare_pictures(request: HttpRequest) -> HttpResponseBase:
     except COMES_BACK:
         raise
     except HavenlineError as refused:
-        return _refused(str(refused))
+        return _refused(told(refused))
     return JsonResponse(_told(compare(*planes)))
 
 

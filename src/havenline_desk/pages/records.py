@@ -16,6 +16,7 @@ from ..queries.origin import NEWEST, origin_trends, record_lines, record_page, s
 from .errors import COMES_BACK
 from .layout import person_of
 from .numbers import whole_number
+from .told import told
 
 
 @gate(Act.SEE_RECORDS)
@@ -67,7 +68,7 @@ def read_text(request: HttpRequest, reference: str, record: str) -> HttpResponse
     except COMES_BACK:
         raise
     except HavenlineError as refused:
-        return _page(request, reference, record, refused=str(refused))
+        return _page(request, reference, record, refused=told(refused))
     shown = "".join(each if each.isprintable() or each == "\n" else "·" for each in said)
     return render(request, "havenline/text.html", {"reference": reference, "record": record, "text": shown})
 
