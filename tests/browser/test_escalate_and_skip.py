@@ -57,5 +57,5 @@ def test_an_analyst_skips_escalates_and_takes_back_and_the_lead_is_called(browse
         expect(page.locator("#screen img")).to_have_count(0)
         page.keyboard.press("Control+Enter")
         expect(page.locator("#undo")).to_be_visible()
-        expect(page.locator("#undo")).to_be_hidden(timeout=9000)
+        expect(page.locator("#undo")).to_be_hidden()
         expect(page.get_by_text("Recorded.")).to_be_visible()

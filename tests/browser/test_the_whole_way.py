@@ -44,7 +44,16 @@ def figures(browser: Browser, desk: Desk) -> dict[str, int]:
         return loaded
 
 
+def go_on(page: Page) -> None:
+    """Leave the page of the held submission at once; return when the page that follows takes keys."""
+    expect(page.locator("#undo")).to_be_visible()
+    page.get_by_role("button", name="Start").press("Enter")
+    expect(page.locator("#undo")).to_have_count(0)
+    page.wait_for_load_state()
+
+
 def show_step(page: Page, step: int) -> None:
+    expect(page.locator("body.with-script #assessment")).to_be_visible()
     for wanted in range(1, step + 1):
         page.keyboard.press(".")
         expect(page.locator(f'button[data-step="{wanted}"]')).to_have_attribute("aria-pressed", "true")
@@ -76,10 +85,8 @@ def submit(page: Page) -> None:
     before = held.get_attribute("value")
     assert before is not None
     page.keyboard.press("Control+Enter")
-    expect(page.locator("#undo")).to_be_visible()
-    page.get_by_role("button", name="Start").press("Enter")
+    go_on(page)
     expect(held).not_to_have_value(before)
-    page.wait_for_load_state()
 
 
 def assess_one(page: Page, *, first: str = "1") -> None:
@@ -110,6 +117,7 @@ def test_two_blind_assessments_by_keyboard_reach_the_figures(browser: Browser, d
         keep(page, "2-home-analyst")
         page.get_by_role("button", name="Start").press("Enter")
         page.wait_for_url("**/work")
+        expect(page.locator("body.with-script #assessment")).to_be_visible()
         assert page.locator("#screen img").count() == 0, "nothing loads by itself"
         keep(page, "3-workspace-nothing")
         for step, name in enumerate(("mosaic", "small-blurred-grey", "grey", "full"), start=1):

@@ -16,11 +16,10 @@ from havenline.fingerprints import (
     FileUnreadableError,
     fingerprint_bytes,
     fingerprint_file,
-    fingerprint_posting,
+    fingerprint_stream,
 )
 from havenline.fingerprints.digests import digest
 from havenline.media.decode import Limits
-from havenline.media.postings import Posting
 from havenline.vocabulary import PDQ_FULL, Fingerprint, Refusal
 
 
@@ -107,8 +106,7 @@ def test_a_file_a_posting_and_its_bytes_have_one_fingerprint(tmp_path: Path) -> 
     path.write_bytes(content)
     expected = fingerprint_bytes(content)
     assert fingerprint_file(path) == fingerprint_file(str(path)) == expected
-    assert fingerprint_posting(Posting(path="x", size=len(content), file=path)) == expected
-    assert fingerprint_posting(Posting(path="x", size=len(content), content=content)) == expected
+    assert fingerprint_stream(io.BytesIO(content)) == expected
 
 
 def test_a_file_that_is_too_large_is_still_digested(tmp_path: Path) -> None:
