@@ -161,7 +161,9 @@ def test_the_commands_of_the_units_serve_a_desk_together() -> None:
             )
             assert done.returncode == 0, done.stderr
             running = [row["name"] for row in json.loads(done.stdout)["processes"]]
-            assert set(running) == {"supervisor", "postgresql", "sealer", "web server"}, "the rest are units of their own"
+            assert set(running) == {"supervisor", "postgresql", "sealer", "web server"}, (
+                "the rest are units of their own"
+            )
             desk.terminate()
             assert desk.wait(60) == 0
         assert keyd_answers(settings["HAVENLINE_KEYD"]), "what is not the desk's is left running"
