@@ -9,7 +9,7 @@ from .conftest import SCREENSHOTS, Desk
 from .test_the_whole_way import signed_in
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_page_of_the_moment_looks_again_without_a_reload(browser: Browser, desk: Desk) -> None:
     with signed_in(browser, desk, "lead") as page:
         page.goto(f"{desk.address}investigations")

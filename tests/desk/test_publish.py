@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from django.test import override_settings
+from django.utils import timezone
+from typer.testing import CliRunner
 
 from havenline.figures import FiguresError
 from havenline.figures.counting import count
@@ -17,6 +22,8 @@ from havenline.figures.definitions import Scope, key_of
 from havenline.figures.study import october_2023
 from havenline.formats import publication_note
 from havenline.formats.audit_log import AuditLogError, VerifierKey
+from havenline_cli import desk as opening
+from havenline_cli import main
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.propose import propose
@@ -25,7 +32,7 @@ from havenline_desk.actions.release_publication import sign_publication
 from havenline_desk.agreement import ProposalRefused
 from havenline_desk.gates import Act, Denied
 from havenline_desk.keys import keyd
-from havenline_desk.models import AuditAct, AuditEntry, Item, Location, Person, Publication
+from havenline_desk.models import AuditAct, AuditEntry, Item, Location, Person, Proposal, Publication
 from havenline_desk.queries.audit import log_key
 from havenline_desk.queries.figures import funnel_of
 from havenline_desk.queries.snapshot import FiguresPeriod, period_of, write_snapshot
@@ -150,3 +157,47 @@ def test_the_key_process_signs_what_two_people_released(tmp_path: Path) -> None:
     key = VerifierKey(str(status["origin"]), 1, bytes.fromhex(status["public_key"]))
     publication_note.check(note, key, DIGEST)
     process.stop()
+
+
+@contextmanager
+def _this_database(*_args: object, **_named: object) -> Iterator[None]:
+    yield
+
+
+@pytest.mark.timeout(900)
+def test_the_command_makes_releases_and_checks_a_publication(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(opening, "desk", _this_database)
+    monkeypatch.setattr(opening, "existing_home", lambda path: path)
+    make.world(at=timezone.now())
+    out, snapshot = tmp_path / "HL-2026-014", tmp_path / "snapshot"
+
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        done = CliRunner().invoke(main.app, ["publish", *map(str, arguments)])
+        said = done.output + (str(done.exception) if done.exception else "")
+        return done.exit_code, said
+
+    made = ("HL-1", "--number", "HL-2026-014", "--title", "A first figure", "--to", out, "--snapshot", snapshot)
+    code, told = run(*made, "--by", "lead")
+    agreed = re.search(r"proposal approve (\w{32}) --digest (\w{64})", told)
+    assert agreed is not None, told
+    release = ("--release", out, "--proposal", agreed[1], "--by", "lead")
+    assert "2 people must agree" in run(*release)[1]
+    assert not (out / "manifest.sig").exists()
+    proposal = Proposal.objects.get(digest=agreed[2])
+    approve(proposal, person=Person.objects.get(name="senior"), digest=agreed[2], at=timezone.now())
+    assert run(*release)[0] == 0
+    signed = (out / "manifest.sig").read_bytes()
+    assert run(*release)[0] == 0, "a release is signed again where its signature was lost"
+    assert (out / "manifest.sig").read_bytes() == signed
+    code, said = run("--verify", out, "--key", log_key(), "--snapshot", snapshot)
+    assert (code, "The signature is that of the key." in said) == (0, True), said
+    assert "40 items were posted" in (out / "index.html").read_text()
+    (out / "manifest.json").write_bytes((out / "manifest.json").read_bytes().replace(b"A first", b"Another"))
+    code, said = run("--verify", out, "--key", log_key())
+    assert code == 1
+    assert "manifest.json is not what the cube gives" in said
+    assert "manifest.sig: this signs another manifest" in said
+    assert "not the one that was agreed to" in run(*release)[1]
+    assert "needs --number" in run("HL-1", "--by", "lead")[1]
+    assert "--proposal" in run("--release", out, "--by", "lead")[1]
+    assert "who does this" in run("HL-1")[1]
