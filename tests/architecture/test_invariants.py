@@ -64,7 +64,7 @@ def test_i7_pages_read_no_query_parameter_but_where_to_go_after_sign_in_and_the_
     }
     assert reading == {"havenline_desk/pages/session.py", "havenline_desk/pages/audit.py"}
     text = (ROOT / "src/havenline_desk/pages/audit.py").read_text()
-    assert (audit._FIELDS, re.findall(r'GET\.get\((\w+|"\w+")', text)) == (
+    assert (audit.FIELDS, re.findall(r'GET\.get\((\w+|"\w+")', text)) == (
         ("act", "person", "day"),
         ["name", '"before"'],
     )

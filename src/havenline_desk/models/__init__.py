@@ -40,7 +40,7 @@ from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, Ro
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
-from .retention import Hold, Tombstone
+from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 from .wellbeing import OptOut, PaceRule, TalkTo
 
@@ -48,6 +48,7 @@ __all__ = [
     "CONTENT_ROLES",
     "EXCLUSIVE_SETS",
     "URGENT_ACTS",
+    "AlarmKind",
     "Approval",
     "Assessment",
     "Assignment",
@@ -133,6 +134,7 @@ __all__ = [
     "StackMember",
     "StackRevision",
     "Step",
+    "StorageAlarm",
     "StoredContent",
     "Submission",
     "TalkTo",
