@@ -100,6 +100,7 @@ class Act(StrEnum):
     PLACE_HOLD = "place_hold"
     RELEASE_HOLD = "release_hold"
     DESTROY_EARLY = "destroy_early"
+    PUBLISH_FIGURES = "publish_figures"
     # Of later parts:
     PROPOSE_RELEASE = "propose_release"
     RELEASE_HASH = "release_hash"
@@ -255,6 +256,7 @@ RULES: Mapping[Act, Rule] = {
     Act.PLACE_HOLD: _by(_L, _S, _J),
     Act.RELEASE_HOLD: _two(_L, second=frozenset({_S, _J, _L})),
     Act.DESTROY_EARLY: _two(_L, second=frozenset({_S})),
+    Act.PUBLISH_FIGURES: _two(_L, second=frozenset({_S, _J, Role.AUDITOR})),
     Act.PROPOSE_RELEASE: _by(_S, _J),
     Act.RELEASE_HASH: _two(_S, _J, second=frozenset({_S, _J}), about=About.NOT_AN_ASSESSOR),
     Act.WITHDRAW_HASH: _by(_S, _J, _L),

@@ -41,7 +41,7 @@ _SECONDS = 8
 
 
 def answer(content: bytes, asked: Asked) -> bytes:
-    """A whole answer: a picture (hashed by both pipelines, shrunk), a sheet or a text. Raises nothing of a decoder's."""
+    """A whole answer: a picture (hashed by both pipelines, shrunk), a sheet or a text; no decoder's error is raised."""
     try:
         if asked.frames >= wire.TEXTS:
             return _one_text(content, asked.frames - wire.TEXTS)

@@ -147,6 +147,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from asking_for_an_import(home)
     yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
+    yield from publishing()
     yield from law_and_quality()
     yield from retention(home)
     yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
@@ -304,6 +305,20 @@ def reading_a_text() -> None:
         reading=settled.file.origin, place=0, defaults=text | {"digest": "0" * 64, "inferred": False}
     )
     grant_text_look(settled, 0, reason=TextReason.DECISION, person=who("senior"), session_key="s", at=AT + 38 * MINUTE)
+
+
+def publishing() -> Iterator[Step]:
+    """Figures that two people release."""
+    names: list[Proposal] = []
+
+    def proposed() -> None:
+        what = {"investigation": named("HL-1").audit_id.hex, "digest": "d" * 64}
+        what |= {"reference": "HL-2026-1", "title": "Drawn pictures", "period": "not stated"}
+        names.append(propose(Act.PUBLISH_FIGURES, what, person=who("lead"), at=AT))
+
+    yield proposed
+    yield lambda: approve(names[-1], person=who("senior"), digest=names[-1].digest, at=AT)
+    yield lambda: carry_out(names[-1], person=who("lead"), at=AT)
 
 
 def law_and_quality() -> Iterator[Step]:

@@ -38,6 +38,7 @@ from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramewo
 from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
+from .publications import Publication
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
@@ -114,6 +115,7 @@ __all__ = [
     "PoolNeed",
     "Proposal",
     "ProposalEnd",
+    "Publication",
     "QualitySample",
     "Quorum",
     "RecoveryCode",

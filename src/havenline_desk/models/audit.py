@@ -71,6 +71,7 @@ class AuditAct(models.TextChoices):
     PROPOSAL_CANCELLED = "proposal_cancelled", "cancelled a proposal"
     PROPOSAL_CARRIED_OUT = "proposal_carried_out", "carried out what two people had agreed to"
     LOG_SEEN = "log_seen", "looked into the audit log"
+    PUBLICATION_RELEASED = "publication_released", "released a publication of figures"
     LOG_EXPORTED = "log_exported", "took the audit log out"
     LOG_REOPENED = "log_reopened", "closed the audit log and went on with a new one"
     BACKUP_TAKEN = "backup_taken", "took a backup"
@@ -109,6 +110,7 @@ URGENT_ACTS = frozenset(
         AuditAct.ROLE_REVOKED,
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
+        AuditAct.PUBLICATION_RELEASED,
         AuditAct.LOG_EXPORTED,
         AuditAct.LOG_REOPENED,
         AuditAct.BACKUP_TAKEN,
