@@ -28,6 +28,7 @@ from havenline.provenance.signals import keyed
 from havenline.vocabulary import HavenlineError, Refused
 from havenline.whole_file import write_whole
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
+from havenline_guard.decoder_wire import Decoded
 from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_wire import Bound, KeydRefused
 from havenline_guard.vault import Kept, Scrubbed, Vault, VaultError
@@ -252,7 +253,8 @@ def _pixels(content: bytes, size: tuple[int, int], *, frames: int = 0) -> Pictur
     if isinstance(found, Refused):
         raise EvidenceError(found.detail)
     rgb = np.frombuffer(found.rgb, np.uint8).reshape(found.shown_height, found.shown_width, 3)
-    return Picture(rgb, found.shown_width, found.shown_height, found.media_type)
+    mark = found.orientation if isinstance(found, Decoded) else 1  # the frames of a sheet are turned already
+    return Picture(rgb, found.shown_width, found.shown_height, found.media_type, orientation=mark)
 
 
 @transaction.atomic
