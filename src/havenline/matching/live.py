@@ -146,6 +146,18 @@ class LiveLists:
             self._take_in([recorded])
             return Changed(self.generation, recorded.digest)
 
+    def taken(self, name: str, ids: Sequence[str]) -> frozenset[str]:
+        """Those of `ids` that the list `name` has, or that were withdrawn from it: `change` would refuse to add them.
+
+        Raises as `open` does.
+        """
+        with self._lock:
+            if self._stale():
+                self._catch_up()
+            there = set(self._base.ids(self._base.rows_of_ids(name, Texts.of(ids))).strings())
+            there |= self._delta.ids.get(name, set()) | self._delta.withdrawn.get(name, {}).keys()
+            return frozenset(there.intersection(ids))
+
     def publish(self, edition: Edition, *, threads: int = 1) -> Changed:
         """Put `edition` in the place of the earlier edition of its list, and of what was added to that.
 

@@ -1,0 +1,74 @@
+"""Safe XML of one namespace as plain trees, each with where it stands in the bytes.
+
+A document type is refused, and with it every entity but the five of XML: nothing expands and nothing outside is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from xml.parsers import expat  # the C parser itself, because it tells where in the bytes an element stands
+
+_DEEPEST = 32
+
+
+class XmlRefused(Exception):
+    """Not well-formed, cut short, too deep, of another form, or with a document type."""
+
+
+@dataclass(slots=True)
+class Element:
+    """One element. `name` without the namespace that was asked for; of another one with it, a space between.
+
+    `start` and `end`: its place in the bytes.
+    """
+
+    name: str
+    attributes: dict[str, str]
+    start: int
+    end: int = 0
+    text: str = ""
+    children: list[Element] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Element]:
+        return iter(self.children)
+
+    def child(self, name: str) -> Element | None:
+        """The first child of that name."""
+        return next((each for each in self.children if each.name == name), None)
+
+
+def parsed(body: bytes, *, namespace: str) -> Element:
+    """The root element of a whole document. Raises XmlRefused."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    prefix, cut = namespace + " ", len(namespace) + 1
+    top = Element("", {}, 0)
+    open_: list[Element] = [top]
+
+    def begin(name: str, attributes: dict[str, str]) -> None:
+        if len(open_) > _DEEPEST:
+            raise XmlRefused("elements lie too deep in each other")
+        made = Element(name[cut:] if name.startswith(prefix) else name, attributes, parser.CurrentByteIndex)
+        open_[-1].children.append(made)
+        open_.append(made)
+
+    def finish(_name: str) -> None:
+        # The index is that of the end tag; the bytes up to and with its ">" belong to the element.
+        done = open_.pop()
+        done.end = body.find(b">", parser.CurrentByteIndex) + 1
+
+    def text(letters: str) -> None:
+        if not letters.isspace():
+            open_[-1].text += letters
+
+    def refuse(*_: object) -> None:
+        raise XmlRefused("a document type is refused")
+
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = begin, finish, text
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(body, True)
+    except expat.ExpatError as error:
+        raise XmlRefused(f"no XML, or cut short ({expat.ErrorString(error.code)})") from None
+    return top.children[0]
