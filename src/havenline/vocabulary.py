@@ -27,6 +27,8 @@ PDQ_FULL = "pdq-full/1"
 """Name of the fingerprint pipeline: PDQ over the full-size picture, decoded by `havenline.media` policy 1."""
 PDQ_512 = "pdq-512/1"
 """Name of Meta's other pipeline: shrunk to 512 x 512 by nearest neighbour where a side is longer, then PDQ."""
+NCII = "ncii."
+"""The name of a list of adults' intimate pictures begins so; it is kept apart from lists of child abuse."""
 PIPELINES = (PDQ_FULL, PDQ_512)
 """The pipelines that the values of a list can come from."""
 UPRIGHT = " upright"

@@ -22,9 +22,11 @@ from havenline.connectors.feeding import feed
 from havenline.connectors.frame import Connector
 from havenline.connectors.ncmec.client import Ncmec
 from havenline.connectors.one_host import Credentials, OneHost, checked_base
+from havenline.connectors.stopncii.client import StopNcii
 from havenline.connectors.store import Store, key_of
+from havenline.connectors.threatexchange.client import TOKEN, ThreatExchange
 from havenline.matching.live import CURRENT, LiveLists
-from havenline.vocabulary import HavenlineError, check_text
+from havenline.vocabulary import NCII, HavenlineError, check_text
 from havenline.whole_file import write_whole
 
 MakeHost = Callable[[str, Credentials], OneHost]
@@ -76,6 +78,21 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             secrets=("user", "password"),
             credentials=lambda base, said: Credentials(base, basic=(said["user"], said["password"])),
             made=lambda host, _: Ncmec(host),
+        ),
+        "stopncii": Kind(
+            secrets=("fetch_key", "subscription_key"),
+            credentials=lambda base, said: Credentials(
+                base,
+                headers={"x-functions-key": said["fetch_key"], "Ocp-Apim-Subscription-Key": said["subscription_key"]},
+            ),
+            made=lambda host, _: StopNcii(host),
+            ncii=True,
+        ),
+        "threatexchange": Kind(
+            secrets=("access_token",),
+            credentials=lambda base, said: Credentials(base, query={TOKEN: said["access_token"]}),
+            made=lambda host, settings: ThreatExchange(host, settings["privacy_group"]),
+            settings=("privacy_group",),
         ),
     }
 )
@@ -166,6 +183,9 @@ def set_up(folder: Path, configured: Configured, secrets: Mapping[str, str], *, 
         check_text("name of the list", configured.list_name)
     except ValueError as error:
         raise ExchangeError(f"{error}; nothing was set up") from None
+    if configured.list_name.startswith(NCII) is not kind.ncii:
+        only = "alone" if configured.list_name.startswith(NCII) else "always"
+        raise ExchangeError(f"a list of kind ncii is named {NCII}…, and {only} such a list; nothing was set up")
     for what, wanted, given in (("setting", kind.settings, configured.settings), ("secret", kind.secrets, secrets)):
         if set(given) != set(wanted):
             raise ExchangeError(f"{configured.connector} needs each {what} of: {', '.join(wanted) or 'none'}")

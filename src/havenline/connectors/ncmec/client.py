@@ -24,6 +24,7 @@ _OVERLAP = 1
 """Seconds that a window begins before the end of the last one: the protocol tells its ends in two ways."""
 _PAGING_HOLDS = 12 * 3600
 _MOST_PER_WINDOW = 50_000
+_MOST_PASSES = 3
 _SHRINK, _SMALL_BEFORE_GROWTH, _GROWTH = 4, 4, 2
 _MEDIA_TYPE = "application/xml; charset=utf-8"
 
@@ -57,6 +58,15 @@ class _Window:
 
 
 @dataclass(frozen=True, slots=True)
+class _Pass:
+    """When a pass through a window began, how many entries it read so far, and how many the partner told of."""
+
+    asked: int
+    read: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Answered:
     records: Sequence[PartnerRecord]
     unread: Sequence[UnreadRecord]
@@ -81,19 +91,18 @@ class Ncmec:
         if paging and int(paging["asked"]) + _PAGING_HOLDS > now:
             # A page's address is only good for the very window that it was given for.
             window = _Window(int(paging["from"]), int(paging["to"]))
-            yield from self._rest(window, until, str(paging["next"]), now=now, asked=int(paging["asked"]))
+            begun = _Pass(int(paging["asked"]), int(paging["read"]), paging["most"])
+            yield from self._read(window, until, now=now, following=str(paging["next"]), begun=begun)
             until = window.end
         width, small, told = max(now - until, 1), 0, False
         while until < now:
             window = _Window(max(until - _OVERLAP, 0), min(until + width, now))
-            answered = self._asked("/v2/entries", window, window.query())
-            many = answered.most is None or answered.most > self._most
-            if answered.next and many and width > 1:
+            first = self._asked("/v2/entries", window, window.query())
+            many = first.most is None or first.most > self._most
+            if first.next and many and width > 1:
                 width, small = max(width // _SHRINK, 1), 0
                 continue
-            yield self._page(answered, window, until, now=now, asked=now)
-            if answered.next:
-                yield from self._rest(window, until, answered.next, now=now, asked=now)
+            yield from self._read(window, until, now=now, first=first)
             until, told = window.end, True
             small += 1
             if small >= _SMALL_BEFORE_GROWTH:
@@ -147,22 +156,45 @@ class Ncmec:
         answer = self._host.get("/v2/status")
         return int(min(at, answer.date or at).timestamp()) - _SETTLED
 
-    def _rest(self, window: _Window, until: int, path: str, *, now: int, asked: int) -> Iterator[Page]:
-        following: str | None = path
-        while following:
-            answered = self._asked(following, window, None)
-            if answered.next == following:
-                raise PartnerError("GET /v2/entries: a page names itself as the next one")
-            yield self._page(answered, window, until, now=now, asked=asked)
-            following = answered.next
+    def _read(
+        self,
+        window: _Window,
+        until: int,
+        *,
+        now: int,
+        first: _Answered | None = None,
+        following: str | None = None,
+        begun: _Pass | None = None,
+    ) -> Iterator[Page]:
+        """All pages of a window, from its `first` or from the address of a `following` one, in one pass or several.
 
-    def _page(self, answered: _Answered, window: _Window, until: int, *, now: int, asked: int) -> Page:
-        checkpoint: dict[str, Any] = {"until": window.end}
-        if answered.next:
-            paging = {"from": window.begin, "to": window.end, "next": answered.next, "asked": asked}
-            checkpoint = {"until": until, "paging": paging}
-        complete = not answered.next and window.end >= now
-        return Page(answered.records, answered.unread, checkpoint, complete=complete)
+        Pages are counted off by the partner: an entry that changes between two of them leaves the window and moves the
+        others up, past the end of the page that was read. So a pass that read fewer entries than there were is done
+        again, three times at most, until two passes read the same number.
+        """
+        asked, before = begun or _Pass(now, 0, first.most if first else None), -1
+        for passes in range(1, _MOST_PASSES + 1):
+            answered = first or self._asked(following or "/v2/entries", window, None if following else window.query())
+            first, following = None, None
+            while True:
+                read = asked.read + len(answered.records) + len(answered.unread)
+                asked = _Pass(asked.asked, read, asked.most if asked.most is not None else answered.most)
+                if not answered.next:
+                    break
+                paging = {"from": window.begin, "to": window.end, "next": answered.next, "asked": asked.asked}
+                kept = {"until": until, "paging": {**paging, "read": asked.read, "most": asked.most}}
+                yield Page(answered.records, answered.unread, kept, complete=False)
+                after = self._asked(answered.next, window, None)
+                if after.next == answered.next:
+                    raise PartnerError("GET /v2/entries: a page names itself as the next one")
+                answered = after
+            fewer = asked.most is not None and asked.read < asked.most and asked.read != before
+            if not fewer or passes == _MOST_PASSES:
+                complete = window.end >= now
+                yield Page(answered.records, answered.unread, {"until": window.end}, complete=complete)
+                return
+            yield Page(answered.records, answered.unread, {"until": until}, complete=False)
+            before, asked = asked.read, _Pass(now, 0, None)
 
     def _asked(self, path: str, window: _Window, query: Mapping[str, str | int] | None) -> _Answered:
         body = self._host.get(path, query).body

@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from random import Random
+from hashlib import sha256
 from urllib.parse import unquote, urlencode
 from xml.sax.saxutils import escape, quoteattr
 
@@ -35,7 +35,8 @@ class Shared:
 class NcmecSimulator:
     """`clock`: the server's own time. `ends`: which ends of a window belong to it, `"(]"` or `"[)"`.
 
-    Pages are in an order that `seed` shuffles, never that of time. A page of a window that was not asked for is empty.
+    Entries are in an order that `seed` draws, never that of time, and counted off into pages. A page of a window that
+    was not asked for is empty.
     """
 
     clock: Callable[[], dt.datetime]
@@ -61,6 +62,10 @@ class NcmecSimulator:
         """Serve while the block lasts; gives the base URL."""
         with served(self._answer, self.faults, at="/hashsharing") as base:
             yield base
+
+    def place(self, shared: Shared) -> bytes:
+        """Where an entry stands among the others."""
+        return sha256(f"{self.seed} {shared.member} {shared.id}".encode()).digest()
 
     def _answer(self, asked: Asked) -> Given:
         self.asked.append(asked)
@@ -93,7 +98,7 @@ class NcmecSimulator:
         if start > 1 and (query["from"], query["to"], query["start"]) not in self._given:
             return _document("queryResult", '<images count="0"/><videos count="0"/>')
         inside = [each for each in self.entries.values() if self._within(each.timestamp, begin, end)]
-        Random(self.seed).shuffle(inside)  # noqa: S311 - an order of pages
+        inside.sort(key=self.place)
         page = inside[start - 1 : start - 1 + self.page_size]
         following = start + self.page_size
         paging = ""
