@@ -11,8 +11,11 @@ live/             the live list, for `havenline scan --list` and `havenline matc
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -135,15 +138,43 @@ class Exchange:
         """Fetch what changed and apply it to the live list.
 
         After `fresh_for` without a whole fetch, or with `resync`, everything is fetched anew and what the partner no
-        longer serves is withdrawn. Whatever happens, the pages that were kept are applied. Raises PartnerError,
-        StateRefused, ChangeRefused, OSError.
+        longer serves is withdrawn. Whatever happens, the pages that were kept are applied. Raises ExchangeError while
+        another process fetches, PartnerError, StateRefused, ChangeRefused, OSError.
         """
+        with self._alone():
+            return self._fetch(connector, at=at, resync=resync, accept_loss=accept_loss, threads=threads)
+
+    def withhold(self, ids: list[str], *, at: dt.datetime) -> int:
+        """Take entries out of the list for good by this house's own decision; returns how many were in it.
+
+        `ids`: of entries, as a match names them. Later versions of the same records stay out too. Raises as `fetch`.
+        """
+        with self._alone():
+            keys = [id_ if self.store.raw(id_) is not None else key_of(id_) for id_ in ids]
+            taken = self.store.withhold(keys, at=at)
+            self._apply(at=at, threads=1)
+        return taken
+
+    def retry(self, connector: Connector, *, at: dt.datetime, threads: int = 1) -> int:
+        """Read the quarantine again, as after this program became newer; returns how many records it understood.
+
+        Raises as `fetch`.
+        """
+        with self._alone():
+            rows = [(unread, connector.reread(unread.raw)) for unread, _ in self.store.quarantine()]
+            understood = self.store.retry(rows)
+            self._apply(at=at, threads=threads)
+        return understood
+
+    def _fetch(
+        self, connector: Connector, *, at: dt.datetime, resync: bool, accept_loss: bool, threads: int
+    ) -> Fetched:
         store, pages, records, unread = self.store, 0, 0, 0
         # What an earlier fetch kept and could not apply any more comes first.
-        applied = feed(store, self.live, self.configured.list_name, at=at, threads=threads)
+        applied = self._apply(at=at, threads=threads)
         before = store.standing()
-        stale = connector.fresh_for is not None and before.complete_at is not None
-        if stale and connector.fresh_for is not None and before.complete_at is not None:
+        stale = False
+        if connector.fresh_for is not None and before.complete_at is not None:
             stale = at - before.complete_at > connector.fresh_for
         if resync or (stale and not before.resyncing):
             store.begin_resync()
@@ -153,17 +184,24 @@ class Exchange:
                 store.keep(page, at=at, accept_loss=accept_loss)
                 pages, records, unread = pages + 1, records + len(page.records), unread + len(page.unread)
         finally:
-            applied += feed(store, self.live, self.configured.list_name, at=at, threads=threads)
+            applied += self._apply(at=at, threads=threads)
         return Fetched(pages, records, unread, applied, resyncing)
 
-    def withhold(self, ids: list[str], *, at: dt.datetime) -> int:
-        """Take entries out of the list for good by this house's own decision; returns how many were in it.
+    def _apply(self, *, at: dt.datetime, threads: int) -> int:
+        return feed(self.store, self.live, self.configured.list_name, at=at, threads=threads)
 
-        `ids`: of entries, as a match names them. Later versions of the same records stay out too.
-        """
-        taken = self.store.withhold([id_ if self.store.raw(id_) is not None else key_of(id_) for id_ in ids], at=at)
-        feed(self.store, self.live, self.configured.list_name, at=at)
-        return taken
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Alone among all that change this exchange; the lock falls with the process."""
+        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ExchangeError(f"{self.folder}: another process fetches; wait for it, or stop it") from None
+            yield
+        finally:
+            os.close(lock)
 
     def _host(self, base_url: str, credentials: Credentials) -> OneHost:
         return OneHost(base_url, credentials, ca_file=self.configured.ca_file)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from havenline.connectors.exchange import Exchange, ExchangeError
 from havenline.connectors.frame import Opinion, PartnerError
 from havenline.connectors.ncmec.client import FeedbackReason, Ncmec
 from havenline.connectors.ncmec.simulator import NcmecSimulator, Shared
@@ -466,6 +467,37 @@ def test_feedback_is_sent_once_even_where_the_partner_fails(ncmec: Ncmecs) -> No
         ncmec.client.give_feedback("9/e1", "PDQ")
     assert ncmec.rig.waits == []
     assert ncmec.simulator.feedback == []
+
+
+# one at a time, and what was not understood before
+
+
+def test_two_fetches_at_once_are_refused_and_change_nothing(ncmec: Ncmecs) -> None:
+    ncmec.put(1)
+    refused: list[str] = []
+
+    def second() -> None:
+        other = Exchange(ncmec.rig.folder)
+        with pytest.raises(ExchangeError, match="another process") as caught:
+            other.fetch(ncmec.client, at=ncmec.clock.now)
+        refused.append(str(caught.value))
+        other.close()
+
+    ncmec.simulator.between_pages = second
+    assert ncmec.fetch() == {"9/e1"}
+    assert refused
+
+
+def test_a_newer_program_reads_the_quarantine_again(ncmec: Ncmecs, monkeypatch: pytest.MonkeyPatch) -> None:
+    ncmec.put(1, classification="A7")
+    ncmec.put(2, classification="Z")
+    assert ncmec.fetch() == set()
+    exchange = ncmec.rig.exchange
+    assert exchange.retry(ncmec.client, at=ncmec.clock.now) == 0
+    monkeypatch.setattr("havenline.connectors.ncmec.mapping.CLASSIFICATIONS", frozenset({"A7"}))
+    assert exchange.retry(ncmec.client, at=ncmec.clock.now) == 1
+    assert ncmec.found() == {"9/e1"}
+    assert len(exchange.store.quarantine()) == 1
 
 
 # what this house withholds

@@ -23,6 +23,7 @@ class StopNciiSimulator:
     subscription_key: str = "subscription-not-a-secret"
     forgets: int = 30 * 86400
     timestamps_fall: bool = False
+    page_size: int = 800
     records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
@@ -51,7 +52,7 @@ class StopNciiSimulator:
             issued_for, behind = self._tokens.get(token, (-1, behind))
             if issued_for != begin:
                 return Given(status=400)
-        size = int(asked.query["pageSize"])
+        size = min(int(asked.query["pageSize"]), self.page_size)
         told = [each for each in self.records.values() if self._told(each) and each["lastModtimestamp"] >= begin]
         told = sorted((each for each in told if _place(each) > behind), key=_place)
         page, more = told[:size], size < len(told)
