@@ -259,10 +259,10 @@ class ListEntry:
     opaque: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        values = {kind: getattr(self, kind) for kind in _HEX}
-        if not any(values.values()) and not self.opaque:
+        if not (self.md5 or self.sha1 or self.sha256 or self.pdq or self.opaque):
             raise ValueError("an entry needs at least one hash")
-        for kind, value in values.items():
+        for kind in _HEX:
+            value = getattr(self, kind)
             if value is not None:
                 check_hex(kind, value)
 

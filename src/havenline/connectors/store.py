@@ -120,8 +120,7 @@ class Store:
         """
         with self._together():
             generation = self._generation
-            for record in page.records:
-                self._take(record, generation)
+            self._take_all(page.records, generation)
             for unread in page.unread:
                 self._set_aside(unread, generation, at)
             if page.complete and self._said("resyncing"):
@@ -155,7 +154,7 @@ class Store:
                 if isinstance(after, PartnerRecord):
                     digest = hashlib.sha256(before.raw).digest()
                     self._base.execute("DELETE FROM quarantine WHERE digest = ?", (digest,))
-                    self._take(after, self._generation)
+                    self._take_all([after], self._generation)
                     understood += 1
         return understood
 
@@ -247,37 +246,62 @@ class Store:
     def _generation(self) -> int:
         return int(self._said("generation") or 0)
 
-    def _take(self, record: PartnerRecord, generation: int) -> None:
-        held = self._base.execute(
-            "SELECT changed, seen, revision, entry FROM record WHERE key = ?", (record.key,)
-        ).fetchone()
-        said = None if record.entry is None else _said_entry(record.entry)
-        if held is None:
-            self._base.execute(
-                "INSERT INTO record VALUES (?, ?, ?, 1, ?, ?)",
-                (record.key, record.changed, generation, said, record.raw),
-            )
+    def _take_all(self, records: Sequence[PartnerRecord], generation: int) -> None:
+        new: list[tuple[str, float, int, str | None, bytes]] = []
+        ids: set[str] = set()
+        (quarantined,) = self._base.execute("SELECT EXISTS (SELECT 1 FROM quarantine)").fetchone()
+        for record in records:
+            held = self._base.execute(
+                "SELECT changed, seen, revision, entry FROM record WHERE key = ?", (record.key,)
+            ).fetchone()
+            said = None if record.entry is None else _said_entry(record.entry)
+            if held is not None:
+                if not self._replaced(record, said, held, generation):
+                    continue
+            elif record.key in ids:
+                # The same record twice on one page: the first must be there before the second is compared with it.
+                self._insert(new)
+                new, ids = [], set()
+                self._take_all([record], generation)
+                continue
+            else:
+                new.append((record.key, record.changed, generation, said, record.raw))
+                ids.add(record.key)
+            if quarantined:
+                self._base.execute("DELETE FROM quarantine WHERE key = ?", (record.key,))
+            if record.opinions:
+                rows = [(record.key, each.member, each.view, each.subject, each.reason) for each in record.opinions]
+                self._base.executemany("INSERT INTO opinion VALUES (?, ?, ?, ?, ?)", rows)
+        self._insert(new)
+
+    def _insert(self, new: Sequence[tuple[str, float, int, str | None, bytes]]) -> None:
+        self._base.executemany("INSERT INTO record VALUES (?, ?, ?, 1, ?, ?)", new)
+        listed = [(row[0], entry_id(row[0], 1)) for row in new if row[3] is not None]
+        self._base.executemany(
+            "INSERT INTO owed (key, id, added) SELECT ?1, ?2, 1 WHERE NOT EXISTS "
+            "(SELECT 1 FROM withheld WHERE key = ?1)",
+            listed,
+        )
+
+    def _replaced(
+        self, record: PartnerRecord, said: str | None, held: tuple[float, int, int, str | None], generation: int
+    ) -> bool:
+        """Put a record in the place of the version that is held; whether it was to be."""
+        changed, seen, revision, before = held
+        if seen >= generation and record.changed < changed:
+            return False
+        after = revision + (said is not None and said != before)
+        self._base.execute(
+            "UPDATE record SET changed = ?, seen = ?, revision = ?, entry = ?, raw = ? WHERE key = ?",
+            (record.changed, generation, after, said, record.raw, record.key),
+        )
+        if said != before:
+            if before is not None:
+                self._owe(record.key, entry_id(record.key, revision), added=False)
             if said is not None:
-                self._owe(record.key, entry_id(record.key, 1), added=True)
-        else:
-            changed, seen, revision, before = held
-            if seen >= generation and record.changed < changed:
-                return
-            after = revision + (said is not None and said != before)
-            self._base.execute(
-                "UPDATE record SET changed = ?, seen = ?, revision = ?, entry = ?, raw = ? WHERE key = ?",
-                (record.changed, generation, after, said, record.raw, record.key),
-            )
-            if said != before:
-                if before is not None:
-                    self._owe(record.key, entry_id(record.key, revision), added=False)
-                if said is not None:
-                    self._owe(record.key, entry_id(record.key, after), added=True)
-            self._base.execute("DELETE FROM opinion WHERE key = ?", (record.key,))
-        self._base.execute("DELETE FROM quarantine WHERE key = ?", (record.key,))
-        if record.opinions:
-            rows = [(record.key, each.member, each.view, each.subject, each.reason) for each in record.opinions]
-            self._base.executemany("INSERT INTO opinion VALUES (?, ?, ?, ?, ?)", rows)
+                self._owe(record.key, entry_id(record.key, after), added=True)
+        self._base.execute("DELETE FROM opinion WHERE key = ?", (record.key,))
+        return True
 
     def _set_aside(self, unread: UnreadRecord, generation: int, at: dt.datetime) -> None:
         digest = hashlib.sha256(unread.raw).digest()

@@ -6,57 +6,69 @@ A document type is refused, and with it every entity but the five of XML: nothin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from xml.parsers import expat  # the C parser itself, because it tells where in the bytes an element stands
 
 _DEEPEST = 32
+_PLACED = 3
+"""Elements at most so deep know their place in the bytes: the root, groups of records, records."""
 
 
 class XmlRefused(Exception):
     """Not well-formed, cut short, too deep, of another form, or with a document type."""
 
 
-@dataclass(slots=True)
 class Element:
     """One element. `name` without the namespace that was asked for; of another one with it, a space between.
 
-    `start` and `end`: its place in the bytes.
+    `start` and `end`: its place in the bytes, of the root, a group or a record.
     """
 
-    name: str
-    attributes: dict[str, str]
-    start: int
-    end: int = 0
-    text: str = ""
-    children: list[Element] = field(default_factory=list)
+    __slots__ = ("attributes", "children", "end", "name", "start", "text")
+
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        """An element without text or children yet."""
+        self.name, self.attributes = name, attributes
+        self.start, self.end, self.text = 0, 0, ""
+        self.children: list[Element] = []
 
     def __iter__(self) -> Iterator[Element]:
         return iter(self.children)
 
     def child(self, name: str) -> Element | None:
         """The first child of that name."""
-        return next((each for each in self.children if each.name == name), None)
+        for each in self.children:
+            if each.name == name:
+                return each
+        return None
 
 
 def parsed(body: bytes, *, namespace: str) -> Element:
     """The root element of a whole document. Raises XmlRefused."""
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = expat.ParserCreate(namespace_separator=" ", intern={})
     parser.buffer_text = True
     prefix, cut = namespace + " ", len(namespace) + 1
-    top = Element("", {}, 0)
+    top = Element("", {})
     open_: list[Element] = [top]
+    names: dict[str, str] = {}
 
     def begin(name: str, attributes: dict[str, str]) -> None:
-        if len(open_) > _DEEPEST:
+        short = names.get(name)
+        if short is None:
+            short = names[name] = name[cut:] if name.startswith(prefix) else name
+        made = Element(short, attributes)
+        deep = len(open_)
+        if deep <= _PLACED:
+            made.start = parser.CurrentByteIndex
+        elif deep > _DEEPEST:
             raise XmlRefused("elements lie too deep in each other")
-        made = Element(name[cut:] if name.startswith(prefix) else name, attributes, parser.CurrentByteIndex)
         open_[-1].children.append(made)
         open_.append(made)
 
     def finish(_name: str) -> None:
-        # The index is that of the end tag; the bytes up to and with its ">" belong to the element.
         done = open_.pop()
-        done.end = body.find(b">", parser.CurrentByteIndex) + 1
+        if len(open_) <= _PLACED:
+            # The index is that of the end tag; the bytes up to and with its ">" belong to the element.
+            done.end = body.find(b">", parser.CurrentByteIndex) + 1
 
     def text(letters: str) -> None:
         if not letters.isspace():

@@ -70,9 +70,9 @@ def _text(element: Element, name: str) -> str:
 
 
 def _entry(element: Element, key: str) -> ListEntry | None:
-    unknown = next((each.name for each in element if each.name not in _FIELDS), None)
-    if unknown is not None:
-        raise NotUnderstood("an element that is unknown")
+    for each in element.children:
+        if each.name not in _FIELDS:
+            raise NotUnderstood("an element that is unknown")
     classification = element.child("classification")
     label = None if classification is None else classification.text.strip()
     if label is not None and label not in CLASSIFICATIONS:
@@ -80,7 +80,7 @@ def _entry(element: Element, key: str) -> ListEntry | None:
     compared: dict[str, str] = {}
     carried: dict[str, str] = {}
     for each in element.child("fingerprints") or ():
-        if "href" in each.attributes or "rel" in each.attributes:
+        if each.attributes and ("href" in each.attributes or "rel" in each.attributes):
             continue  # a large fingerprint: asked for by itself, and its address may change
         if each.name in compared or each.name in carried or each.children:
             raise NotUnderstood("a fingerprint that stands there twice, or is made of parts")
