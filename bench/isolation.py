@@ -44,7 +44,7 @@ def milliseconds(client: DecoderClient | None, content: bytes) -> float:
     """Of one picture: by `decoderd`, or in this process."""
     begun = time.perf_counter()
     if client is None:
-        decoder_child.answer(content, 1024, 1024)
+        decoder_child.answer(content, decoder_child.Asked(1024, 1024))
     else:
         assert isinstance(client.decode(content, width=1024, height=1024), Decoded)
     return (time.perf_counter() - begun) * 1e3

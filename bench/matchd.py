@@ -36,11 +36,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from havenline.entries import Entries, Values
-from havenline.matching.lists import Asked
+from havenline.matching.asked import Asked
 from havenline.matching.live import LiveLists
 from havenline.matching.snapshot import Edition
 from havenline.texts import Texts
-from havenline.vocabulary import EditionRef, HashKind, ListEntry
+from havenline.vocabulary import VALUE_KINDS, EditionRef, HashKind, ListEntry
 from havenline_guard.client import MatchClient
 from havenline_guard.matchd import Settings, serve
 from matching import asked as questions
@@ -57,7 +57,7 @@ CHANGES = 1000
 PLACES = (0, CHANGES // 3, CHANGES // 2, CHANGES - 1)
 """Of the changed entries those that four connections ask for; that all are seen is looked at when the time is taken."""
 Codes = NDArray[np.uint8]
-NONE = {kind: Values.none(kind) for kind in HashKind}
+NONE = {kind: Values.none(kind) for kind in VALUE_KINDS}
 ZERO = np.zeros(1, np.uint32)
 
 

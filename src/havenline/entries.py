@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from havenline.texts import Texts
-from havenline.vocabulary import HashKind, ListEntry
+from havenline.vocabulary import VALUE_KINDS, FrameHash, HashKind, ListEntry
 
 BYTES = MappingProxyType({HashKind.MD5: 16, HashKind.SHA1: 20, HashKind.SHA256: 32, HashKind.PDQ: 32})
 """How many bytes a value of each kind has."""
@@ -61,6 +61,57 @@ class Opaque:
 
 
 @dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames of films: `rows` uint32 (f,) ascending, the row of each; `milliseconds` uint32 (f,) after the film's
+    beginning; `values` uint8 (f, 32), their PDQ; `quality` uint8 (f,), 0 to 100. Those of a row as `listed_frames` has
+    them.
+    """
+
+    rows: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    milliseconds: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    values: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, BYTES[HashKind.PDQ]), np.uint8))
+    quality: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def of(cls, films: Iterable[tuple[int, Sequence[FrameHash]]]) -> Frames:
+        """From (row, frames as an entry has them), rows ascending; not checked here."""
+        found = [(row, frame) for row, frames in films for frame in frames]
+        whole = np.frombuffer(bytes.fromhex("".join(frame.pdq for _, frame in found)), np.uint8)
+        return cls(
+            np.array([row for row, _ in found], np.uint32),
+            np.array([round(frame.second * 1000) for _, frame in found], np.uint32),
+            whole.reshape(len(found), BYTES[HashKind.PDQ]),
+            np.array([frame.quality for _, frame in found], np.uint8),
+        )
+
+    def at(self, chosen: NDArray[Any], rows: NDArray[np.uint32]) -> Frames:
+        """The frames at `chosen`, ascending, under other `rows`."""
+        return Frames(rows, self.milliseconds[chosen], self.values[chosen], self.quality[chosen])
+
+    def films(self) -> Iterator[tuple[int, tuple[FrameHash, ...]]]:
+        """Each row that has frames, and these."""
+        ends = np.flatnonzero(np.diff(self.rows.astype(np.int64), append=-1)) + 1
+        start = 0
+        for end in ends.tolist() if len(self) else ():
+            yield (
+                int(self.rows[start]),
+                tuple(
+                    FrameHash(milliseconds / 1000, value.tobytes().hex(), quality)
+                    for milliseconds, value, quality in zip(
+                        self.milliseconds[start:end].tolist(),
+                        self.values[start:end],
+                        self.quality[start:end].tolist(),
+                        strict=True,
+                    )
+                ),
+            )
+            start = end
+
+
+@dataclass(frozen=True, slots=True)
 class Entries:
     """n entries of one list. Row k of every column speaks of entry k.
 
@@ -76,6 +127,7 @@ class Entries:
     label_codes: NDArray[np.uint32]
     labels: Texts = field(default_factory=lambda: Texts.of([""]))
     opaque: Opaque = field(default_factory=Opaque)
+    frames: Frames = field(default_factory=Frames)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -90,7 +142,7 @@ class Entries:
             kind: Values.of(
                 kind, [(row, getattr(each, kind.value)) for row, each in enumerate(taken) if getattr(each, kind.value)]
             )
-            for kind in HashKind
+            for kind in VALUE_KINDS
         }
         quality = [UNKNOWN_QUALITY if each.pdq_quality is None else each.pdq_quality for each in taken if each.pdq]
         carried = [(row, name, text) for row, each in enumerate(taken) for name, text in each.opaque]
@@ -107,6 +159,7 @@ class Entries:
                 np.array([names.index(name) for _, name, _ in carried], np.uint16),
                 Texts.of(text for _, _, text in carried),
             ),
+            Frames.of((row, each.frames) for row, each in enumerate(taken) if each.frames),
         )
 
     @classmethod
@@ -133,7 +186,7 @@ class Entries:
                     ),
                     _joined([part.hashes[kind].values for part in parts]),
                 )
-                for kind in HashKind
+                for kind in VALUE_KINDS
             },
             _joined([part.pdq_quality for part in parts]),
             _joined(label_codes).astype(np.uint32),
@@ -143,6 +196,13 @@ class Entries:
                 _joined([part.opaque.rows + np.uint32(start) for part, start in zip(parts, starts, strict=True)]),
                 _joined(kinds).astype(np.uint16),
                 Texts.joined(part.opaque.texts for part in parts),
+            ),
+            Frames(
+                _joined([part.frames.rows + np.uint32(start) for part, start in zip(parts, starts, strict=True)]),
+                *(
+                    _joined([getattr(part.frames, name) for part in parts])
+                    for name in ("milliseconds", "values", "quality")
+                ),
             ),
         )
 
@@ -164,7 +224,8 @@ class Entries:
         opaque = Opaque(
             self.opaque.names, moved, self.opaque.kinds[chosen], self.opaque.texts.take(np.flatnonzero(chosen))
         )
-        return Entries(self.ids.take(rows), hashes, quality, self.label_codes[rows], self.labels, opaque)
+        frames = self.frames.at(*kept(self.frames.rows)) if len(self.frames) else self.frames
+        return Entries(self.ids.take(rows), hashes, quality, self.label_codes[rows], self.labels, opaque, frames)
 
     def __iter__(self) -> Iterator[ListEntry]:
         """The entries as single values, in their order."""
@@ -177,6 +238,8 @@ class Entries:
         opaque, texts = self.opaque, self.opaque.texts.strings()
         for at, (row, kind_at) in enumerate(zip(opaque.rows.tolist(), opaque.kinds.tolist(), strict=True)):
             cells[row].setdefault("opaque", []).append((opaque.names[kind_at], texts[at]))
+        for row, frames in self.frames.films():
+            cells[row]["frames"] = frames
         labels = self.labels.strings()
         for row, entry in enumerate(self.ids.strings()):
             cell = cells[row]
@@ -208,7 +271,22 @@ class Entries:
         names = [self.opaque.names[kind] for kind in self.opaque.kinds.tolist()]
         for row, name, text in sorted(zip(ranks, names, self.opaque.texts.strings(), strict=True)):
             digest.update(f"{row}\t{name}\t{text}\n".encode())
+        if len(self.frames):
+            self._take_frames_in(digest, order)
         return digest.hexdigest()
+
+    def _take_frames_in(self, digest: hashlib._Hash, order: NDArray[np.int64]) -> None:
+        """What films add to the digest; lists without any have the one that they had before there were such lists."""
+        ranks = _places(order, len(order))[self.frames.rows]
+        sorted_ = np.argsort(ranks, kind="stable")
+        digest.update(b"havenline-frames\n")
+        digest.update(np.bincount(ranks, minlength=len(order)).astype("<u4").data)
+        for start in range(0, len(sorted_), _AT_ONCE):
+            digest.update(self.frames.milliseconds[sorted_[start : start + _AT_ONCE]].astype("<u4").data)
+        for start in range(0, len(sorted_), _AT_ONCE):
+            digest.update(self.frames.values[sorted_[start : start + _AT_ONCE]].data)
+        for start in range(0, len(sorted_), _AT_ONCE):
+            digest.update(self.frames.quality[sorted_[start : start + _AT_ONCE]].data)
 
 
 def _places(rows: NDArray[Any], count: int) -> NDArray[np.int64]:

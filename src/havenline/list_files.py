@@ -11,11 +11,13 @@ from pathlib import Path
 
 from havenline.entries import Entries
 from havenline.formats.hash_list import HashList, ListError, read_list
+from havenline.matching.asked import NO_LEEWAY
 from havenline.matching.change_log import LiveListsDamaged
-from havenline.matching.lists import NO_LEEWAY, Lists, Source
+from havenline.matching.lists import Lists
 from havenline.matching.live import CURRENT, LiveLists
 from havenline.matching.mapped_file import MappedFileRefused, is_mapped
 from havenline.matching.snapshot import Edition, EditionHead, Snapshot
+from havenline.matching.sources import Source
 from havenline.vocabulary import EditionRef, Fingerprint, Leeway, ListTerms, Match
 
 Progress = Callable[[int], None]

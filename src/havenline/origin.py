@@ -1,4 +1,4 @@
-"""What files say of their origin, read in worker processes that can be closed off."""
+"""What files say of their origin, and whether one picture was made of another, in workers that can be closed off."""
 
 from __future__ import annotations
 
@@ -106,24 +106,88 @@ class _Read:
         return {"media_type": kind, "signals": [asdict(each) for each in read_picture(content, key=self.key)]}
 
 
+def pictures_as_shown(
+    postings: Iterable[Any], *, workers: int, close_off: CloseOff | None = None
+) -> Iterator[Any | Refused]:
+    """Each picture grey, as it is shown, at most 512 pixels on its longer side, for `provenance.derived.compare`.
+
+    Arrays (height, width) uint8, or why there is none, in order. Opened in processes as those of `origins`. Raises
+    `scan_workers.WorkersFailedError`. Not checked: that the pixels are the file's, where it took its worker over.
+    """
+    from havenline.scan import posting_descriptor
+
+    for answer in answers(
+        postings,
+        work=_Shrink(),
+        needs_worker=lambda posting: getattr(posting, "refused", None) is None,
+        weight=lambda posting: len(getattr(posting, "content", None) or b""),
+        workers=workers,
+        seconds=SECONDS_PER_FILE,
+        close_off=close_off,
+        opened=posting_descriptor,
+    ):
+        if isinstance(answer.reply, tuple):
+            yield _shown_from(answer.reply)
+        else:
+            lost = Refused(Refusal.DECODER_FAILED, "reading it failed or took too long; nothing of it was kept")
+            yield getattr(answer.task, "refused", None) or lost
+
+
+@dataclass(frozen=True, slots=True)
+class _Shrink:
+    """What a worker does with a picture that is to be compared: height and width as JSON, and the grey pixels."""
+
+    def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
+        from havenline.media.decode import DEFAULT_LIMITS, decode_picture
+        from havenline.provenance.keypoints import as_shown, shrunk
+
+        if descriptor is not None:
+            posting = replace(posting, descriptor=descriptor)
+        try:
+            with posting.open() as stream:
+                content = stream.read(DEFAULT_LIMITS.max_bytes + 1)
+            found = decode_picture(content)
+            if isinstance(found, Refused):
+                return json.dumps(_refusal(found.reason, found.detail)).encode(), b""
+            small = shrunk(as_shown(found.rgb, found.orientation)).round().astype("uint8")
+            return json.dumps({"shape": small.shape}).encode(), small.tobytes()
+        except Exception as error:
+            # The message of an unforeseen error may quote the file, so only its kind is told.
+            detail = f"the reader failed unforeseen ({type(error).__name__})"
+            return json.dumps(_refusal(Refusal.DECODER_FAILED, detail)).encode(), b""
+
+
+def _shown_from(reply: tuple[bytes, bytes]) -> Any | Refused:
+    import numpy as np
+
+    try:
+        said = json.loads(reply[0])
+        if "refused" in said:
+            refused = said["refused"]
+            return Refused(Refusal(refused["reason"]), str(refused["detail"])[:_LONGEST])
+        height, width = said["shape"]
+        if not (type(height) is int and type(width) is int and 0 < height <= 512 and 0 < width <= 512):
+            raise ValueError
+        return np.frombuffer(reply[1], np.uint8).reshape(height, width)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        detail = "the worker that read it gave an answer that none gives; look at it apart"
+        return Refused(Refusal.DECODER_FAILED, detail)
+
+
 def _refusal(reason: Refusal, detail: str) -> dict[str, Any]:
     return {"refused": {"reason": reason.value, "detail": detail}}
 
 
 def _from_reply(path: str, reply: bytes) -> Origin:
     """What a worker said, which a file may have taken over: anything unexpected is a refusal."""
-    from havenline.provenance import Signal, SignalKind, Strength
+    from havenline.provenance.read_back import read_back
 
     try:
         said = json.loads(reply)
         if "refused" in said:
             refused = said["refused"]
             return Origin(path, refused=Refused(Refusal(refused["reason"]), str(refused["detail"])[:_LONGEST]))
-        signals = tuple(
-            Signal(**{**each, "kind": SignalKind(each["kind"]), "strength": Strength(each["strength"])})
-            for each in said["signals"]
-        )
-        return Origin(path, str(said["media_type"])[:_LONGEST], signals)
+        return Origin(path, str(said["media_type"])[:_LONGEST], read_back(said["signals"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         detail = "the worker that read it gave an answer that none gives; look at it apart"
         return Origin(path, refused=Refused(Refusal.DECODER_FAILED, detail))

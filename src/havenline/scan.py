@@ -20,6 +20,7 @@ from typing import Any
 
 from havenline.scan_workers import CloseOff, Lost, answers
 from havenline.vocabulary import (
+    BY_DISTANCE,
     FULL_EFFORT,
     PDQ_FULL,
     EditionRef,
@@ -49,8 +50,9 @@ class Scanned:
     """One posting of a source. Exactly one of `fingerprint`, `known_sha256` and `refused` is set.
 
     `size` in bytes, as the source declares it. `content` is set when it was asked for, could be read, and
-    is not larger than pictures may be. `posting` is set by the screening lane, whose finds are to be opened
-    once more.
+    is not larger than pictures may be. `signals` are what the file says of its origin (`provenance.Signal`),
+    None where they were not asked for or could not be read. `posting` is set by the screening lane, whose
+    finds are to be opened once more.
     """
 
     path: str
@@ -59,6 +61,7 @@ class Scanned:
     known_sha256: str | None = None
     refused: Refused | None = None
     content: bytes | None = None
+    signals: tuple[Any, ...] | None = None
     posting: Any = field(default=None, repr=False, compare=False)
 
 
@@ -75,6 +78,7 @@ def fingerprint_source(
     workers: int,
     known: Collection[str] = (),
     keep_content: bool = False,
+    origin_key: bytes | None = None,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     close_off: CloseOff | None = None,
@@ -83,7 +87,8 @@ def fingerprint_source(
 
     `known`: SHA-256 values (lower-case hex) that need no fingerprint; such a posting comes with
     `known_sha256` alone. With `keep_content` the bytes come along,
-    unless the file is larger than pictures may be. A few postings are held at a time,
+    unless the file is larger than pictures may be. With `origin_key` the signals of origin of what is
+    fingerprinted come along, their texts digested under that key. A few postings are held at a time,
     whatever the source's size. A file that kills its worker twice, the second time with no other file at
     work, or takes longer than `seconds_per_file`, is refused as `decoder_failed`; the others are not
     touched by it. Closing the iterator, or an interrupt, kills the workers at once. `close_off` closes each worker
@@ -104,6 +109,7 @@ def fingerprint_source(
         workers=workers,
         known=known,
         keep_content=keep_content,
+        origin_key=origin_key,
         seconds_per_file=seconds_per_file,
         effort=effort,
         close_off=close_off,
@@ -116,6 +122,7 @@ def fingerprint_postings(
     workers: int,
     known: Collection[str] = (),
     keep_content: bool = False,
+    origin_key: bytes | None = None,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     fingerprint: Callable[[bytes], Fingerprint] | None = None,
@@ -127,7 +134,7 @@ def fingerprint_postings(
     """
     if workers < 1:
         raise ValueError(f"workers are 1 or more, not {workers}")
-    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint)
+    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint, origin_key)
     for answer in answers(
         postings,
         work=work,
@@ -172,7 +179,7 @@ def findings(
     while batch := list(islice(waiting, _LOOKED_UP_AT_ONCE)):
         asked = [each.fingerprint for each in batch if each.fingerprint is not None]
         found = lookup(asked) if triage is None else triage.lookup(asked)
-        if triage is not None and any(match.kind is HashKind.PDQ for each in found for match in each):
+        if triage is not None and any(match.kind in BY_DISTANCE for each in found for match in each):
             doubtful = _doubtful(batch, found)
             again = triage.confirm([batch[place].posting for place in doubtful])
             for place, exact in zip(doubtful, again, strict=True):
@@ -187,34 +194,41 @@ def findings(
 
 
 def _timed(batch: list[Scanned], found: Sequence[tuple[Match, ...]], lookup: Lookup) -> Iterator[tuple[Match, ...]]:
-    """The matches of each fingerprint; those of a film by distance say at which seconds, by asking frame by frame."""
+    """The matches of each fingerprint; those of a film with pictures say at which seconds, by asking frame by frame."""
     made = (each.fingerprint for each in batch if each.fingerprint is not None)
     for film, matches in zip(made, found, strict=True):
         if not film.frames or all(match.kind is not HashKind.PDQ for match in matches):
             yield matches
             continue
-        # The film's own digests go along, so that what it matches exactly is no find of a frame's.
-        still = replace(film, pdq=None, pdq_quality=None, **_NO_STILL)
-        frames = [
-            replace(still, frames=(each,), frames_upright=film.frames_upright[place : place + 1])
-            for place, each in enumerate(film.frames)
-        ]
-        seconds: dict[tuple[EditionRef, str], list[float]] = {}
-        for frame, near in zip(film.frames, lookup(frames), strict=True):
+        # As pictures, which are not asked about films; with the film's digests, so that what it matches exactly is no
+        # find of a frame's.
+        frames = (*film.frames, *film.frames_upright)
+        still = replace(film, **_NO_FILM, pipeline=PDQ_FULL, pdq=frames[0].pdq, pdq_quality=frames[0].quality)
+        stills = [replace(still, pdq=each.pdq, pdq_quality=each.quality) for each in frames]
+        seconds: dict[tuple[EditionRef, str], set[float]] = {}
+        for frame, near in zip(frames, lookup(stills), strict=True):
             for match in near:
                 if match.kind is HashKind.PDQ:
-                    seconds.setdefault((match.edition, match.entry), []).append(frame.second)
-        yield tuple(replace(match, seconds=tuple(seconds.get((match.edition, match.entry), ()))) for match in matches)
+                    seconds.setdefault((match.edition, match.entry), set()).add(frame.second)
+        yield tuple(
+            replace(match, seconds=tuple(sorted(seconds.get((match.edition, match.entry), ()))))
+            if match.kind is HashKind.PDQ
+            else match
+            for match in matches
+        )
 
 
-_NO_STILL: dict[str, Any] = dict.fromkeys(("pipeline", "pdq_512", "pdq_512_quality", "pdq_upright", "pdq_512_upright"))
+_NO_FILM: dict[str, Any] = dict.fromkeys(("pdq_512", "pdq_512_quality", "pdq_upright", "pdq_512_upright")) | {
+    "frames": (),
+    "frames_upright": (),
+}
 
 
 def _doubtful(batch: list[Scanned], found: Sequence[tuple[Match, ...]]) -> list[int]:
     """The places in the batch of what the screening lane found by distance."""
     matches = iter(found)
     near = {
-        place: any(match.kind is HashKind.PDQ for match in next(matches))
+        place: any(match.kind in BY_DISTANCE for match in next(matches))
         for place, each in enumerate(batch)
         if each.fingerprint is not None
     }
@@ -233,6 +247,7 @@ class _Work:
     keep_content: bool
     effort: Effort
     fingerprint: Callable[[bytes], Fingerprint] | None
+    origin_key: bytes | None = None
 
     def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
         from havenline.media.containers import PostingUnreadableError
@@ -259,9 +274,10 @@ class _Work:
         if posting.size > DEFAULT_LIMITS.max_bytes:
             with posting.open() as stream:
                 made = fingerprint_model(stream) or fingerprint_stream(stream, effort=self.effort)
+                signals = self._signals(made, stream, b"")
             if bytes.fromhex(made.sha256) in self.known:
                 return {"known_sha256": made.sha256}, b""
-            return {"fingerprint": asdict(made)}, b""
+            return {"fingerprint": asdict(made), "signals": signals}, b""
         content = posting.read()
         kept = content if self.keep_content else b""
         if self.known:
@@ -272,7 +288,25 @@ class _Work:
             made = self.fingerprint(content)
         else:
             made = fingerprint_model(BytesIO(content)) or fingerprint_bytes(content, effort=self.effort)
-        return {"fingerprint": asdict(made)}, kept
+        return {"fingerprint": asdict(made), "signals": self._signals(made, BytesIO(content), content)}, kept
+
+    def _signals(self, made: Fingerprint, stream: Any, content: bytes) -> list[dict[str, Any]] | None:
+        """What the file says of its origin, or None. A reader that fails costs the signals, never the fingerprint."""
+        from havenline.media import kinds
+        from havenline.provenance.models import read_model
+        from havenline.provenance.pictures import read_picture
+
+        if self.origin_key is None:
+            return None
+        try:
+            if made.media_type in kinds.MODELS:
+                model = read_model(stream, key=self.origin_key)
+                return None if model is None else [asdict(each) for each in model.signals]
+            if content and made.media_type in kinds.PICTURES | kinds.FILMS:
+                return [asdict(each) for each in read_picture(content, key=self.origin_key)]
+        except Exception:  # whatever it is, it may quote the file
+            return None
+        return None
 
 
 def posting_descriptor(posting: Any) -> int | None:
@@ -304,6 +338,8 @@ def _from_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool)
 
 
 def _read_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool) -> Scanned:
+    from havenline.provenance.read_back import read_back
+
     said = json.loads(reply[0])
     content = reply[1] if keep_content and len(reply[1]) >= min(posting.size, 1) else None
     place = partial(Scanned, posting.path, posting.size)
@@ -319,7 +355,8 @@ def _read_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool)
     for name in ("media_type", "pipeline"):
         if fields[name] is not None:
             check_text(name, fields[name])
-    return place(fingerprint=Fingerprint(**fields), content=content)
+    signals = None if said["signals"] is None else read_back(said["signals"])
+    return place(fingerprint=Fingerprint(**fields), content=content, signals=signals)
 
 
 def _refused(said: dict[str, str]) -> Refused:

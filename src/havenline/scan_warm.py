@@ -22,6 +22,7 @@ from PIL import Image, features
 from havenline.fingerprints import fingerprint_bytes
 from havenline.fingerprints.pdq import load_kernels
 from havenline.provenance import read_picture
+from havenline.provenance.keypoints import as_shown, shrunk
 from havenline.provenance.model_fingerprint import fingerprint_model
 from havenline.provenance.models import read_model
 from havenline.vocabulary import Effort, FilmMode, Lane
@@ -47,6 +48,7 @@ def _warm() -> None:
     _open(picture, "JPEG", progressive=True, effort=Effort(lane=Lane.SCREENING))
     read_model(BytesIO(b"\x80\x02N."), key=bytes(16))
     read_picture(_MARKED, key=bytes(16))
+    shrunk(as_shown(np.asarray(picture), 6))
     fingerprint_model(BytesIO(b"\x02\0\0\0\0\0\0\0{}"))
     for damaged in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + bytes(64), b"no kind"):
         fingerprint_bytes(damaged)

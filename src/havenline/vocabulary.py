@@ -6,7 +6,9 @@ Values check themselves when made and have no other behaviour. Nothing here read
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -78,6 +80,11 @@ class FrameHash(NamedTuple):
     quality: int
 
 
+def milliseconds_of(second: float) -> int:
+    """A second of a film in whole milliseconds, kept within 0 and 49 days: a file may say what it likes of its time."""
+    return round(min(max(second * 1000, 0), (1 << 32) - 1))
+
+
 class PictureHash(NamedTuple):
     """One perceptual hash and the pipeline that made it; quality 0..100."""
 
@@ -144,6 +151,8 @@ class Fingerprint:
             raise ValueError("upright frames come one beside each frame")
         for frame in (*self.frames, *self.frames_upright):
             _check_hashed(frame.pdq, frame.quality)
+            if not math.isfinite(frame.second):
+                raise ValueError("a frame is shown at some second")
         if self.pdq is not None and self.pipeline is None:
             raise ValueError("a perceptual hash needs the name of its pipeline")
 
@@ -158,6 +167,19 @@ class Fingerprint:
             (reduced + UPRIGHT, self.pdq_512_upright, self.pdq_512_quality),
         )
         return tuple(PictureHash(name, pdq, quality or 0) for name, pdq, quality in made if pdq is not None)
+
+    @property
+    def listed_films(self) -> tuple[tuple[FrameHash, ...], ...]:
+        """The frames as entries of a list have them: as stored, and where a mark turns them as it does, too.
+
+        Both, because a copy may have lost its mark, or have had its pixels turned. None of a film with too many frames.
+        """
+        made = []
+        for frames in (self.frames, self.frames_upright):
+            within = (FrameHash(milliseconds_of(each.second) / 1000, each.pdq, each.quality) for each in frames)
+            if frames and len({each.pdq for each in frames}) <= MOST_FRAMES:
+                made.append(listed_frames(within))
+        return tuple(dict.fromkeys(made))
 
     @property
     def pdq_values(self) -> dict[str, int]:
@@ -234,19 +256,33 @@ FULL_EFFORT = Effort()
 
 
 class HashKind(StrEnum):
-    """The kinds of value a hash list carries that this version compares."""
+    """The kinds of value a hash list carries that this version compares; `film`: the frames of one, by their shares."""
 
     MD5 = "md5"
     SHA1 = "sha1"
     SHA256 = "sha256"
     PDQ = "pdq"
+    FILM = "film"
+
+
+VALUE_KINDS = (HashKind.MD5, HashKind.SHA1, HashKind.SHA256, HashKind.PDQ)
+"""The kinds of which an entry has one value; of a film it has many frames."""
+BY_DISTANCE = (HashKind.PDQ, HashKind.FILM)
+"""The kinds whose matches lie near, not on, an entry."""
+ASKED_SHARE = 0.8
+LISTED_SHARE = 0.0
+"""The least shares of matched frames at which vPDQ calls two films a match."""
+MOST_FRAMES = 65_536
+"""So many frames an entry may have: 18 hours at one a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
     """One entry of a hash list: the values known for one file, and what its publisher says of it.
 
-    `opaque` are values that are carried and never compared or computed, as (kind, text).
+    `opaque` are values that are carried and never compared or computed, as (kind, text). `frames` are those of a film,
+    at most `MOST_FRAMES`, by their second (a whole number of milliseconds, under 2**32 of them), no hash twice:
+    `listed_frames` makes them so.
     """
 
     entry: str
@@ -257,14 +293,38 @@ class ListEntry:
     pdq_quality: int | None = None
     label: str | None = None
     opaque: tuple[tuple[str, str], ...] = ()
+    frames: tuple[FrameHash, ...] = ()
 
     def __post_init__(self) -> None:
-        if not (self.md5 or self.sha1 or self.sha256 or self.pdq or self.opaque):
+        if not (self.md5 or self.sha1 or self.sha256 or self.pdq or self.opaque or self.frames):
             raise ValueError("an entry needs at least one hash")
         for kind in _HEX:
             value = getattr(self, kind)
             if value is not None:
                 check_hex(kind, value)
+        if self.frames and listed_frames(self.frames) != self.frames:
+            raise ValueError("the frames of an entry come by their second, whole milliseconds, and no hash twice")
+
+
+def listed_frames(frames: Iterable[FrameHash]) -> tuple[FrameHash, ...]:
+    """Frames as an entry has them: of those with equal hashes one, at the earliest second, with the best quality.
+
+    By their second, to the millisecond, then by hash. Raises ValueError for a hash that is none, a quality outside
+    0..100, a second under 0 or beyond 49 days, more than `MOST_FRAMES`.
+    """
+    kept: dict[str, FrameHash] = {}
+    for second, pdq, quality in frames:
+        _check_hashed(pdq, quality)
+        if not 0 <= second * 1000 <= (1 << 32) - 1:
+            raise ValueError("the second of a frame lies between 0 and 49 days")
+        second = round(second * 1000) / 1000
+        known = kept.get(pdq)
+        if known is not None:
+            second, quality = min(second, known.second), max(quality, known.quality)
+        kept[pdq] = FrameHash(second, pdq, quality)
+    if len(kept) > MOST_FRAMES:
+        raise ValueError(f"a film has at most {MOST_FRAMES:,} different frames in a list")
+    return tuple(sorted(kept.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +344,10 @@ class ListTerms:
     `quality_floor`, 0..100. A list that is not `enabled`, or whose `expires_at` (with its time zone) has passed,
     gives no match. An `allow` list gives none either: a file whose SHA-256 it holds was found to be near listed
     entries by mistake, so the file's perceptual matches are marked as allowed; exact ones are not touched.
+
+    Frames of films are compared within the same radius, from the same floor on. A film is a match of an entry with
+    frames where at least one of them matches, and the part `asked_share` of its own different frames, and
+    `listed_share` of the entry's: 0..1, else as vPDQ has them.
     """
 
     radius: int = NEAR_DISTANCE
@@ -291,8 +355,12 @@ class ListTerms:
     allow: bool = False
     enabled: bool = True
     expires_at: dt.datetime | None = None
+    asked_share: float = ASKED_SHARE
+    listed_share: float = LISTED_SHARE
 
     def __post_init__(self) -> None:
+        if not (0 <= self.asked_share <= 1 and 0 <= self.listed_share <= 1):
+            raise ValueError("a share of matched frames lies in 0..1")
         if not 0 <= self.radius <= LARGEST_RADIUS:
             raise ValueError(f"a radius lies in 0..{LARGEST_RADIUS}, not {self.radius}")
         if not 0 <= self.quality_floor <= 100:
@@ -305,13 +373,38 @@ class ListTerms:
         return self.enabled and (self.expires_at is None or at < self.expires_at)
 
 
+class FrameMatch(NamedTuple):
+    """A frame of the film asked about, the nearest frame of the listed one, and the bits between them."""
+
+    asked_second: float
+    listed_second: float
+    distance: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilmMatch:
+    """How two films lie to each other, as vPDQ counts: frames below the quality floor not, equal hashes once.
+
+    `asked_share` is the part, 0..1, of the different frames of the film asked about that lie near a frame of the listed
+    one; `listed_share` the part of that one's different frames that lie near one of these. `moments` are all sampled
+    frames of the film asked about that match, by their second, each with the nearest frame. `upright`: the film asked
+    about was turned as its mark says. Not asked: that matching frames come in the same order.
+    """
+
+    asked_share: float
+    listed_share: float
+    moments: tuple[FrameMatch, ...]
+    upright: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A fingerprint lies on or near an entry of an edition. A lead, never a verdict.
 
     `allowed`: an allow-list holds the SHA-256 of the file, so this perceptual match is known to be mistaken.
     `more`: how many further entries of the edition match, which are not told one by one. `seconds`: of a film, when the
-    frames are shown that lie near the entry.
+    frames are shown that lie near the entry. `film` is there where the entry is a film; `distance` is then that of
+    the nearest frame.
     """
 
     edition: EditionRef
@@ -321,6 +414,7 @@ class Match:
     allowed: bool = False
     more: int = 0
     seconds: tuple[float, ...] = ()
+    film: FilmMatch | None = None
 
 
 @dataclass(frozen=True, slots=True)

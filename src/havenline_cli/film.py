@@ -10,20 +10,19 @@ import typer
 
 from havenline_cli import exits
 from havenline_cli.options import AsJson, Workers
-from havenline_cli.told import Refusals, all_cores, get_ready, plain, tell
+from havenline_cli.told import Refusals, all_cores, get_ready, now, plain, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from havenline.matching.films import FilmMatch
-    from havenline.vocabulary import FrameHash
+    from havenline.vocabulary import FilmMatch, Fingerprint
 
 app = typer.Typer(help="Compare films.", no_args_is_help=True)
 HELP = (
     "Compare one film with others, frame by frame, as vPDQ does.\n\n"
     "Told are the others that share a frame with it: the part of its distinct frames that lie near one of theirs, the "
-    "part of theirs that lie near one of its, and the seconds. Films are compared as they are "
-    "shown, turned as each says. Nothing of it is kept. A match is a lead, never a verdict."
+    "part of theirs that lie near one of its, and the seconds. A film with a turning mark is compared as it is stored "
+    "and as it is shown, and the nearer is told. Nothing of it is kept. A match is a lead, never a verdict."
 )
 _MOMENTS = 8
 
@@ -41,26 +40,47 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Run the command; `HELP` is what it tells."""
-    from havenline.matching.films import FilmIndex
-
     if len({film, *others}) <= len(others):
         raise typer.BadParameter("each film is named once")
     get_ready()
-    frames, refusals = _sampled([film, *others], every=every, workers=workers or all_cores())
-    asked = frames.pop(film, None)
-    found: tuple[FilmMatch, ...] = ()
-    if asked:
-        index = FilmIndex.build({str(path): each for path, each in frames.items()})
-        found = index.lookup(asked, query_share=share, radius=radius)
-    summary = _summary(film, asked, frames, found, refusals)
+    made, refusals = _sampled([film, *others], every=every, workers=workers or all_cores())
+    asked = made.pop(film, None)
+    found = [] if asked is None else _compared(asked, made, share=share, radius=radius)
+    summary = _summary(film, asked, len(made), found, refusals)
     tell(summary, _lines(summary, refusals), as_json=as_json)
     raise typer.Exit(exits.SOMETHING_REFUSED if refusals.total else exits.DONE)
 
 
-def _sampled(
-    paths: Sequence[Path], *, every: float, workers: int
-) -> tuple[dict[Path, tuple[FrameHash, ...]], Refusals]:
-    """The frames of each film, by its path; what has none is refused with the reason."""
+def _compared(
+    asked: Fingerprint, others: dict[Path, Fingerprint], *, share: float, radius: int
+) -> list[tuple[Path, FilmMatch]]:
+    """The others that share a frame with the film asked about, the greatest shares first, then by path.
+
+    Both sides as stored and as shown: a copy may have lost its mark, or have had its pixels turned.
+    """
+    from havenline.entries import Entries
+    from havenline.matching import Edition, Lists
+    from havenline.vocabulary import EditionRef, ListEntry, ListTerms
+
+    paths, terms, editions = list(others), ListTerms(radius=radius, asked_share=share), []
+    # An edition for each, because of one edition not every match is told.
+    for place, path in enumerate(paths):
+        entries = Entries.of(ListEntry(str(way), frames=each) for way, each in enumerate(others[path].listed_films))
+        editions.append(Edition(EditionRef(str(place), 0, entries.digest()), entries, terms))
+    found: dict[Path, FilmMatch] = {}
+    for match in Lists.build(editions).lookup([asked], at=now())[0]:
+        path, told = paths[int(match.edition.list_name)], match.film
+        if told is not None and (path not in found or _shares(told) > _shares(found[path])):
+            found[path] = told
+    return sorted(found.items(), key=lambda each: (-each[1].asked_share, -each[1].listed_share, str(each[0])))
+
+
+def _shares(told: FilmMatch) -> tuple[float, float]:
+    return told.asked_share, told.listed_share
+
+
+def _sampled(paths: Sequence[Path], *, every: float, workers: int) -> tuple[dict[Path, Fingerprint], Refusals]:
+    """The fingerprint of each film, by its path; what has no frames is refused with the reason."""
     from havenline.media.containers import open_source
     from havenline.scan import fingerprint_postings
     from havenline.vocabulary import Effort, Refusal, Refused
@@ -71,7 +91,7 @@ def _sampled(
         if len(inside) != 1:
             raise typer.BadParameter(f"{path} is a folder or an archive: name films")
         postings += inside
-    frames, refusals = {}, Refusals()
+    films, refusals = {}, Refusals()
     scanned = fingerprint_postings(postings, workers=workers, effort=Effort(seconds_a_frame=every))
     for path, each in zip(paths, scanned, strict=True):
         made = each.fingerprint
@@ -81,29 +101,32 @@ def _sampled(
         if refused is not None:
             refusals.add(str(path), refused)
         elif made is not None:
-            frames[path] = made.frames_upright or made.frames
-    return frames, refusals
+            films[path] = made
+    return films, refusals
 
 
 def _summary(
     film: Path,
-    asked: tuple[FrameHash, ...] | None,
-    others: dict[Path, tuple[FrameHash, ...]],
-    found: tuple[FilmMatch, ...],
+    asked: Fingerprint | None,
+    compared_with: int,
+    found: list[tuple[Path, FilmMatch]],
     refusals: Refusals,
 ) -> dict[str, Any]:
     return {
         "film": str(film),
-        "frames": len(asked or ()),
-        "compared_with": len(others),
+        "frames": 0 if asked is None else len(asked.frames),
+        "compared_with": compared_with,
         "matches": [
             {
-                "film": each.name,
-                "share_of_asked": round(each.query_share, 4),
-                "share_of_other": round(each.compared_share, 4),
-                "moments": [moment._asdict() for moment in each.moments],
+                "film": str(path),
+                "share_of_asked": round(each.asked_share, 4),
+                "share_of_other": round(each.listed_share, 4),
+                "moments": [
+                    {"asked_second": asked, "other_second": other, "distance": distance}
+                    for asked, other, distance in each.moments
+                ],
             }
-            for each in found
+            for path, each in found
         ],
         "refused": refusals.total,
         "refusals": refusals.as_json(),
@@ -118,7 +141,7 @@ def _lines(summary: dict[str, Any], refusals: Refusals) -> Iterator[str]:
             f"  {plain(each['film'])}: {100 * each['share_of_asked']:.0f} % of its frames match, "
             f"{100 * each['share_of_other']:.0f} % of the other's"
         )
-        moments = [f"{m['query_second']:g} s ~ {m['compared_second']:g} s" for m in each["moments"][:_MOMENTS]]
+        moments = [f"{m['asked_second']:g} s ~ {m['other_second']:g} s" for m in each["moments"][:_MOMENTS]]
         more = len(each["moments"]) - len(moments)
         yield f"    at {', '.join(moments)}{f' and {more:,} more' if more else ''}"
     if not matches:

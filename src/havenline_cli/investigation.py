@@ -99,7 +99,7 @@ def import_(
         from havenline_desk.actions.import_collection import import_collection
 
         rows = read_manifest(manifest) if manifest is not None else None
-        asking = _and_matchd(open_all(lists or [])[1], matchd)
+        asking = and_matchd(open_all(lists or [])[1], matchd)
         investigation = opening.investigation_named(reference)
         with meter(path) as shown:
             done = import_collection(
@@ -136,7 +136,7 @@ def import_(
         raise typer.Exit(SOMETHING_REFUSED)
 
 
-def _and_matchd(lists: ListLookup, socket: Path | None) -> ListLookup:
+def and_matchd(lists: ListLookup, socket: Path | None) -> ListLookup:
     """`lists`, and those of the matchd at `socket`; one that cannot be reached is told before anything is taken in."""
     if socket is None:
         return lists
@@ -172,7 +172,36 @@ def status(
         typer.echo(f"  posted {each.posted:,} · taken in {each.items:,} items, {each.files:,} files")
         typer.echo(f"  selected {each.selected:,} · {each.stacks:,} stacks · {each.matched_files:,} files matched")
         typer.echo(f"  settled {each.outcomes:,} files · waiting: {waiting}")
+        for line in each.settled:
+            typer.echo(f"  {line.files:,} by {line.settled_by.label}: {line.quorum or 'no quorum recorded'}")
         for name, count in {**each.refused_files, **each.problems}.items():
             typer.echo(f"  {count:,} {name}")
         if each.imports_running:
             typer.echo("  an import was stopped before its end; run it again to finish it")
+
+
+@app.command("origin")
+def origin(
+    reference: Annotated[str, typer.Argument(help="The investigation.")],
+    home: opening.HomeOption = None,
+    as_json: opening.JsonOption = False,
+) -> None:
+    """How many items say something of their origin, by month of intake. For inside: small cells are not suppressed.
+
+    Counted are items that nobody has yet to assess. Most marks are removed and any can be forged, so this does not say
+    how many pictures a machine made.
+    """
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.queries.origin import origin_trends
+
+        found = origin_trends(opening.investigation_named(reference).reference)
+    assert found is not None
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(found), default=str, ensure_ascii=False))
+        return
+    typer.echo(f"{found.reference}: {found.marked:,} of {found.items:,} items have a signal (internal, do not publish)")
+    for title, rows in (("families of generators", found.families), ("kinds of signals", found.kinds)):
+        typer.echo(f"  {title:<28}{''.join(f'{month:%Y-%m}'.rjust(10) for month in found.months)}{'all':>10}")
+        for row in rows:
+            counts = "".join(f"{count:,}".rjust(10) for count in (*row.by_month, row.total))
+            typer.echo(f"    {row.name:<26}{counts}")

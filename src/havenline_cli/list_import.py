@@ -17,10 +17,12 @@ from havenline_cli.list_make import check_free, is_csv, write
 from havenline_cli.options import (
     Allow,
     AsJson,
+    AskedShare,
     Carries,
     Expires,
     Force,
     FormOption,
+    ListedShare,
     ListName,
     ListOutput,
     Maps,
@@ -65,6 +67,8 @@ def import_(
     ] = None,
     radius: Radius = None,
     quality_floor: QualityFloor = None,
+    asked_share: AskedShare = None,
+    listed_share: ListedShare = None,
     allow: Allow = False,
     expires: Expires = None,
     strict: Annotated[bool, typer.Option("--strict", metavar="", help="One bad line, and nothing is kept.")] = False,
@@ -81,7 +85,14 @@ def import_(
 
     name, label = checked_text("--name", name), checked_text("--label", label)
     mapping, chosen = mapping_from(maps, carries), form_named(form)
-    terms = terms_from(radius=radius, quality_floor=quality_floor, allow=allow or None, expires=expires)
+    terms = terms_from(
+        radius=radius,
+        quality_floor=quality_floor,
+        asked_share=asked_share,
+        listed_share=listed_share,
+        allow=allow or None,
+        expires=expires,
+    )
     if pipeline is not None and pipeline not in PIPELINES:
         raise typer.BadParameter(f"{pipeline!r} is not one of {', '.join(PIPELINES)}", param_hint="--pipeline")
     if is_csv(output) and (carries or pipeline or terms != terms_from()):
@@ -186,8 +197,10 @@ def write_problems(path: Path, files: list[str], bad: Iterable[Problems], *, for
 
 
 def counts_of(entries: Entries) -> dict[str, int]:
-    """How many values of each kind."""
-    return {kind.value: len(values) for kind, values in entries.hashes.items()}
+    """How many values of each kind, and films where there are any."""
+    counts = {kind.value: len(values) for kind, values in entries.hashes.items()}
+    films = sum(1 for _ in entries.frames.films())
+    return counts | ({"film": films} if films else {})
 
 
 def carried_of(entries: Entries) -> dict[str, int]:
@@ -239,7 +252,7 @@ def _lines(summary: dict[str, Any], terms: ListTerms) -> Iterator[str]:
         yield f"number   {summary['number']}"
     yield f"digest   {summary['digest']}"
     if summary["number"]:
-        yield f"terms    {terms_words(terms)}"
+        yield f"terms    {terms_words(terms, films='film' in summary['hashes'])}"
     yield from count_lines({kind: count for kind, count in summary["hashes"].items() if count} | summary["carried"])
     if summary["alike"]:
         yield f"with the values of another entry, kept  {summary['alike']:,}"

@@ -12,9 +12,11 @@ import typer
 from havenline_cli import exits
 from havenline_cli.options import (
     AsJson,
+    AskedShare,
     Carries,
     Expires,
     FormOption,
+    ListedShare,
     Maps,
     QualityFloor,
     Radius,
@@ -160,6 +162,8 @@ def terms(
     name: Name,
     radius: Radius = None,
     quality_floor: QualityFloor = None,
+    asked_share: AskedShare = None,
+    listed_share: ListedShare = None,
     allow: Annotated[
         bool | None, typer.Option("--allow/--no-allow", help="Whether it is an allow-list.", show_default=False)
     ] = None,
@@ -178,7 +182,14 @@ def terms(
     live = _opened(folder)
     before = _terms_of(live, folder, name)
     after = terms_from(
-        before, radius=radius, quality_floor=quality_floor, allow=allow, enabled=enabled, expires=expires
+        before,
+        radius=radius,
+        quality_floor=quality_floor,
+        asked_share=asked_share,
+        listed_share=listed_share,
+        allow=allow,
+        enabled=enabled,
+        expires=expires,
     )
     if never_expires:
         after = replace(after, expires_at=None)

@@ -13,27 +13,33 @@ import typer
 from havenline_cli import exits, told
 from havenline_cli.options import (
     AsJson,
+    AskedShare,
     Force,
+    ListedShare,
     ListName,
     ListOutput,
     Number,
+    QualityFloor,
+    Radius,
     Sandbox,
     SandboxOption,
     SourcePath,
     Workers,
     checked_text,
+    terms_from,
 )
 from havenline_cli.told import Refusals, all_cores, get_ready, plain, tell
 
 if TYPE_CHECKING:
     from havenline.entries import Entries
     from havenline.scan import Scanned
-    from havenline.vocabulary import EditionRef, Fingerprint, ListEntry, ListTerms
+    from havenline.vocabulary import EditionRef, Fingerprint, FrameHash, ListEntry, ListTerms
 
 HELP = (
     "Make a hash list from files: one entry for each distinct file, with all its hashes.\n\n"
     "Files of a known kind that cannot be opened as pictures are listed by their digests alone; empty files "
-    "and those of unknown kind are left out. Both are reported. Of a model file what follows its header and the "
+    "and those of unknown kind are left out. Both are reported. Of a film the entry has its frames, one a second, and "
+    "where a mark turns it one entry more has them as it is shown. Of a model file what follows its header and the "
     "set of its tensors are entries of their own, by their SHA-256."
 )
 
@@ -44,6 +50,10 @@ def make(
     name: ListName = None,
     number: Number = 1,
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="A label for every entry.")] = None,
+    radius: Radius = None,
+    quality_floor: QualityFloor = None,
+    asked_share: AskedShare = None,
+    listed_share: ListedShare = None,
     force: Force = False,
     workers: Workers = None,
     sandbox: SandboxOption = Sandbox.AUTO,
@@ -55,6 +65,9 @@ def make(
     from havenline.vocabulary import PDQ_FULL
 
     name, label = checked_text("--name", name), checked_text("--label", label)
+    terms = terms_from(radius=radius, quality_floor=quality_floor, asked_share=asked_share, listed_share=listed_share)
+    if is_csv(output) and terms != terms_from():
+        raise typer.BadParameter("a CSV keeps no terms: name a snapshot", param_hint="-o")
     check_free(output, force=force)
     get_ready()
     made = _Made(label)
@@ -62,7 +75,8 @@ def make(
     if not made.entries:
         why = "; ".join(made.refusals.lines()).strip() or "it holds no files"
         raise ListError(f"{path}: nothing to list, so nothing was written ({why})")
-    ref = write(output, Entries.of(made.entries), name=name, number=number, force=force, pipeline=PDQ_FULL)
+    entries = Entries.of(made.entries)
+    ref = write(output, entries, name=name, number=number, force=force, pipeline=PDQ_FULL, terms=terms)
     tell(_summary(output, ref, made), made.lines(output, ref), as_json=as_json)
     raise typer.Exit(exits.SOMETHING_REFUSED if made.refusals.total else exits.DONE)
 
@@ -120,6 +134,7 @@ class _Made:
     digests_only: int = 0
     repeated: int = 0
     models: int = 0
+    films: int = 0
     _seen: set[str] = field(default_factory=set)
 
     def add(self, each: Scanned) -> None:
@@ -138,9 +153,11 @@ class _Made:
         self._seen.add(made.sha256)
         model = made.refusal is not None and made.refusal.reason is Refusal.MODEL_FILE
         self.models += model
-        self.digests_only += made.pdq is None and not model
-        entry = self._entry(made)
-        self.entries += [entry, *self._parts(entry.entry, made)]
+        films = made.listed_films
+        self.films += bool(films)
+        self.digests_only += made.pdq is None and not films and not model
+        entry = self._entry(made, films[0] if films else ())
+        self.entries += [entry, *self._turned(entry.entry, films[1:]), *self._parts(entry.entry, made)]
 
     def lines(self, output: Path, ref: EditionRef) -> Iterator[str]:
         """The summary for people."""
@@ -149,6 +166,8 @@ class _Made:
         if ref.number:
             yield f"number   {ref.number}"
         yield f"digest   {ref.digest}"
+        if self.films:
+            yield f"films    {self.films:,}, with their frames"
         if self.digests_only:
             yield f"by digests only  {self.digests_only:,}"
         if self.models:
@@ -159,7 +178,7 @@ class _Made:
             yield f"refused  {self.refusals.total:,}"
             yield from self.refusals.lines()
 
-    def _entry(self, made: Fingerprint) -> ListEntry:
+    def _entry(self, made: Fingerprint, frames: tuple[FrameHash, ...]) -> ListEntry:
         from havenline.vocabulary import ListEntry
 
         return ListEntry(
@@ -170,7 +189,15 @@ class _Made:
             pdq=made.pdq,
             pdq_quality=made.pdq_quality,
             label=self.label,
+            frames=frames,
         )
+
+    def _turned(self, entry: str, films: tuple[tuple[FrameHash, ...], ...]) -> Iterator[ListEntry]:
+        """Of a film with a turning mark one entry more, so that a copy whose pixels were turned is found."""
+        from havenline.vocabulary import ListEntry
+
+        for frames in films:
+            yield ListEntry(entry=f"{entry}-shown", label=self.label, frames=frames)
 
     def _parts(self, entry: str, made: Fingerprint) -> Iterator[ListEntry]:
         """Of a model file one entry more for each part, so that a rewritten header or renamed tensors hide nothing."""
@@ -208,6 +235,7 @@ def _summary(output: Path, ref: EditionRef, made: _Made) -> dict[str, Any]:
         "number": ref.number,
         "digest": ref.digest,
         "entries": len(made.entries),
+        "films": made.films,
         "digests_only": made.digests_only,
         "repeated": made.repeated,
         "model_files": made.models,

@@ -87,7 +87,7 @@ def lines_of(summary: dict[str, Any], heads: tuple[EditionHead, ...]) -> Iterato
         if head.made_by:
             yield f"made by  {plain(head.made_by)}"
         yield f"PDQ by   {plain(head.pipeline) or 'not stated'}"
-        yield f"terms    {terms_words(head.terms)}"
+        yield f"terms    {terms_words(head.terms, films='film' in summary['hashes'])}"
         if len(heads) > 1:
             yield f"entries  {head.count:,}"
             yield ""

@@ -22,9 +22,11 @@ from havenline_cli import (
     film,
     framework,
     investigation,
+    jobs,
     lists,
     matchd,
     people,
+    picture,
     proposal,
     provenance,
     quality,
@@ -72,12 +74,14 @@ app.command("demo")(demo.demo)
 app.command("up")(demo.up)
 app.command("status", epilog=exits.EPILOG)(supervised.status)
 app.command("sealer", epilog=exits.EPILOG)(sealer.sealer)
+app.command("jobs", epilog=exits.EPILOG)(jobs.jobs)
 app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.command("provenance", help=provenance.HELP, epilog=exits.EPILOG)(provenance.provenance)
 app.add_typer(lists.app, name="list")
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(film.app, name="film")
+app.add_typer(picture.app, name="picture")
 app.add_typer(investigation.app, name="investigation")
 app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
 app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)

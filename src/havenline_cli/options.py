@@ -58,7 +58,7 @@ Maps = Annotated[
     typer.Option(
         "--map",
         metavar="FIELD=COLUMN",
-        help="Which column holds entry, md5, sha1, sha256, pdq, pdq_quality or label; inside objects by dots. "
+        help="Which column holds entry, md5, sha1, sha256, pdq, pdq_quality, label or frames; inside objects by dots. "
         "Columns that are named so are found without it. Repeatable.",
     ),
 ]
@@ -82,6 +82,20 @@ QualityFloor = Annotated[
     int | None,
     typer.Option(metavar="Q", min=0, max=100, help="PDQ is compared from this quality on.", show_default="50"),
 ]
+AskedShare = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PART",
+        min=0,
+        max=1,
+        help="A film is a match of a listed one from this part of its own frames on.",
+        show_default="0.8",
+    ),
+]
+ListedShare = Annotated[
+    float | None,
+    typer.Option(metavar="PART", min=0, max=1, help="And from this part of the listed one's on.", show_default="0"),
+]
 Allow = Annotated[
     bool,
     typer.Option(
@@ -102,6 +116,8 @@ def terms_from(
     allow: bool | None = None,
     enabled: bool | None = None,
     expires: dt.datetime | None = None,
+    asked_share: float | None = None,
+    listed_share: float | None = None,
 ) -> ListTerms:
     """The terms before, or the usual ones, with what was said in their place."""
     from dataclasses import replace
@@ -114,6 +130,8 @@ def terms_from(
         "allow": allow,
         "enabled": enabled,
         "expires_at": None if expires is None else expires.replace(tzinfo=dt.UTC),
+        "asked_share": asked_share,
+        "listed_share": listed_share,
     }
     return replace(before or ListTerms(), **{name: value for name, value in said.items() if value is not None})
 

@@ -41,9 +41,10 @@ def add(
 
 @person.command("renew")
 def renew(
-    name: Annotated[str, typer.Argument(help="Who has not signed in yet.")], home: opening.HomeOption = None
+    name: Annotated[str, typer.Argument(help="Who has not signed in yet, or whose factors are reset.")],
+    home: opening.HomeOption = None,
 ) -> None:
-    """Print a new one-time secret for somebody who never set up a factor; the old one stops working."""
+    """Print a new one-time secret for somebody who never set up a factor, or whose factors two people reset."""
     with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.enrol_person import renew_enrolment
 
@@ -60,6 +61,23 @@ def close(name: Annotated[str, typer.Argument(help="Who leaves.")], home: openin
 
         close_person(opening.person_named(name), at=now())
     typer.echo(f"the account of {name} is closed.")
+
+
+@person.command("take-role")
+def take_role(
+    name: Annotated[str, typer.Argument(help="Whose role it is.")],
+    role: Annotated[str, typer.Argument(help="The role.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Take a role away and end the person's sessions at once; giving one is `havenline proposal role`."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.take_role_away import take_role_away
+        from havenline_desk.models import Role
+
+        wanted = Role(opening.one_of(role, Role.values, "ROLE"))
+        take_role_away(opening.person_named(name), wanted, said_by=opening.person_named(by), at=now())
+    typer.echo(f"{name} is no longer {wanted.label}.")
 
 
 @person.command("link")
@@ -135,13 +153,16 @@ def budget(
 
 @person.command("list")
 def list_people(home: opening.HomeOption = None) -> None:
-    """List who is enrolled, with roles and certificates."""
+    """List who is enrolled, with roles, certificates, and how many people stand behind each role."""
     with opening.desk(opening.existing_home(home)):
         from havenline_desk import gates
         from havenline_desk.models import Person
+        from havenline_desk.queries.quorums import role_lines
 
         at = now()
         for each in Person.objects.order_by("name"):
             roles = ", ".join(sorted(role.label for role in gates.roles_of(each, at=at))) or "no role in force"
             certificate = "certified" if gates.certified(each, at=at) else "no certificate in date"
             typer.echo(f"{each.name:24} {roles:32} {certificate}")
+            for role, quorum in role_lines(each):
+                typer.echo(f"{'':24} {role.label}: {quorum or 'no quorum recorded'}")

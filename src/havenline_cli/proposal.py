@@ -137,6 +137,13 @@ def import_(
         _propose("import_collection", what, by=by)
 
 
+@app.command("reset-factors")
+def reset_factors(person: PersonArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Propose that somebody who lost every key sets up new ones: 24 hours after it was carried out, `person renew`."""
+    with opening.desk(opening.existing_home(home)):
+        _propose("reset_factors", {"person": opening.person_named(person).audit_id.hex}, by=by)
+
+
 @app.command("storage")
 def storage(
     basis: Annotated[str, typer.Option(help="The legal basis on which this organisation may keep content.")],

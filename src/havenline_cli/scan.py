@@ -273,6 +273,8 @@ class _Summary:
 
     def as_json(self) -> dict[str, Any]:
         """The summary for machines."""
+        from havenline.formats.scan_table import match_row
+
         return {
             "source": str(self.source),
             "lists": [
@@ -304,13 +306,7 @@ class _Summary:
             "matches": [
                 {
                     "path": path,
-                    "list": match.edition.list_name,
-                    "edition": match.edition.number,
-                    "entry": match.entry,
-                    "kind": match.kind.value,
-                    "distance": match.distance,
-                    "more": match.more,
-                    "seconds": list(match.seconds),
+                    **{name: cell for name, cell in match_row(match).items() if name != "allowed"},
                 }
                 for path, match in self.matches
             ],
@@ -326,12 +322,15 @@ def _leads(finding: Finding) -> list[Match]:
 
 
 def _match_lines(matches: list[tuple[str, Match]]) -> list[str]:
-    from havenline.vocabulary import HashKind
+    from havenline.vocabulary import BY_DISTANCE
 
     rows = [("file", "list", "edition", "entry", "by", "distance")]
     for path, match in matches:
         edition = str(match.edition.number) if match.edition.number else "-"
-        distance = str(match.distance) if match.kind is HashKind.PDQ else "exact"
+        distance = str(match.distance) if match.kind in BY_DISTANCE else "exact"
+        if match.film is not None:
+            shares = f"{match.film.asked_share:.0%} of its frames, {match.film.listed_share:.0%} of the entry's"
+            distance = f"{distance}: {shares}"
         name, entry = plain(match.edition.list_name), plain(match.entry)
         rows.append((plain(path), name, edition, entry, match.kind.value, distance))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

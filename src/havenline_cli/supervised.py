@@ -56,7 +56,8 @@ def _parts(wired: Wired, port: int, folder: Path) -> Iterator[Part]:
         yield Program("keyd", keyd.command, answers=keyd.answers, running=wired.keyd, adopted=keyd.pid)
     if not os.environ.get("HAVENLINE_DECODERD"):
         yield decoderd_part(folder)
-    yield Program("sealer", [*_HAVENLINE, "sealer", "--home", str(wired.home.path)], environ=server.environ)
+    for name in ("sealer", "jobs"):
+        yield Program(name, [*_HAVENLINE, name, "--home", str(wired.home.path)], environ=server.environ)
     yield web_part(port)
 
 

@@ -136,9 +136,13 @@ def tell(summary: dict[str, Any], lines: Iterable[str], *, as_json: bool) -> Non
             typer.echo(line)
 
 
-def terms_words(terms: ListTerms) -> str:
-    """The terms of a list for people."""
+def terms_words(terms: ListTerms, *, films: bool = False) -> str:
+    """The terms of a list for people; those for films where it has some, or where they are not the usual ones."""
+    from havenline.vocabulary import ASKED_SHARE, LISTED_SHARE
+
     words = [f"within {terms.radius} bits", f"quality {terms.quality_floor} or more"]
+    if films or (terms.asked_share, terms.listed_share) != (ASKED_SHARE, LISTED_SHARE):
+        words.append(f"films from {terms.asked_share:.0%} of their frames and {terms.listed_share:.0%} of the entry's")
     if terms.allow:
         words.append("allow-list")
     if not terms.enabled:

@@ -23,6 +23,7 @@ FORM = 1
 What = Mapping[str, str | int]
 SAYS: Mapping[Act, Mapping[str, type[str] | type[int]]] = {
     Act.GRANT_ROLE: {"person": str, "role": str},
+    Act.RESET_FACTORS: {"person": str},
     Act.CHANGE_HOUSE: {"house": str},
     Act.DECLARE_STORAGE: {"legal_basis": str},
     Act.APPROVE_FRAMEWORK: {"framework": str, "version": str, "counsel": str},

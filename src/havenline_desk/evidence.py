@@ -18,8 +18,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
+from havenline.media import kinds
+from havenline.media.contact_sheet import FRAMES
 from havenline.media.decode import Picture
 from havenline.media.renditions import render, room
+from havenline.provenance.keypoints import LONGEST, Grey, as_shown
 from havenline.vocabulary import HavenlineError, Refused
 from havenline.whole_file import write_whole
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
@@ -30,7 +33,7 @@ from havenline_guard.vault_store import FolderStore, Store, StoreError, Unreacha
 
 from . import gates
 from .keys import keyd
-from .models import Escalation, File, InstallationKind, Person, Policy, Reveal, Role, StoredContent
+from .models import Escalation, File, FrameHash, InstallationKind, Person, Policy, Reveal, Role, StoredContent
 from .store_s3 import s3_store
 
 KIND = "original"
@@ -134,26 +137,63 @@ def rendition(reveal: Reveal, *, token: str) -> bytes:
 
     Raises EvidenceError, and gives nothing, where anything is not as it should be; KeydUnreachable.
     """
-    if reveal.used_at is None:
-        raise RevealRefused("this reveal has not been recorded as used")
-    picture = _pixels(_opened(reveal, token), reveal.ladder_step)
+    if reveal.used_at is None or not reveal.ladder_step:
+        raise RevealRefused("this reveal has not been recorded as used, or shows nothing")
+    frames = frames_on_sheet(reveal.file)
+    picture = _pixels(_opened(reveal, token), room(reveal.ladder_step), frames=frames)
     mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.pk}"
     return render(picture, reveal.ladder_step, mark=mark)
 
 
-def _pixels(content: bytes, step: int) -> Picture:
-    """The pixels that a step needs, from the sandbox: this process never runs a decoder on what was posted."""
+def frames_on_sheet(file: File) -> int:
+    """How many frames of a film its sheet has at the most; 0 for what is no film and is shown as a picture."""
+    if file.media_type not in kinds.FILMS:
+        return 0
+    return min(FRAMES, max(1, FrameHash.objects.filter(file=file).count()))
+
+
+def shows_films() -> bool:
+    """Whether the `decoderd` here can open films; true where it does not answer, which a view then says."""
+    if not settings.DECODERD:
+        return True
+    try:
+        return bool(DecoderClient(settings.DECODERD).state().get("films"))
+    except DecoderdUnreachable:
+        return True
+
+
+def grey(reveal: Reveal, *, token: str) -> Grey:
+    """What a comparison looks at, of a reveal of step 0 that was just marked as used: grey, as it is shown, small.
+
+    Nobody is shown it. Raises EvidenceError where anything is not as it should be; KeydUnreachable.
+    """
+    if reveal.used_at is None or reveal.ladder_step:
+        raise RevealRefused("this was not opened for a comparison")
+    picture = _pixels(_opened(reveal, token), (LONGEST, LONGEST))
+    return as_shown(picture.rgb, picture.orientation)
+
+
+def _pixels(content: bytes, size: tuple[int, int], *, frames: int = 0) -> Picture:
+    """At most so many pixels wide and high, from the sandbox: this process never runs a decoder on what was posted.
+
+    `frames` of a film on one sheet, or a picture where that is 0.
+    """
     if not settings.DECODERD:
         raise EvidenceError("no decoderd is running (HAVENLINE_DECODERD), so no content is opened; hashes stay usable")
-    width, height = room(step)
+    width, height = size
+    client = DecoderClient(settings.DECODERD)
     try:
-        found = DecoderClient(settings.DECODERD).decode(content, width=width, height=height)
+        found = (
+            client.sheet(content, width=width, height=height, frames=frames)
+            if frames
+            else client.decode(content, width=width, height=height)
+        )
     except DecoderdUnreachable as error:
         raise EvidenceError(str(error)) from error
     if isinstance(found, Refused):
         raise EvidenceError(found.detail)
     rgb = np.frombuffer(found.rgb, np.uint8).reshape(found.shown_height, found.shown_width, 3)
-    return Picture(rgb, found.shown_width, found.shown_height, found.media_type, orientation=found.orientation)
+    return Picture(rgb, found.shown_width, found.shown_height, found.media_type)
 
 
 @transaction.atomic

@@ -60,9 +60,12 @@ class Act(StrEnum):
     WORK = "work"
     SEE_INVESTIGATIONS = "see_investigations"
     SEE_FIGURES = "see_figures"
+    SEE_RECORDS = "see_records"
     CREATE_INVESTIGATION = "create_investigation"
     APPROVE_IMPORT = "approve_import"
     IMPORT_COLLECTION = "import_collection"
+    SEE_IMPORTS = "see_imports"
+    STOP_IMPORT = "stop_import"
     APPROVE_FRAMEWORK = "approve_framework"
     IMPORT_FRAMEWORK = "import_framework"
     CONFIGURE_FRAMEWORKS = "configure_frameworks"
@@ -78,11 +81,15 @@ class Act(StrEnum):
     DECLARE_CONTACT = "declare_contact"
     SET_URGENCY = "set_urgency"
     KEEP_POOLS = "keep_pools"
+    SEE_QUEUE = "see_queue"
+    ASSIGN_BY_HAND = "assign_by_hand"
+    FREE_ASSIGNMENT = "free_assignment"
     SEE_PROPOSALS = "see_proposals"
     APPROVE_PROPOSAL = "approve_proposal"
     CANCEL_PROPOSAL = "cancel_proposal"
     CARRY_OUT_PROPOSAL = "carry_out_proposal"
     GRANT_ROLE = "grant_role"
+    RESET_FACTORS = "reset_factors"
     CHANGE_HOUSE = "change_house"
     DECLARE_STORAGE = "declare_storage"
     STOP_STORAGE = "stop_storage"
@@ -107,10 +114,13 @@ class Act(StrEnum):
     SEE_OWN_EXPOSURE = "see_own_exposure"
     SEE_EXPOSURE = "see_exposure"
     SEE_TEAM_EXPOSURE = "see_team_exposure"
+    CARE_FOR_HOUSE = "care_for_house"
+    KEEP_SHIFT = "keep_shift"
     READ_OWN_LOG = "read_own_log"
     READ_CUSTODY = "read_custody"
     READ_SYSTEM_LOG = "read_system_log"
     READ_LOG = "read_log"
+    SEE_PEOPLE = "see_people"
     # Of whoever runs commands or services on the host:
     INSTALL = "install"
     ENROL_PERSON = "enrol_person"
@@ -124,6 +134,7 @@ class Act(StrEnum):
     SIGN_LOG = "sign_log"
     DESTROY_IN_TIME = "destroy_in_time"
     ROTATE_KEYS = "rotate_keys"
+    RUN_JOBS = "run_jobs"
 
 
 class Reach(StrEnum):
@@ -201,9 +212,12 @@ RULES: Mapping[Act, Rule] = {
     Act.WORK: _by(_A, _J, about=About.OWN_ASSIGNMENT),
     Act.SEE_INVESTIGATIONS: _by(_L, _S, Role.AUDITOR),
     Act.SEE_FIGURES: _by(_L, _S, _J, Role.LIAISON, Role.AUDITOR),
+    Act.SEE_RECORDS: _by(_L, _S),
     Act.CREATE_INVESTIGATION: _by(_L),
     Act.APPROVE_IMPORT: _by(_S, _L, about=About.NOT_ONESELF),
     Act.IMPORT_COLLECTION: _two(_L, second=frozenset({_S, _L}), about=About.IN_DATE),
+    Act.SEE_IMPORTS: _by(_L),
+    Act.STOP_IMPORT: _by(_L),
     Act.APPROVE_FRAMEWORK: _two(_L, second=frozenset({_S, _J, _L})),
     Act.EXPORT_LOG: _by(Role.AUDITOR),
     Act.SEE_ESCALATIONS: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
@@ -213,6 +227,9 @@ RULES: Mapping[Act, Rule] = {
     Act.DECLARE_CONTACT: _by(_L),
     Act.SET_URGENCY: _by(_L),
     Act.KEEP_POOLS: _by(_L),
+    Act.SEE_QUEUE: _by(_L),
+    Act.ASSIGN_BY_HAND: _by(_L, about=About.NOT_ONESELF),
+    Act.FREE_ASSIGNMENT: _by(_L),
     Act.IMPORT_FRAMEWORK: _by(_L),
     Act.CONFIGURE_FRAMEWORKS: _by(_L),
     Act.SEE_FRAMEWORKS: _by(*EVERYONE),
@@ -224,6 +241,7 @@ RULES: Mapping[Act, Rule] = {
     Act.CANCEL_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),
     Act.CARRY_OUT_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING, fresh=True),
     Act.GRANT_ROLE: _two(Role.ADMIN, second=frozenset({_L}), about=About.NOT_ONESELF),
+    Act.RESET_FACTORS: _two(Role.ADMIN, second=frozenset({_L}), about=About.NOT_ONESELF),
     Act.CHANGE_HOUSE: _two(_L, second=frozenset({Role.AUDITOR, Role.ADMIN})),
     Act.DECLARE_STORAGE: _two(_L, second=frozenset({Role.AUDITOR})),
     Act.STOP_STORAGE: _by(_L, _S, _J, Role.AUDITOR, Role.WELFARE),
@@ -247,10 +265,13 @@ RULES: Mapping[Act, Rule] = {
     Act.SEE_OWN_EXPOSURE: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),
     Act.SEE_EXPOSURE: _by(Role.WELFARE),
     Act.SEE_TEAM_EXPOSURE: _by(_L, Role.WELFARE, Role.AUDITOR),
+    Act.CARE_FOR_HOUSE: _by(Role.WELFARE),
+    Act.KEEP_SHIFT: _by(_A, _J, about=About.ONESELF),
     Act.READ_OWN_LOG: Rule(reach=Reach.SIGNED_IN, about=About.ONESELF),
     Act.READ_CUSTODY: _by(_L, Role.AUDITOR),
     Act.READ_SYSTEM_LOG: _by(Role.ADMIN, Role.AUDITOR),
     Act.READ_LOG: _by(Role.AUDITOR),
+    Act.SEE_PEOPLE: _by(Role.ADMIN, _L, Role.AUDITOR),
     Act.INSTALL: _HOST,
     Act.ENROL_PERSON: _HOST,
     Act.CERTIFY_PERSON: _by(_S, _L, about=About.NOT_ONESELF),
@@ -263,6 +284,7 @@ RULES: Mapping[Act, Rule] = {
     Act.SIGN_LOG: _HOST,
     Act.DESTROY_IN_TIME: _HOST,
     Act.ROTATE_KEYS: replace(_HOST, people=2),
+    Act.RUN_JOBS: _HOST,
 }
 CONTENT_ACTS = frozenset({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE, Act.WORK})
 
@@ -292,6 +314,7 @@ def _small() -> dict[Act, Rule]:
     """For one or two people: an outside person may be the second, and the lead stands in for the administrator."""
     rows = {act: replace(rule, second=rule.second | OUTSIDE) for act, rule in RULES.items() if rule.second}
     rows[Act.GRANT_ROLE] = replace(rows[Act.GRANT_ROLE], roles=frozenset({Role.ADMIN, _L}))
+    rows[Act.RESET_FACTORS] = replace(rows[Act.RESET_FACTORS], roles=frozenset({Role.ADMIN, _L}))
     rows[Act.APPROVE_IMPORT] = replace(RULES[Act.APPROVE_IMPORT], roles=RULES[Act.APPROVE_IMPORT].roles | OUTSIDE)
     rows[Act.RAISE_BUDGET] = replace(rows[Act.RAISE_BUDGET], second=frozenset({_L, Role.AUDITOR}))
     rows[Act.RELEASE_HASH] = _OUTSIDE_RELEASE
@@ -333,7 +356,12 @@ def roles_of(person: Person, *, at: dt.datetime) -> frozenset[Role]:
 
 def acts_of(person: Person, *, at: dt.datetime) -> frozenset[Act]:
     """Everything the roles of `person` in force at `at` permit in this house: to do, or to propose."""
-    roles, here = roles_of(person, at=at), house()
+    return acts_for(roles_of(person, at=at))
+
+
+def acts_for(roles: frozenset[Role]) -> frozenset[Act]:
+    """Everything that those roles permit in this house: to do, or to propose."""
+    here = house()
     held = {act for act in RULES if not rule_of(act, house=here).roles.isdisjoint(roles)}
     return frozenset(held - CONTENT_ACTS if PROFILES[here].hash_only else held)
 

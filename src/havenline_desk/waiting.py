@@ -15,13 +15,17 @@ from .models import (
     Investigation,
     InvestigationUrgency,
     Item,
+    OptOut,
     Person,
     PoolKind,
     PoolMember,
     PoolNeed,
+    Reveal,
+    SetAside,
     Skip,
     SkipReason,
     SourceKind,
+    StackMember,
     Step,
     Submission,
 )
@@ -32,7 +36,24 @@ TAKEN_BACK_WITHIN = dt.timedelta(seconds=5)
 
 
 def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
-    """Free assignments of those steps that `person` may be handed at `at`, the most urgent first.
+    """What `open_to` says, less what the lead has set aside for somebody else, and what `person` left out today."""
+    out = OptOut.objects.filter(person=person, ended_at=None, until__gt=at)
+    pools = PoolNeed.objects.filter(stack=OuterRef("revision__stack"), pool__in=out.exclude(pool=None).values("pool"))
+    return (
+        open_to(person, steps, at=at)
+        .exclude(Exists(_set_aside(at=at).exclude(person=person)))
+        .exclude(revision__stack__investigation__in=out.exclude(investigation=None).values("investigation"))
+        .exclude(Exists(pools))
+    )
+
+
+def set_aside_for(person: Person, *, at: dt.datetime) -> list[int]:
+    """The assignments that wait for `person` alone, free or not."""
+    return list(SetAside.objects.filter(_in_force(at), person=person).values_list("assignment_id", flat=True))
+
+
+def open_to(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
+    """Free assignments of those steps that `person` may ever be handed at `at`, the most urgent first.
 
     Left out: drawn pictures of calibration; a stack that the person has assessed or recused themselves from; what they
     skipped; what another pool is needed for; what somebody of the same blind pool has looked at.
@@ -65,6 +86,23 @@ def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> 
     )
 
 
+def unseen_by(person: Person) -> Q:
+    """Of assignments: those of stack revisions that `person` neither has open nor ever worked on."""
+    works_on_it = Assignment.objects.filter(revision=OuterRef("revision"), person=person)
+    looked = Reveal.objects.filter(assignment__revision=OuterRef("revision"), person=person)
+    return ~Exists(works_on_it) & ~Exists(looked)
+
+
+def blind_and_open() -> QuerySet[Assignment]:
+    """First and second assessments that are still to be submitted, by whomever."""
+    return Assignment.objects.filter(done_at=None, step__in=(Step.FIRST, Step.SECOND))
+
+
+def is_assessed_blind(file_id: int) -> bool:
+    """Whether somebody has yet to assess a stack with this file blind, in whichever investigation."""
+    return StackMember.objects.filter(file=file_id, revision__assignments__in=blind_and_open()).exists()
+
+
 def open_in_the_name_of(person: Person) -> QuerySet[Assignment]:
     """What `person` has open: leased, not done, and not submitted either."""
     submitted = Submission.objects.filter(assignment=OuterRef("pk"), taken_back_at=None, recorded_at=None)
@@ -74,6 +112,14 @@ def open_in_the_name_of(person: Person) -> QuerySet[Assignment]:
 def held_by(person: Person) -> Submission | None:
     """What `person` has submitted and could still take back, or would have recorded next."""
     return Submission.objects.filter(person=person, taken_back_at=None, recorded_at=None).first()
+
+
+def _in_force(at: dt.datetime) -> Q:
+    return Q(ended_at=None, ends_at__gt=at)
+
+
+def _set_aside(*, at: dt.datetime) -> QuerySet[SetAside]:
+    return SetAside.objects.filter(_in_force(at), assignment=OuterRef("pk"))
 
 
 def urgency_of(investigation: Investigation) -> Urgency:

@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from .gates import ENFORCED_BY, PROFILES, RULES, About, Act, Reach
 
-JOBS: Mapping[str, Act] = {}
+JOBS: Mapping[str, Act] = {"imports": Act.RUN_JOBS}
 """Each module of `jobs/`. A job acts for nobody, so its act is one of the host."""
 
 COMMANDS: Mapping[str, Act] = {
@@ -26,9 +26,11 @@ COMMANDS: Mapping[str, Act] = {
     "up": Act.INSTALL,
     "status": Act.SEE_STATUS,
     "sealer": Act.SIGN_LOG,
+    "jobs": Act.RUN_JOBS,
     "doctor": Act.SEE_STATUS,
     "scan": Act.HASH_FILES,
     "film compare": Act.HASH_FILES,
+    "picture compare": Act.HASH_FILES,
     "provenance": Act.HASH_FILES,
     "list make": Act.KEEP_LISTS,
     "list import": Act.KEEP_LISTS,
@@ -51,12 +53,14 @@ COMMANDS: Mapping[str, Act] = {
     "investigation create": Act.CREATE_INVESTIGATION,
     "investigation import": Act.IMPORT_COLLECTION,
     "investigation status": Act.SEE_STATUS,
+    "investigation origin": Act.SEE_STATUS,
     "figures": Act.SEE_STATUS,
     "person add": Act.ENROL_PERSON,
     "person certify": Act.CERTIFY_PERSON,
     "person renew": Act.ENROL_PERSON,
     "person budget": Act.LOWER_BUDGET,
     "person close": Act.CLOSE_PERSON,
+    "person take-role": Act.REVOKE_ROLE,
     "person link": Act.ENROL_PERSON,
     "person unlink": Act.ENROL_PERSON,
     "person list": Act.SEE_STATUS,
@@ -78,6 +82,7 @@ COMMANDS: Mapping[str, Act] = {
     "proposal cancel": Act.CANCEL_PROPOSAL,
     "proposal carry-out": Act.CARRY_OUT_PROPOSAL,
     "proposal role": Act.GRANT_ROLE,
+    "proposal reset-factors": Act.RESET_FACTORS,
     "proposal framework": Act.APPROVE_FRAMEWORK,
     "proposal import": Act.IMPORT_COLLECTION,
     "proposal storage": Act.DECLARE_STORAGE,
@@ -108,6 +113,7 @@ SOCKET_OPERATIONS: Mapping[str, Act] = {
     "keyd mint": Act.KEEP_CONTENT,
     "keyd grant": Act.WORK,
     "keyd open": Act.WORK,
+    "keyd origin_key": Act.KEEP_CONTENT,
     "keyd exposed": Act.SEE_OWN_EXPOSURE,
     "keyd set_budget": Act.RAISE_BUDGET,
     "keyd place_hold": Act.PLACE_HOLD,

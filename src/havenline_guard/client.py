@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from havenline.matching.asked import NO_LEEWAY, Asked, Leads
 from havenline.matching.change_log import Change
-from havenline.matching.lists import NO_LEEWAY, Asked, Leads
 from havenline.matching.snapshot import EditionHead
 from havenline.vocabulary import Fingerprint, HavenlineError, Leeway, ListEntry, ListTerms, Match
 from havenline_guard import wire
@@ -100,7 +100,7 @@ class MatchClient:
         found: list[tuple[Match, ...]] = []
         start = values = 0
         for end, each in enumerate(fingerprints, 1):
-            values += 1 + len(each.pdq_values)
+            values += 1 + len(each.pdq_values) + len(each.frames) + len(each.frames_upright)
             if values >= _AT_ONCE or end == len(fingerprints):
                 some = fingerprints[start:end]
                 found += self.look_up(Asked.of(some, leeway)).matches(len(some))

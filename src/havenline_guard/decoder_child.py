@@ -5,44 +5,78 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
 from typing import NoReturn
 
 from PIL import Image
 
 from havenline.fingerprints.pdq import hash_512_first, hash_picture
+from havenline.media import kinds
+from havenline.media.contact_sheet import contact_sheet
 from havenline.media.decode import decode_picture
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
 from havenline_guard.lockdown import end_with_parent
 from havenline_guard.sandbox import Room, SandboxUnavailable, close_off
 
-Answering = Callable[[bytes, int, int], bytes]
-"""From content and the most pixels wide and high to a whole answer."""
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The most pixels wide and high, and the most frames of a film's sheet; none where a picture is wanted."""
+
+    width: int
+    height: int
+    frames: int = 0
+
+
+Answering = Callable[[bytes, Asked], bytes]
+"""From content and what is asked of it to a whole answer."""
 _SECONDS = 8
 """Of processor time; the wall limit is the parent's."""
 
 
-def answer(content: bytes, width: int, height: int) -> bytes:
-    """Decode, hash by both pipelines, shrink to `width` x `height`: a whole answer. Raises nothing of a decoder's."""
+def answer(content: bytes, asked: Asked) -> bytes:
+    """A whole answer: a picture, hashed by both pipelines and shrunk, or a sheet. Raises nothing of a decoder's."""
     try:
-        found = decode_picture(content)
-        if isinstance(found, Refused):
-            return wire.refusal(found)
-        pdq, quality = hash_picture(found.rgb)
-        pdq_512, other = hash_512_first(found.rgb)
-        scale = min(1.0, width / found.width, height / found.height)
-        size = max(1, round(found.width * scale)), max(1, round(found.height * scale))
-        small = Image.fromarray(found.rgb)
-        if size != small.size:
-            small = small.resize(size, Image.Resampling.BOX)
-        return wire.picture(
-            wire.Decoded(
-                found.width, found.height, found.frames, found.orientation, found.cut_short, found.media_type,
-                pdq, quality, pdq_512, other, *size, small.tobytes(),
-            )
-        )  # fmt: skip
+        return _sheet(content, asked) if asked.frames else _picture(content, asked)
     except MemoryError:
         return wire.refusal(Refused(Refusal.DECODER_FAILED, "there was not enough memory to open this file"))
+
+
+def _picture(content: bytes, asked: Asked) -> bytes:
+    found = decode_picture(content)
+    if isinstance(found, Refused):
+        return wire.refusal(found)
+    pdq, quality = hash_picture(found.rgb)
+    pdq_512, other = hash_512_first(found.rgb)
+    scale = min(1.0, asked.width / found.width, asked.height / found.height)
+    size = max(1, round(found.width * scale)), max(1, round(found.height * scale))
+    small = Image.fromarray(found.rgb)
+    if size != small.size:
+        small = small.resize(size, Image.Resampling.BOX, reducing_gap=1.0)  # three times as fast: whole steps first
+    return wire.picture(
+        wire.Decoded(
+            found.width, found.height, found.frames, found.orientation, found.cut_short, found.media_type,
+            pdq, quality, pdq_512, other, *size, small.tobytes(),
+        )
+    )  # fmt: skip
+
+
+def _sheet(content: bytes, asked: Asked) -> bytes:
+    kind = kinds.recognise(content[: kinds.HEAD_BYTES])
+    if kind not in kinds.FILMS:
+        return wire.refusal(Refused(Refusal.UNSUPPORTED_KIND, "the content is no film that is opened here"))
+    found = contact_sheet(BytesIO(content), kind, width=asked.width, height=asked.height, most=asked.frames)
+    if isinstance(found, Refused):
+        return wire.refusal(found)
+    high, wide = found.rgb.shape[:2]
+    return wire.sheet(
+        wire.DecodedSheet(
+            found.width, found.height, round(1000 * found.seconds), found.frames, found.cut_short, kind,
+            wide, high, found.rgb.tobytes(),
+        )
+    )  # fmt: skip
 
 
 def warm() -> None:
@@ -50,11 +84,11 @@ def warm() -> None:
     from importlib import import_module
 
     import_module("havenline.scan_warm")
-    nothing = answer(b"", 8, 8)
+    nothing = answer(b"", Asked(8, 8))
     assert nothing
 
 
-def live(content: int, length: int, reply: int, *, width: int, height: int, answering: Answering) -> NoReturn:
+def live(content: int, length: int, reply: int, *, asked: Asked, answering: Answering) -> NoReturn:
     """The child's life, on the descriptors of its content and of its reply; never returns.
 
     Ends with 0 after a whole answer, 3 when it could not be closed off, 4 when it failed unforeseen.
@@ -65,7 +99,7 @@ def live(content: int, length: int, reply: int, *, width: int, height: int, answ
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         end_with_parent(signal.SIGKILL)
         close_off(Room(seconds=_SECONDS, descriptors=16), keep=(content, reply))
-        said = memoryview(answering(_read(content, length), width, height))
+        said = memoryview(answering(_read(content, length), asked))
         while said:
             said = said[os.write(reply, said) :]
         code = 0

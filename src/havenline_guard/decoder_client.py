@@ -7,13 +7,14 @@ import json
 import os
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from havenline.vocabulary import HavenlineError, Refusal, Refused
 from havenline_guard import decoder_wire as wire
-from havenline_guard.decoder_wire import Decoded
+from havenline_guard.decoder_wire import Decoded, DecodedSheet
 
 _CREDENTIALS = struct.Struct("3i")
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -40,19 +41,40 @@ class DecoderClient:
         Every field is checked, but what a file that took its own decoder over says of itself is not known to be true:
         hashes and pixels may be any. Raises DecoderdUnreachable, ValueError for another size.
         """
+        said = self._pixels(content, width=width, height=height, frames=0)
+        if isinstance(said, Refused):
+            return said
+        with self._this_version():
+            return wire.read_answer(said, width=width, height=height)
+
+    def sheet(self, content: bytes, *, width: int, height: int, frames: int) -> DecodedSheet | Refused:
+        """At most `frames` (1 to 16) frames of the film in `content` on one sheet; otherwise as `decode`."""
+        if not 0 < frames <= wire.MOST_FRAMES:
+            raise ValueError(f"a sheet has 1 to {wire.MOST_FRAMES} frames")
+        said = self._pixels(content, width=width, height=height, frames=frames)
+        if isinstance(said, Refused):
+            return said
+        with self._this_version():
+            return wire.read_sheet(said, width=width, height=height, frames=frames)
+
+    def _pixels(self, content: bytes, *, width: int, height: int, frames: int) -> bytearray | Refused:
         if not (0 < width <= wire.LONGEST_SIDE and 0 < height <= wire.LONGEST_SIDE):
             raise ValueError(f"a picture is asked for in 1 to {wire.LONGEST_SIDE} pixels a side")
         if len(content) > wire.LARGEST_CONTENT:
-            detail = f"the file has {len(content):,} bytes; pictures up to {wire.LARGEST_CONTENT:,} bytes are opened"
+            detail = f"the file has {len(content):,} bytes; files up to {wire.LARGEST_CONTENT:,} bytes are opened"
             return Refused(Refusal.TOO_LARGE, detail)
         descriptor = _sealed(content)
         try:
-            asked = wire.question(width=width, height=height, length=len(content))
-            said = self._asked(asked, [descriptor])
+            return self._asked(
+                wire.question(width=width, height=height, length=len(content), frames=frames), [descriptor]
+            )
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def _this_version(self) -> Iterator[None]:
         try:
-            return wire.read_answer(said, width=width, height=height)
+            yield
         except wire.Malformed as error:
             raise DecoderdUnreachable(f"{self._path}: {error}; is this a decoderd of this version?") from None
 

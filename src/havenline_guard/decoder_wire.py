@@ -14,13 +14,16 @@ LARGEST_CONTENT = 256 << 20
 LONGEST_SIDE = 1024
 """The most pixels of a side that an answer carries."""
 QUESTION = struct.Struct("<8sHHHHQ")
-"""Magic, form, most pixels wide and high (0 and 0: no pixels, the state of the server), zero, bytes of content."""
+"""Magic, form, most pixels wide and high (0 and 0: no pixels, the state of the server), most frames of a film's
+sheet (0: a picture is wanted), bytes of content."""
 HEAD = struct.Struct("<8sHHIQ")
 """Magic, form, verdict, zero, bytes that follow."""
 _PICTURE = struct.Struct("<IIIHHBBBBB32s32s")
 """The file's width, height and frames; the pixels' width and height; mark, cut short, kind, two qualities; hashes."""
+_SHEET = struct.Struct("<IIQHHHBB")
+"""A frame's width and height, milliseconds of the film, frames on the sheet, its width and height; cut short, kind."""
 MAGIC = b"HVLNDECO"
-PICTURE, REFUSED, NOT_SERVED, STATE = 1, 2, 3, 4
+PICTURE, REFUSED, NOT_SERVED, STATE, SHEET = 1, 2, 3, 4, 5
 """Verdicts. NOT_SERVED: nothing was learned about the content."""
 LARGEST_ANSWER = HEAD.size + _PICTURE.size + 3 * LONGEST_SIDE * LONGEST_SIDE
 KINDS = (
@@ -28,6 +31,13 @@ KINDS = (
     "image/jxl",
 )  # fmt: skip
 """Kinds of pictures by their number in an answer."""
+FILM_KINDS = (
+    "video/mp4", "video/quicktime", "video/3gpp", "video/x-m4v", "video/webm", "video/x-matroska", "video/x-msvideo",
+    "video/mpeg", "video/mp2t", "video/x-flv", "video/x-ms-wmv",
+)  # fmt: skip
+"""Kinds of films, alike."""
+MOST_FRAMES = 16
+"""On one sheet."""
 _REASONS = tuple(Refusal)
 
 
@@ -58,21 +68,40 @@ class Decoded:
     rgb: bytes
 
 
-def question(*, width: int, height: int, length: int) -> bytes:
-    """What goes with the descriptor of the content."""
-    return QUESTION.pack(MAGIC, FORM, width, height, 0, length)
+@dataclass(frozen=True, slots=True)
+class DecodedSheet:
+    """A film's frames on one sheet, as they left the sandbox.
+
+    `rgb` holds `shown_height` rows of `shown_width` pixels of three bytes; `width` and `height` are those of a stored
+    frame, `milliseconds` what the film says of its length.
+    """
+
+    width: int
+    height: int
+    milliseconds: int
+    frames: int
+    cut_short: bool
+    media_type: str
+    shown_width: int
+    shown_height: int
+    rgb: bytes
 
 
-def read_question(said: bytes) -> tuple[int, int, int]:
-    """Width, height and length. Raises Malformed."""
+def question(*, width: int, height: int, length: int, frames: int = 0) -> bytes:
+    """What goes with the descriptor of the content; `frames`: a sheet of so many of a film is wanted, not a picture."""
+    return QUESTION.pack(MAGIC, FORM, width, height, frames, length)
+
+
+def read_question(said: bytes) -> tuple[int, int, int, int]:
+    """Width, height, frames of a film's sheet (0: a picture), and length. Raises Malformed."""
     if len(said) != QUESTION.size:
         raise Malformed("a question is one message of its own")
-    magic, form, width, height, zero, length = QUESTION.unpack(said)
-    if magic != MAGIC or form != FORM or zero:
+    magic, form, width, height, frames, length = QUESTION.unpack(said)
+    if magic != MAGIC or form != FORM or frames > MOST_FRAMES:
         raise Malformed("this is no question of a form that is known here")
     if max(width, height) > LONGEST_SIDE or (not width) != (not height):
         raise Malformed(f"at most {LONGEST_SIDE} x {LONGEST_SIDE} pixels are given")
-    return width, height, length
+    return width, height, frames, length
 
 
 def picture(made: Decoded) -> bytes:
@@ -92,6 +121,21 @@ def picture(made: Decoded) -> bytes:
         bytes.fromhex(made.pdq_512),
     )
     return HEAD.pack(MAGIC, FORM, PICTURE, 0, len(fixed) + len(made.rgb)) + fixed + made.rgb
+
+
+def sheet(made: DecodedSheet) -> bytes:
+    """A whole answer."""
+    fixed = _SHEET.pack(
+        made.width,
+        made.height,
+        made.milliseconds,
+        made.frames,
+        made.shown_width,
+        made.shown_height,
+        made.cut_short,
+        FILM_KINDS.index(made.media_type),
+    )
+    return HEAD.pack(MAGIC, FORM, SHEET, 0, len(fixed) + len(made.rgb)) + fixed + made.rgb
 
 
 def refusal(refused: Refused) -> bytes:
@@ -114,16 +158,41 @@ def read_answer(said: bytes | bytearray, *, width: int, height: int) -> Decoded 
 
     Raises Malformed for anything else, also for a longer or shorter one.
     """
+    verdict, body = _opened(said)
+    if verdict == REFUSED:
+        return _read_refusal(body)
+    if verdict != PICTURE or len(body) < _PICTURE.size:
+        raise Malformed("the answer is not of this form")
+    return _read_picture(body, width, height)
+
+
+def read_sheet(said: bytes | bytearray, *, width: int, height: int, frames: int) -> DecodedSheet | Refused:
+    """As `read_answer`, to a question for a sheet of `frames` frames of a film at most."""
+    verdict, body = _opened(said)
+    if verdict == REFUSED:
+        return _read_refusal(body)
+    if verdict != SHEET or len(body) < _SHEET.size:
+        raise Malformed("the answer is not of this form")
+    full_width, full_height, milliseconds, shown, wide, high, cut, kind = _SHEET.unpack_from(body)
+    rgb = body[_SHEET.size :]
+    if not (0 < wide <= width and 0 < high <= height) or len(rgb) != 3 * wide * high:
+        raise Malformed("the answer does not hold the pixels that it says")
+    if not 0 < shown <= frames or not full_width or not full_height or cut > 1 or kind >= len(FILM_KINDS):
+        raise Malformed("the answer holds values that no film has")
+    return DecodedSheet(full_width, full_height, milliseconds, shown, bool(cut), FILM_KINDS[kind], wide, high, rgb)
+
+
+def _opened(said: bytes | bytearray) -> tuple[int, bytes]:
+    """The verdict and what follows the head."""
     if len(said) < HEAD.size:
         raise Malformed("the answer is cut short")
     magic, form, verdict, zero, length = HEAD.unpack_from(said)
     if magic != MAGIC or form != FORM or zero or length != len(said) - HEAD.size:
         raise Malformed("the answer is not of this form")
-    body = bytes(memoryview(said)[HEAD.size :])
-    if verdict == REFUSED:
-        return _read_refusal(body)
-    if verdict != PICTURE or len(body) < _PICTURE.size:
-        raise Malformed("the answer is not of this form")
+    return verdict, bytes(memoryview(said)[HEAD.size :])
+
+
+def _read_picture(body: bytes, width: int, height: int) -> Decoded:
     full_width, full_height, frames, wide, high, mark, cut, kind, quality, other, pdq, pdq_512 = _PICTURE.unpack_from(
         body
     )

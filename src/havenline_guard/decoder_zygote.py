@@ -13,11 +13,12 @@ from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 from typing import NoReturn
 
-from havenline_guard.decoder_child import Answering, live
+from havenline_guard.decoder_child import Answering, Asked, live
 from havenline_guard.lockdown import end_with_parent, lock_down
 
 JOB = struct.Struct("<QHHIQ")
-"""To the zygote: number, width, height, zero, bytes of content; with the descriptors of content and reply. Width 0: end
+"""To the zygote: number, width, height, most frames of a film's sheet, bytes of
+content; with the descriptors of content and reply. Width 0: end
 the child of that number."""
 ENDED = struct.Struct("<QiI")
 """From the zygote: number, wait status, greatest resident memory in KiB. Number 0: ready."""
@@ -74,7 +75,7 @@ class _Zygote:
             for pid in self._children:
                 os.kill(pid, signal.SIGKILL)
             return False
-        number, width, height, _, length = JOB.unpack(said)
+        number, width, height, frames, length = JOB.unpack(said)
         if not width:
             for pid, job in self._children.items():
                 if job == number:
@@ -83,7 +84,8 @@ class _Zygote:
         content, reply = descriptors
         pid = os.fork()
         if not pid:
-            live(content, length, reply, width=width, height=height, answering=self._answering)
+            asked = Asked(width, height, frames)
+            live(content, length, reply, asked=asked, answering=self._answering)
         self._children[pid] = number
         os.close(content)
         os.close(reply)

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import Any
@@ -39,6 +40,8 @@ _SOONEST, _LATEST = 0.1, 10.0
 """Seconds before a zygote that fell is started again: the longer, the oftener it fell at once."""
 _MOST_FALLS = 4
 """In a row before it was ready: then the server ends, so that whoever started it learns why and may start it anew."""
+_FILMS = int(find_spec("av") is not None)
+"""Whether films can be opened, as the state tells it."""
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _UNREAD = 30.0
 _PIECE = 1 << 20
@@ -140,8 +143,7 @@ class _Job:
     link: _Link | None
     content: int
     length: int
-    width: int
-    height: int
+    asked: decoder_child.Asked
     reading: int = -1
     said: bytearray = field(default_factory=bytearray)
     deadline: float = 0.0
@@ -168,7 +170,7 @@ class _Supervisor:
         self._zygote: socket.socket | None = None
         self._zygote_pid, self._ready, self._started, self._pause = 0, False, 0.0, 0.0
         self._numbers = 0
-        self._counts = dict.fromkeys(("pictures", "refused", "ended", "late", "restarts", "most_kib"), 0)
+        self._counts = dict.fromkeys(("pictures", "sheets", "refused", "ended", "late", "restarts", "most_kib"), 0)
         self._ending = False
         self._falls = 0
         """How often in a row the zygote fell before it was ready."""
@@ -283,11 +285,11 @@ class _Supervisor:
             said, descriptors, _, _ = socket.recv_fds(link.socket, wire.QUESTION.size, 4)
             if not said or link.job is not None:
                 raise ConnectionError
-            width, height, length = wire.read_question(said)
+            width, height, frames, length = wire.read_question(said)
             if not width and not descriptors:
                 self._send(link, wire.state(json.dumps(self._state())))
                 return
-            self._ask(link, width, height, length, descriptors)
+            self._ask(link, decoder_child.Asked(width, height, frames), length, descriptors)
             descriptors = []
         except BlockingIOError:
             pass
@@ -301,11 +303,11 @@ class _Supervisor:
             for each in descriptors:
                 os.close(each)
 
-    def _ask(self, link: _Link, width: int, height: int, length: int, descriptors: list[int]) -> None:
-        if len(descriptors) != 1 or not width or not _is_sealed(descriptors[0], length):
+    def _ask(self, link: _Link, asked: decoder_child.Asked, length: int, descriptors: list[int]) -> None:
+        if len(descriptors) != 1 or not asked.width or not _is_sealed(descriptors[0], length):
             raise wire.Malformed("the content comes in one sealed descriptor of its exact length, 256 MiB at most")
         self._numbers += 1
-        link.job = _Job(self._numbers, link, descriptors[0], length, width, height)
+        link.job = _Job(self._numbers, link, descriptors[0], length, asked)
         self._waiting.append(link.job)
         self._give()
 
@@ -326,8 +328,8 @@ class _Supervisor:
             self._selector.register(reading, EVENT_READ, lambda _, job=job: self._hear(job))
             # A zygote that has fallen is noticed where it is listened to.
             with suppress(OSError):
-                asked = JOB.pack(job.number, job.width, job.height, 0, job.length)
-                socket.send_fds(self._zygote, [asked], [job.content, writing])
+                told = JOB.pack(job.number, job.asked.width, job.asked.height, job.asked.frames, job.length)
+                socket.send_fds(self._zygote, [told], [job.content, writing])
             os.close(writing)
             os.close(job.content)
             job.content = -1
@@ -361,8 +363,7 @@ class _Supervisor:
             return
         if not job.status and not job.too_much:
             with suppress(wire.Malformed):
-                found = wire.read_answer(job.said, width=job.width, height=job.height)
-                self._counts["refused" if isinstance(found, Refused) else "pictures"] += 1
+                self._counts[_counted_as(job)] += 1
                 self._settle(job, bytes(job.said))
                 return
         if os.waitstatus_to_exitcode(job.status) == 3:
@@ -429,7 +430,23 @@ class _Supervisor:
             self.start_zygote()
 
     def _state(self) -> dict[str, Any]:
-        return {"ready": self._ready, "running": len(self._running), "waiting": len(self._waiting)} | self._counts
+        return {
+            "films": _FILMS,
+            "ready": self._ready,
+            "running": len(self._running),
+            "waiting": len(self._waiting),
+        } | self._counts
+
+
+def _counted_as(job: _Job) -> str:
+    """What a child that ended well has answered. Raises Malformed where it is no answer to what was asked."""
+    width, height, frames = job.asked.width, job.asked.height, job.asked.frames
+    found: wire.Decoded | wire.DecodedSheet | Refused
+    if frames:
+        found = wire.read_sheet(job.said, width=width, height=height, frames=frames)
+    else:
+        found = wire.read_answer(job.said, width=width, height=height)
+    return "refused" if isinstance(found, Refused) else "sheets" if frames else "pictures"
 
 
 def _is_sealed(descriptor: int, length: int) -> bool:

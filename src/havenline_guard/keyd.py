@@ -158,6 +158,7 @@ _ACTS: Mapping[str, Callable[[State, dict[str, Any]], object]] = {
     "mint": _minted,
     "grant": _granted,
     "open": _opened,
+    "origin_key": lambda state, _: state.origin_key().hex(),
     "exposed": _exposed,
     "set_budget": lambda state, said: state.set_budget(
         said["person"], _budget(said), by=said["by"], second=said["second"]

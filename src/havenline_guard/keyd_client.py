@@ -83,6 +83,10 @@ class KeyClient:
         said = self.ask("open", token=token, **asdict(bound))
         return bytes.fromhex(said["key"]), said["version"]
 
+    def origin_key(self) -> bytes:
+        """What the digests of texts that files have of their origin are keyed with, 32 bytes; always the same."""
+        return bytes.fromhex(self.ask("origin_key"))
+
     def exposed(self, person: str) -> tuple[Exposed, Budget | None]:
         """For that person and the welfare lead alone; the caller sees to it."""
         said = self.ask("exposed", person=person)

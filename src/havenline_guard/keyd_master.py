@@ -7,6 +7,7 @@ are wiped from memory, and nothing here claims it.
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 from pathlib import Path
@@ -71,6 +72,10 @@ class MasterKeys:
         except (AttributeError, KeyError, TypeError, ValueError):
             raise MasterKeysError(f"{path}: this is no file of master keys") from None
         return cls(path, head, sealing, said)
+
+    def derived(self, purpose: str) -> bytes:
+        """A key of 32 bytes for `purpose` that follows from the signing key, and so outlasts every rotation."""
+        return hmac.digest(self._signer, b"havenline keyd derived 1\n" + purpose.encode() + b"\n", "sha256")
 
     @property
     def current(self) -> int:

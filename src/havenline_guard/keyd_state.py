@@ -329,6 +329,12 @@ class State:
             self._set("signed", "0")
         self._origin = origin
 
+    def origin_key(self) -> bytes:
+        """What the house's digests of texts of origin are keyed with. It opens nothing; without it they say nothing."""
+        with self._writing("origin_key", {}):
+            pass
+        return self._master.derived("origin")
+
     def copy(self) -> str:
         """A whole copy of the database beside it, for a backup, and the name of its file. It holds wrapped keys."""
         with self._writing("copy", {}):

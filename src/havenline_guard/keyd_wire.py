@@ -137,6 +137,7 @@ QUESTIONS: Mapping[str, Question] = {
     "mint": _of(Peer.DESK, object=OBJECT, kind=NAME, size=COUNT),
     "grant": _of(Peer.DESK, **_BOUND, seconds=_number(1, 120), escalation=TRUTH),
     "open": _of(Peer.DESK, **_BOUND, token=TOKEN),
+    "origin_key": _of(Peer.DESK),
     "exposed": _of(Peer.DESK, person=NAME),
     "set_budget": _of(Peer.DESK, Peer.OFFICER, person=NAME, **_BUDGET, **_TWO),
     "place_hold": _of(Peer.DESK, Peer.SEALER, Peer.OFFICER, object=OBJECT, reference=NAME, by=NAME),

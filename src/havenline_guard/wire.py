@@ -1,4 +1,4 @@
-"""The messages between `matchd` and who asks it, to and from bytes: docs/formats/matchd.md, form 1."""
+"""The messages between `matchd` and who asks it, to and from bytes: docs/formats/matchd.md, form 2."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from havenline.entries import BYTES, Values
+from havenline.matching.asked import KINDS, Asked, AskedFrames, FilmLeads, Leads
 from havenline.matching.change_log import Change, change_of, said_change
-from havenline.matching.lists import KINDS, Asked, Leads
-from havenline.matching.snapshot import EditionHead, said_terms, terms_of
+from havenline.matching.snapshot import DIGESTS, EditionHead, said_terms, terms_of
 from havenline.texts import Texts
-from havenline.vocabulary import LARGEST_RADIUS, EditionRef, HashKind, HavenlineError
+from havenline.vocabulary import LARGEST_RADIUS, VALUE_KINDS, EditionRef, HashKind, HavenlineError
 
-FORM = 1
+FORM = 2
 HEAD = struct.Struct("<IBBHQ")
 """Bytes that follow, kind, zero, zero, tag: what the asker calls the question, and the answer bears again."""
 LONGEST_PATH = 100
@@ -31,22 +31,28 @@ MOST_QUESTIONS = 65_536
 """Fingerprints in one message."""
 MOST_VALUES = 131_072
 """Values of one kind in one message."""
+MOST_FRAMES_ASKED = 131_072
+"""Frames of films in one message."""
 LARGEST = 8 << 20
 """Bytes of a message to the server."""
 _MAGIC = b"HVLNMTCH"
 _HELLO = struct.Struct("<8sII")
 _WELCOME = struct.Struct("<III")
 _REFUSED = struct.Struct("<HBB")
-_ASKED = struct.Struct("<QIIIIII")
-_LEADS = struct.Struct("<QIIQ")
-_ORDER = (HashKind.PDQ, *(kind for kind in KINDS if kind is not HashKind.PDQ))
+_ASKED = struct.Struct("<QIIIIIIII")
+_LEADS = struct.Struct("<QIIQII")
+_FILM = KINDS.index(HashKind.FILM)
+_ORDER = (HashKind.PDQ, *DIGESTS)
 """The order of values in a question: PDQ first, where numbers of eight bytes are aligned."""
 _NO_ROWS: NDArray[np.uint32] = np.empty(0, np.uint32)
 _NO_QUALITY: NDArray[np.uint8] = np.empty(0, np.uint8)
-_NO_VALUES = {kind: Values.none(kind) for kind in HashKind}
+_NO_VALUES = {kind: Values.none(kind) for kind in VALUE_KINDS}
 _ONE, _ONE_PDQ, _ROW_0 = _ASKED.size + 37, [1, 0, 0, 0], bytes(4)
+_ONE_ROW, _ONE_QUALITY = _ASKED.size + 32, _ASKED.size + 36
 _FIRST_ROW: NDArray[np.uint32] = np.zeros(1, np.uint32)
 _LONGEST_ID = 1 << 16
+_FRAME_BYTES, _FILM_BYTES, _MOMENT_BYTES = 9, 25, 9
+"""Bytes of a frame in a lookup; of a lead by film, and of a moment of one, in an answer."""
 
 
 class Kind(IntEnum):
@@ -189,10 +195,20 @@ def asked_body(asked: Asked, known: int) -> bytes:
     if asked.count > MOST_QUESTIONS or max(counts) > MOST_VALUES:
         most = f"{MOST_QUESTIONS:,} fingerprints and {MOST_VALUES:,} values of a kind"
         raise ValueError(f"at most {most} are looked up at once")
+    frames = asked.frames
+    if len(frames) > MOST_FRAMES_ASKED:
+        raise ValueError(f"at most {MOST_FRAMES_ASKED:,} frames of films are looked up at once")
     values = [column.values.tobytes() for column in columns if len(column.rows)]
     rows = [column.rows.astype(np.uint32, copy=False).tobytes() for column in columns if len(column.rows)]
+    told = [frames.values.tobytes(), frames.milliseconds.tobytes(), frames.upright.tobytes()] if len(frames) else []
     return b"".join(
-        [_ASKED.pack(known, asked.count, asked.leeway, *counts), *values, *rows, asked.pdq_quality.tobytes()]
+        [
+            _ASKED.pack(known, asked.count, asked.leeway, *counts, len(frames), 0),
+            *values,
+            *rows,
+            *told,
+            asked.pdq_quality.tobytes(),
+        ]
     )
 
 
@@ -200,26 +216,26 @@ def read_asked(body: memoryview) -> tuple[Asked, int]:
     """A lookup, as views of `body`. Raises Malformed unless every row and every number of bytes fits."""
     if len(body) < _ASKED.size:
         raise Malformed("a lookup is cut short")
-    known, count, leeway, *counts = _ASKED.unpack_from(body)
+    known, count, leeway, *counts, frames, zero = _ASKED.unpack_from(body)
     if (
         len(body) == _ONE
         and counts == _ONE_PDQ
         and count == 1
         and not leeway
-        and body[64:68] == _ROW_0
-        and body[68] <= 100
+        and not (frames or zero)
+        and body[_ONE_ROW:_ONE_QUALITY] == _ROW_0
+        and body[_ONE_QUALITY] <= 100
     ):
         # By far the most frequent: the same as below, in fewer steps.
         one = _NO_VALUES.copy()
-        one[HashKind.PDQ] = Values(_FIRST_ROW, np.frombuffer(body, np.uint8, 32, 32).reshape(1, 32))
-        return Asked(1, one, np.frombuffer(body, np.uint8, 1, 68)), known
-    if leeway > LARGEST_RADIUS or count > MOST_QUESTIONS or max(counts) > MOST_VALUES:
-        most = f"{MOST_QUESTIONS:,} fingerprints and {MOST_VALUES:,} values of a kind"
+        one[HashKind.PDQ] = Values(_FIRST_ROW, np.frombuffer(body, np.uint8, 32, _ASKED.size).reshape(1, 32))
+        return Asked(1, one, np.frombuffer(body, np.uint8, 1, _ONE_QUALITY)), known
+    if leeway > LARGEST_RADIUS or count > MOST_QUESTIONS or max(*counts, frames) > MOST_VALUES:
+        most = f"{MOST_QUESTIONS:,} fingerprints and {MOST_VALUES:,} values of a kind, or frames,"
         raise Malformed(f"a lookup asks for at most {most} at once")
-    wanted = (
-        _ASKED.size + counts[0] + sum(number * (BYTES[kind] + 4) for kind, number in zip(_ORDER, counts, strict=True))
-    )
-    if len(body) != wanted:
+    wanted = _ASKED.size + counts[0] + _FRAME_BYTES * frames
+    wanted += sum(number * (BYTES[kind] + 4) for kind, number in zip(_ORDER, counts, strict=True))
+    if len(body) != wanted or zero:
         raise Malformed(f"a lookup has {len(body):,} bytes where its numbers say {wanted:,}")
     hashes = _NO_VALUES.copy()
     at = _ASKED.size
@@ -235,20 +251,37 @@ def read_asked(body: memoryview) -> tuple[Asked, int]:
                 raise Malformed("a value belongs to a fingerprint that is not asked for")
             hashes[kind] = Values(rows, np.frombuffer(body, np.uint8, number * width, start).reshape(number, width))
             at += 4 * number
+    shown, at = _read_frames(body, at, frames, values=counts[0])
     quality = np.frombuffer(body, np.uint8, counts[0], at) if counts[0] else _NO_QUALITY
     if counts[0] and int(quality.max() if counts[0] > 1 else quality[0]) > 100:
         raise Malformed("a quality lies in 0..100")
-    return Asked(count, hashes, quality, leeway), known
+    return Asked(count, hashes, quality, leeway, shown), known
+
+
+def _read_frames(body: memoryview, at: int, count: int, *, values: int) -> tuple[AskedFrames, int]:
+    """The frames of a lookup, of which it has `values` PDQ values, and where they end. Raises Malformed."""
+    if not count:
+        return AskedFrames(), at
+    places = np.frombuffer(body, np.uint32, count, at)
+    if int(places.max()) >= values:
+        raise Malformed("a frame has a hash that is not asked for")
+    turned = np.frombuffer(body, np.uint8, count, at + 8 * count)
+    if int(turned.max()) > 1:
+        raise Malformed("a frame is turned or not")
+    shown = AskedFrames(places, np.frombuffer(body, np.uint32, count, at + 4 * count), turned.view(np.bool_))
+    return shown, at + _FRAME_BYTES * count
 
 
 def leads_body(leads: Leads, table: Table, known: int) -> bytes:
     """The answer to a lookup; without the table where the asker has it."""
     text = b"" if known == table.number else table.text
-    letters = leads.entries.letters
+    letters, films = leads.entries.letters, leads.films
+    told = [getattr(films, name).tobytes() for name, _, _ in _films_columns(0, 0)] if len(films) else []
     return b"".join(
         [
-            _LEADS.pack(table.number, len(leads.asked), len(text), len(letters)),
+            _LEADS.pack(table.number, len(leads.asked), len(text), len(letters), len(films), len(films.asked)),
             leads.entries.offsets.tobytes(),
+            *told,
             leads.asked.tobytes(),
             leads.more.tobytes(),
             leads.edition.tobytes(),
@@ -263,36 +296,69 @@ def leads_body(leads: Leads, table: Table, known: int) -> bytes:
 
 def nothing_body(table: Table) -> bytes:
     """The answer to a lookup without leads, for an asker who has the table."""
-    return _LEADS.pack(table.number, 0, 0, 0) + bytes(8)
+    return _LEADS.pack(table.number, 0, 0, 0, 0, 0) + bytes(8)
 
 
 def read_leads(body: bytes, table: Table | None) -> tuple[Leads, Table]:
     """The answer to a lookup; `table` is the one that the asker has. Raises Malformed."""
     try:
-        number, count, said, letters = _LEADS.unpack_from(body)
+        number, count, said, letters, films, moments = _LEADS.unpack_from(body)
         if not count and table is not None and number == table.number and len(body) == _LEADS.size + 8:
             return table.nothing, table
         at = _LEADS.size
-        if len(body) != at + 8 + 21 * count + letters + said:
+        told = _FILM_BYTES * films + _MOMENT_BYTES * moments
+        if len(body) != at + 8 + 21 * count + told + letters + said:
             raise Malformed("an answer has other bytes than its numbers say")
         if said:
             table = Table.read(body[len(body) - said :])
         if table is None or table.number != number:
             raise Malformed("an answer speaks of editions that were not told")
+        offsets = np.frombuffer(body, "<u8", count + 1, at)
+        film_leads, at = _read_films(body, at + offsets.nbytes, films, moments, leads=count)
         columns: list[Any] = []
         for kind, length in (
-            ("<u8", count + 1), ("<u4", count), ("<u4", count), ("<u2", count), ("u1", count), ("u1", count),
+            ("<u4", count), ("<u4", count), ("<u2", count), ("u1", count), ("u1", count),
             ("?", count), ("u1", letters),
         ):  # fmt: skip
             columns.append(np.frombuffer(body, kind, length, at) if length else np.empty(0, kind))
             at += columns[-1].nbytes
     except (struct.error, ValueError) as error:
         raise Malformed(f"an answer cannot be read: {error}") from None
-    offsets, asked, more, edition, kind_, distance, allowed, text = columns
+    asked, more, edition, kind_, distance, allowed, text = columns
     if count and (max(edition.tolist()) >= len(table.heads) or max(kind_.tolist()) >= len(KINDS)):
         raise Malformed("an answer speaks of editions or kinds that there are not")
     editions = table.nothing.editions
-    return Leads(editions, asked, edition, kind_, distance, allowed, more, Texts(offsets, text)), table
+    by_film = np.flatnonzero(kind_ == _FILM)
+    if not np.array_equal(by_film, film_leads.leads):
+        raise Malformed("an answer tells other films than it has leads by film")
+    return Leads(editions, asked, edition, kind_, distance, allowed, more, Texts(offsets, text), film_leads), table
+
+
+def _films_columns(films: int, moments: int) -> tuple[tuple[str, str, int], ...]:
+    """The columns of what is told of leads by film, in their order: name, type, how many."""
+    return (
+        ("leads", "<u4", films), ("counts", "<u4", 4 * films), ("ends", "<u4", films), ("asked", "<u4", moments),
+        ("listed", "<u4", moments), ("upright", "?", films), ("distances", "u1", moments),
+    )  # fmt: skip
+
+
+def _read_films(body: bytes, at: int, films: int, moments: int, *, leads: int) -> tuple[FilmLeads, int]:
+    """What is told of the leads by film, and where it ends. Raises Malformed, ValueError."""
+    if not films:
+        if moments:
+            raise Malformed("an answer tells moments of no film")
+        return FilmLeads(), at
+    columns: dict[str, Any] = {}
+    for name, kind, length in _films_columns(films, moments):
+        columns[name] = np.frombuffer(body, kind, length, at) if length else np.empty(0, kind)
+        at += columns[name].nbytes
+    columns["counts"] = columns["counts"].reshape(films, 4)
+    counts, ends = columns["counts"], columns["ends"].astype(np.int64)
+    if (counts[:, ::2] > counts[:, 1::2]).any() or not counts.all():
+        raise Malformed("an answer tells impossible shares")
+    if int(ends[-1]) != moments or (np.diff(ends) < 0).any() or int(columns["leads"].max()) >= leads:
+        raise Malformed("an answer tells moments of no film")
+    return FilmLeads(**columns), at
 
 
 def change_body(change: Change) -> bytes:
@@ -325,6 +391,8 @@ def _check_change(change: Change) -> None:
             texts = [text for pair in entry.opaque for text in pair] + [entry.label or ""]
             if any(type(text) is not str or len(text.encode()) > _LONGEST_ID for text in texts):
                 raise ValueError("labels and opaque values are texts")
+            if any(type(quality) is not int or type(second) not in (int, float) for second, _, quality in entry.frames):
+                raise ValueError("a frame has a second and a quality")
             if entry.pdq_quality is not None and (
                 type(entry.pdq_quality) is not int or not 0 <= entry.pdq_quality <= 100
             ):
@@ -332,6 +400,8 @@ def _check_change(change: Change) -> None:
     for terms in change.terms.values():
         if type(terms.enabled) is not bool or type(terms.allow) is not bool:
             raise ValueError("a list is enabled or not")
+        if type(terms.asked_share) not in (int, float) or type(terms.listed_share) not in (int, float):
+            raise ValueError("shares are numbers")
         if type(terms.radius) is not int or type(terms.quality_floor) is not int:
             raise ValueError("radius and quality floor are whole numbers")
 

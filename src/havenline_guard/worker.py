@@ -18,18 +18,15 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from havenline.entries import Values
+from havenline.matching.asked import Asked, Leads
 from havenline.matching.change_log import LiveListsDamaged
-from havenline.matching.lists import Asked, Leads, Lists
+from havenline.matching.lists import Lists
 from havenline.matching.live import ChangeRefused, LiveLists
 from havenline.matching.mapped_file import MappedFileRefused
-from havenline.texts import Texts
-from havenline.vocabulary import HashKind, HavenlineError
+from havenline.vocabulary import HavenlineError
 from havenline_guard import wire
 from havenline_guard.counters import Count, Counters, bucket_of, prometheus
 from havenline_guard.held import Held
@@ -40,6 +37,7 @@ CLOSED = struct.Struct("<I")
 _SLICE = 2048
 """Fingerprints, or PDQ values, that are looked up before other connections get their turn."""
 _MOST_LEADS = 1 << 20
+"""And moments of films."""
 _ROOM = 1 << 20
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
 _LOOKUP, _LEADS = int(Kind.LOOKUP), int(Kind.LEADS)
@@ -271,9 +269,9 @@ class Worker:
         # As many as have about so many values.
         step = max(1, _SLICE * long.asked.count // max(1, long.asked.count, len(long.asked.pdq_quality)))
         first, last = long.done, min(long.done + step, long.asked.count)
-        leads = long.lists.look_up(_part(long.asked, first, last), at=long.at)
+        leads = long.lists.look_up(long.asked.part(first, last), at=long.at)
         long.parts.append(replace(leads, asked=leads.asked + np.uint32(first)))
-        long.leads += len(leads.asked)
+        long.leads += len(leads.asked) + len(leads.films.asked)
         long.done = last
         if long.leads > _MOST_LEADS:
             self._poll.modify(long.link.socket.fileno(), _READ)
@@ -283,7 +281,7 @@ class Worker:
             self._long.append(long)
         else:
             self._poll.modify(long.link.socket.fileno(), _READ)
-            self._told(long.link, long.tag, _together(long.parts), long.table, long.known, last, long.began)
+            self._told(long.link, long.tag, Leads.joined(long.parts), long.table, long.known, last, long.began)
 
     def _other(self, link: _Link, kind: int, flaw: int, tag: int, body: memoryview) -> None:
         if flaw:
@@ -422,30 +420,3 @@ class Worker:
         for link in list(self._links.values()):
             self._drop(link)
         self._row[Count.ALIVE] = 0
-
-
-def _part(asked: Asked, first: int, last: int) -> Asked:
-    """The fingerprints first..last-1 by themselves."""
-    hashes, quality = {}, asked.pdq_quality
-    for kind, values in asked.hashes.items():
-        inside = (values.rows >= first) & (values.rows < last)
-        hashes[kind] = Values(values.rows[inside] - np.uint32(first), values.values[inside])
-        if kind is HashKind.PDQ:
-            quality = quality[inside]
-    return Asked(last - first, hashes, quality, asked.leeway)
-
-
-def _together(parts: list[Leads]) -> Leads:
-    def column(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return Leads(
-        parts[0].editions,
-        column("asked"),
-        column("edition"),
-        column("kind"),
-        column("distance"),
-        column("allowed"),
-        column("more"),
-        Texts.joined(part.entries for part in parts),
-    )

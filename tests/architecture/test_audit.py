@@ -13,9 +13,23 @@ WRITES = {"create", "bulk_create", "get_or_create", "update_or_create", "update"
 PART_OF_ANOTHER_ACT = {
     "forgive_try": {"prove_person"},
     "open_assignments": {"form_stacks", "settle_stack", "start_calibration"},
-    "record_quorum": {"approve_framework", "declare_policy", "enrol_person", "import_collection", "settle_stack"},
+    "record_origin": {"record_postings"},
+    "record_quorum": {
+        "approve_framework",
+        "declare_policy",
+        "enrol_person",
+        "import_collection",
+        "reset_factors",
+        "settle_stack",
+    },
 }
 """Files whose writes are logged by the acts that they are a part of, and by nothing else that calls them."""
+
+SAID_BY_NO_PERSON = {"run_import"}
+"""Files in which a process notes how far it is with what a logged act asked for."""
+
+SAID_TO_NOBODY = {"keep_shift"}
+"""What somebody does not want to be handed today: nobody may read in a log who did not want what."""
 
 
 def functions(path: Path) -> dict[str, ast.FunctionDef]:
@@ -59,9 +73,11 @@ def test_every_action_that_writes_appends_an_entry(path: Path) -> None:
         and reached(name, own) & WRITES
         and "audit.append" not in reached(name, own)
         and path.stem not in PART_OF_ANOTHER_ACT
+        and path.stem not in SAID_BY_NO_PERSON | SAID_TO_NOBODY
     ]
     assert silent == [], f"{path.name} writes without an entry in the audit log: {silent}"
-    assert any("audit.append" in called(function) for function in own.values()) or path.stem in PART_OF_ANOTHER_ACT
+    logged = any("audit.append" in called(function) for function in own.values())
+    assert logged or path.stem in PART_OF_ANOTHER_ACT or path.stem in SAID_BY_NO_PERSON | SAID_TO_NOBODY
 
 
 def test_what_is_part_of_another_act_is_called_by_acts_that_are_logged() -> None:

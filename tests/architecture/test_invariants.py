@@ -64,13 +64,21 @@ def test_no_library_that_finds_faces_ages_or_nudity_is_installed(lock: Path) -> 
     assert PEOPLE_FINDERS.findall(lock.read_text()) == []
 
 
-def test_i7_no_page_reads_a_query_parameter_except_where_to_go_after_sign_in() -> None:
+def test_i7_pages_read_no_query_parameter_but_where_to_go_after_sign_in_and_the_auditors_own() -> None:
+    """Nothing sorts, filters or searches by what an item shows; entries of the log are narrowed, and name none of it."""
+    from havenline_desk.pages import audit
+
     reading = {
         str(path.relative_to(ROOT / "src"))
         for path in SOURCES
         if re.search(r"request\.GET|query_params|request\.META\[.QUERY", path.read_text())
     }
-    assert reading <= {"havenline_desk/pages/session.py"}
+    assert reading == {"havenline_desk/pages/session.py", "havenline_desk/pages/audit.py"}
+    text = (ROOT / "src/havenline_desk/pages/audit.py").read_text()
+    assert (audit._FIELDS, re.findall(r'GET\.get\((\w+|"\w+")', text)) == (
+        ("act", "person", "day"),
+        ["name", '"before"'],
+    )
 
 
 def test_i13_no_item_can_be_kept_as_an_example() -> None:

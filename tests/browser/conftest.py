@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +37,10 @@ class Desk:
     home: Path
 
 
-@pytest.fixture(scope="session")
-def desk() -> Iterator[Desk]:
-    from havenline_desk.sites.cluster import throwaway_folder
-
-    folder = throwaway_folder()
+@contextmanager
+def _demonstration(home: Path) -> Iterator[Desk]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("HAVENLINE_", "DJANGO_"))}
-    command = [Path(sys.executable).with_name("havenline"), "demo", "--pictures", "24", "--home", folder / "demo"]
+    command = [Path(sys.executable).with_name("havenline"), "demo", "--pictures", "24", "--home", home]
     with subprocess.Popen([*command, "--port", "0"], env=environ, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         printed = ""
@@ -54,11 +52,34 @@ def desk() -> Iterator[Desk]:
         assert address is not None, printed
         passwords = dict(re.findall(r"^  ([a-z-]+) +([\w-]{16})$", printed, re.MULTILINE))
         try:
-            yield Desk(address[0], passwords, printed, folder / "demo")
+            yield Desk(address[0], passwords, printed, home)
         finally:
             child.send_signal(signal.SIGINT)
-            assert child.wait(timeout=30) == 0
-            shutil.rmtree(folder)
+            assert child.wait(timeout=60) == 0
+
+
+@pytest.fixture(scope="session")
+def fresh_home() -> Iterator[Path]:
+    """A demonstration that was made and closed again, to be copied."""
+    from havenline_desk.sites.cluster import throwaway_folder
+
+    folder = throwaway_folder()
+    with _demonstration(folder / "demo"):
+        pass
+    yield folder / "demo"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def desk(fresh_home: Path) -> Iterator[Desk]:
+    """One for each file of tests: what the tests of one leave held, used up or answered does not reach another's."""
+    from havenline_desk.sites.cluster import throwaway_folder
+
+    folder = throwaway_folder()
+    subprocess.run(["cp", "-a", fresh_home, folder / "demo"], check=True)
+    with _demonstration(folder / "demo") as opened:
+        yield opened
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

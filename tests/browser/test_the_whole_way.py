@@ -21,10 +21,13 @@ def signed_in(browser: Browser, desk: Desk, name: str, **options: object) -> Ite
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    # A form that is refused answers 422, which the browser calls an error and the desk does not.
+    page.on(
+        "console", lambda said: faults.append(said.text) if said.type == "error" and " 422 " not in said.text else None
+    )
     page.goto(desk.address)
-    page.get_by_label("Sign-in name").fill(name)
-    page.get_by_label("Password").fill(desk.passwords[name])
+    page.locator("#name").fill(name)
+    page.locator("#password").fill(desk.passwords[name])
     page.keyboard.press("Enter")
     page.wait_for_url(desk.address)
     yield page
@@ -44,10 +47,15 @@ def figures(browser: Browser, desk: Desk) -> dict[str, int]:
         return loaded
 
 
+def start(page: Page) -> None:
+    """Press Start, whatever it is called in the language of the page."""
+    page.locator('form[action="/work/start"] button').press("Enter")
+
+
 def go_on(page: Page) -> None:
     """Leave the page of the held submission at once; return when the page that follows takes keys."""
     expect(page.locator("#undo")).to_be_visible()
-    page.get_by_role("button", name="Start").press("Enter")
+    start(page)
     expect(page.locator("#undo")).to_have_count(0)
     page.wait_for_load_state()
 

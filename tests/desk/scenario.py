@@ -24,12 +24,15 @@ from havenline.matching import Lists
 from havenline_desk import audit, evidence, factors
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.approve_framework import approve_framework
+from havenline_desk.actions.ask_import import ask_import, stop_import
+from havenline_desk.actions.assign_by_hand import assign_by_hand, free_assignment
 from havenline_desk.actions.cancel import cancel
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.change_factors import add_authenticator_app, make_recovery_codes, remove_factor
 from havenline_desk.actions.configure_framework import configure_framework
 from havenline_desk.actions.count_try import Throttled, count_try
 from havenline_desk.actions.create_investigation import create_investigation
+from havenline_desk.actions.declare_care import declare_talk_to
 from havenline_desk.actions.declare_policy import declare_house, declare_policy
 from havenline_desk.actions.draw_quality_sample import draw_quality_sample
 from havenline_desk.actions.end_session import begin_session, end_session
@@ -54,12 +57,14 @@ from havenline_desk.actions.prove_person import (
 from havenline_desk.actions.record_study import record_study
 from havenline_desk.actions.run_sealer import destroy_in_time
 from havenline_desk.actions.see_exposure import see_exposure
+from havenline_desk.actions.see_log import see_log
 from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.set_up_calibration import set_up_calibration
 from havenline_desk.actions.set_urgency import set_urgency
 from havenline_desk.actions.skip_assignment import skip_assignment
 from havenline_desk.actions.start_calibration import continue_calibration, start_calibration
 from havenline_desk.actions.take_next import take_next
+from havenline_desk.actions.take_role_away import take_role_away
 from havenline_desk.gates import Act
 from havenline_desk.keys import keyd
 from havenline_desk.models import (
@@ -69,7 +74,9 @@ from havenline_desk.models import (
     Escalation,
     EscalationStage,
     File,
+    HandReason,
     House,
+    ImportJob,
     InstallationKind,
     Investigation,
     Person,
@@ -122,13 +129,18 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from taking_in("HL-1", home)
     yield lambda: set_urgency(named("HL-1"), Urgency.SOON, set_by=who("lead"), at=AT)
     yield from looking_and_passing_on()
+    yield from by_hand()
     yield from assessing("analyst-one", make.TRIANGLE, at=AT + 10 * MINUTE)
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield from taking_in("HL-2", home)
+    yield from asking_for_an_import(home)
+    yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield from law_and_quality()
     yield from retention(home)
+    yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
+    yield lambda: see_log(seen_by=who("auditor"), narrowed_by=["act"], at=AT + 50 * MINUTE)
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)
     yield lambda: note_backup(at=AT + 51 * MINUTE)
     yield lambda: note_restore(at=AT + 52 * MINUTE)
@@ -347,6 +359,22 @@ def looking_and_passing_on() -> Iterator[Step]:
     yield lambda: skip_assignment(
         held("analyst-one").pk, person=who("analyst-one"), reason=SkipReason.UNCLEAR, at=AT + 3 * MINUTE
     )
+
+
+def asking_for_an_import(home: Path) -> Iterator[Step]:
+    (home / "inbox" / "drawn").mkdir(parents=True, exist_ok=True)
+    what = {"source": "drawn", "collection": "from the inbox", "approved_by": who("senior"), "asked_by": who("lead")}
+    yield lambda: ask_import(named("HL-2"), **what, at=AT + 48 * MINUTE)
+    yield lambda: stop_import(ImportJob.objects.get(), said_by=who("lead"), at=AT + 48 * MINUTE)
+
+
+def by_hand() -> Iterator[Step]:
+    def waiting() -> int:
+        return Assignment.objects.filter(person=None, done_at=None).order_by("pk")[0].pk
+
+    at, lead = AT + 4 * MINUTE, "lead"
+    yield lambda: assign_by_hand(waiting(), who("analyst-two"), reason=HandReason.SPREAD, said_by=who(lead), at=at)
+    yield lambda: free_assignment(waiting(), said_by=who(lead), at=at)
 
 
 def assessing(name: str, facts: dict[str, str], *, at: dt.datetime) -> Iterator[Step]:

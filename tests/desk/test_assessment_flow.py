@@ -7,9 +7,28 @@ from decimal import Decimal
 
 import pytest
 
+from havenline.frameworks import CANNOT_DETERMINE
+from havenline.frameworks.model import DISAGREEMENT
+from havenline_desk.actions.configure_framework import configure_framework
+from havenline_desk.actions.declare_policy import declare_house
 from havenline_desk.actions.submit_assessment import SubmissionRefused, submit_assessment
 from havenline_desk.actions.take_next import take_next
-from havenline_desk.models import Assessment, Assignment, Outcome, Plan, SettledBy, Stack, Step
+from havenline_desk.gates import Act
+from havenline_desk.models import (
+    Assessment,
+    Assignment,
+    Derivation,
+    House,
+    Outcome,
+    Plan,
+    Quorum,
+    Role,
+    SettledBy,
+    Stack,
+    Step,
+)
+from havenline_desk.queries.quorums import role_lines, settled_lines
+from havenline_desk.queries.status import status_of
 
 from . import factories as make
 
@@ -47,6 +66,59 @@ def test_disagreement_goes_to_a_third_whose_answers_stand_and_nothing_is_overwri
     outcome = Outcome.objects.get()
     assert (outcome.settled_by, outcome.status) == (SettledBy.ADJUDICATION, "not_criminal")
     assert [row.facts["largest_shape"] for row in Assessment.objects.order_by("pk")] == ["triangle", "circle", "circle"]
+
+
+@pytest.mark.django_db
+def test_in_a_house_of_two_what_both_differ_in_is_undetermined_and_nobody_else_is_asked() -> None:
+    people = make.world(at=AT, stacks=2, near=1)
+    declare_house(House.TWO, at=AT)
+    make.assess(people["analyst-one"], make.TRIANGLE, at=AT + MINUTE)
+    make.assess(people["analyst-two"], CIRCLE, at=AT + 3 * MINUTE)
+    assert not Assignment.objects.filter(step=Step.THIRD).exists()
+    assert take_next(people["adjudicator"], at=AT + 5 * MINUTE) is None
+    outcomes = list(Outcome.objects.all())
+    assert len(outcomes) == 2, "the picture and its near member"
+    for outcome in outcomes:
+        assert (outcome.settled_by, outcome.status) == (SettledBy.DISAGREEMENT, "undetermined")
+        assert outcome.rule_path == [DISAGREEMENT]
+        assert outcome.facts["largest_shape"] == CANNOT_DETERMINE
+        quorum = Quorum.objects.get(record=outcome.audit_id)
+        assert (quorum.people, quorum.house) == (2, House.TWO)
+    what = {"house": House.SIX.value}
+    make.agree(Act.CHANGE_HOUSE, what, first=people["lead"], second=people["auditor"], at=AT + 5 * MINUTE)
+    assert configure_framework(make.investigation(), "demo.colours", None, by=people["lead"], at=AT + 6 * MINUTE) == 2
+    assert {row.status for row in Derivation.objects.all()} == {"undetermined"}, "under other laws, and whenever"
+    page = make.client_of(people["lead"]).get("/investigations/HL-1").content.decode()
+    assert "Two blind assessments that differ, with nobody for a third" in page
+    assert "2 people, in a house of two people (small-quorum)" in page
+    line = status_of(make.investigation()).settled[0]
+    assert (line.files, str(line.quorum)) == (2, "2 people, in a house of two people (small-quorum)")
+
+
+@pytest.mark.django_db
+def test_the_quorum_of_a_large_house_has_no_mark_and_a_copy_has_that_of_what_it_copies() -> None:
+    people = make.world(at=AT)
+    make.assess(people["analyst-one"], make.TRIANGLE, at=AT + MINUTE)
+    make.assess(people["analyst-two"], make.TRIANGLE, at=AT + 3 * MINUTE)
+    original = Outcome.objects.get()
+    other = make.make_investigation(people["lead"], at=AT, reference="HL-2").investigation
+    Outcome.objects.create(
+        investigation=other,
+        file=original.file,
+        framework=original.framework,
+        framework_version=original.framework_version,
+        facts=original.facts,
+        status=original.status,
+        rule_path=original.rule_path,
+        settled_by=SettledBy.COPY,
+        copy_of=original,
+        viewed_by_person=False,
+        settled_at=AT,
+    )
+    said = "2 people, in a house of six or more people"
+    assert [str(line.quorum) for line in settled_lines(make.investigation())] == [said]
+    assert [(line.settled_by, str(line.quorum)) for line in settled_lines(other)] == [(SettledBy.COPY, said)]
+    assert role_lines(people["lead"]) == ((Role.LEAD, None),), "a demonstration's roles take one person"
 
 
 @pytest.mark.django_db

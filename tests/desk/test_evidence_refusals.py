@@ -113,7 +113,7 @@ def test_without_the_sandbox_nothing_is_decoded(
 
 def test_what_the_sandbox_refuses_is_said() -> None:
     with pytest.raises(EvidenceError) as told:
-        evidence._pixels(b"no picture at all", 3)
+        evidence._pixels(b"no picture at all", (64, 64))
     assert str(told.value)
 
 

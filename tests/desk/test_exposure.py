@@ -12,12 +12,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from havenline_desk import evidence, gates
+from havenline_desk.actions.assign_by_hand import assign_by_hand
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.see_exposure import see_exposure
 from havenline_desk.actions.set_budget import BudgetRefused, lower_own_budget, set_budget
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.keys import keyd
-from havenline_desk.models import Assessment, Assignment, AuditAct, AuditEntry, Person, Reveal, Role
+from havenline_desk.models import Assessment, Assignment, AuditAct, AuditEntry, HandReason, Person, Reveal, Role
 from havenline_desk.queries.exposure import budget_left, exposure_of_people, own_exposure, team_exposure
 from havenline_guard.keyd_wire import Budget
 from tests.guard.keyd_rig import Process
@@ -295,3 +296,19 @@ def test_the_page_of_the_team_names_nobody() -> None:
         assert "member-" not in page
         assert "analyst" not in page
         assert " style=" not in page
+
+
+def test_what_a_lead_sets_aside_is_opened_within_the_budget_alone_and_the_lead_learns_nothing(
+    key_process: Process,
+) -> None:
+    at = timezone.now()
+    people = make.world(at=at, stacks=2)
+    one, lead = people["analyst-one"], people["lead"]
+    lower_own_budget(one, {"per_hour": 1, "per_day": 1}, at=at)
+    look(one)
+    wanted = Assignment.objects.filter(person=None).exclude(revision__assignments__person=one)[0]
+    assign_by_hand(wanted.pk, one, reason=HandReason.WAITED, said_by=lead, at=at)  # not refused: that would tell
+    Assignment.objects.filter(person=one).update(person=None, leased_at=None, expires_at=None)
+    with pytest.raises(evidence.RevealRefused, match="used up"):
+        look(one)
+    assert Assignment.objects.get(person=one).pk == wanted.pk

@@ -60,7 +60,7 @@ def routes() -> Iterator[tuple[str, object]]:
 
 
 OPEN = {
-    *("ready", "sign-out"),
+    *("ready", "language", "sign-out"),
     *("sign-in", "sign-in/passkey", "sign-in/passkey/options", "sign-in/second-factor", "sign-in/recovery"),
     *("sign-in/set-up", "sign-in/set-up/options"),
     *("sign-in/organisation", "sign-in/from/<str:provider_id>"),

@@ -20,19 +20,26 @@ from havenline_desk import factors
 from havenline_desk.actions import enrol_person as enrolling
 from havenline_desk.actions.count_try import WINDOW, Throttled, count_try
 from havenline_desk.actions.declare_policy import declare_policy
+from havenline_desk.actions.propose import propose
+from havenline_desk.agreement import ProposalRefused
+from havenline_desk.gates import Act, Denied
 from havenline_desk.models import (
     AuditAct,
     AuditEntry,
     Ending,
     Enrolment,
+    FactorReset,
+    FactorResetEnd,
     InstallationKind,
     Passkey,
     Person,
     Policy,
+    Quorum,
     RecoveryCode,
     Role,
     Session,
     Throttle,
+    Way,
 )
 
 from . import factories
@@ -41,7 +48,7 @@ from .authenticator import PRESENT, Authenticator
 pytestmark = pytest.mark.django_db
 
 SECRET = "one time and never again"
-WEEK = dt.timedelta(days=7)
+WEEK, DAY, HOUR = dt.timedelta(days=7), dt.timedelta(days=1), dt.timedelta(hours=1)
 MINUTE = dt.timedelta(minutes=1)
 
 
@@ -471,6 +478,109 @@ def test_a_recovery_code_ends_every_session_and_opens_only_the_setting_up(lead: 
     assert signed_in(client)
     assert client.post("/sign-in/recovery", {"name": "lead", "code": codes[3]}).status_code == 422
     assert RecoveryCode.objects.filter(used_at=None, withdrawn_at=None).count() == factors.RECOVERY_CODES
+
+
+@pytest.fixture
+def lost(lead: Person) -> tuple[Client, Authenticator]:
+    """The lead has a passkey, and two others who may reset it agree to; returns the old browser and the key."""
+    at = timezone.now()
+    browser, key = factories.client_of(), Authenticator()
+    enrolled(browser, key)
+    admin = factories.make_person("admin", Role.ADMIN, at=at, certified=False)
+    second = factories.make_person("second", Role.LEAD, at=at, certified=False)
+    what = {"person": lead.audit_id.hex}
+    factories.agree(Act.RESET_FACTORS, what, first=admin, second=second, at=at)
+    return browser, key
+
+
+def renewed(lead: Person) -> None:
+    at = timezone.now()
+    enrolling.renew_enrolment(lead, password="another secret", secret_until=at + WEEK, at=at)
+
+
+def test_a_reset_takes_every_factor_and_session_away_a_day_later_and_not_before(
+    lead: Person, lost: tuple[Client, Authenticator], clock: Callable[[dt.timedelta], None]
+) -> None:
+    reset = FactorReset.objects.get()
+    assert Quorum.objects.get(record=reset.audit_id).people == 2
+    assert last(AuditAct.FACTOR_RESET_AGREED).object == lead.audit_id
+    clock(DAY - MINUTE)
+    with pytest.raises(enrolling.EnrolmentRefused, match="24 hours after"):
+        renewed(lead)
+    assert factors.ways_of(lead) == {Way.PASSKEY}
+    clock(MINUTE)
+    Session.objects.update(seen_at=timezone.now(), began_at=timezone.now())
+    renewed(lead)
+    assert factors.ways_of(lead) == frozenset()
+    assert {each.ending for each in Session.objects.all()} == {Ending.FACTORS}
+    assert not RecoveryCode.objects.filter(used_at=None, withdrawn_at=None).exists()
+    assert acts()[-3:] == ["factors_reset", "session_ended", "enrolment_made"]
+    assert not signed_in(lost[0])
+    assert by_passkey(factories.client_of(), lost[1]).status_code == 422
+    again, key = factories.client_of(), Authenticator()
+    assert by_password(again, password="another secret").headers["Location"] == "/sign-in/set-up"
+    renewed(lead)  # the first secret went astray
+    options = again.post("/sign-in/set-up/options").json()
+    assert again.post("/sign-in/set-up", {"answer": key.create(options), "label": "green"}).status_code == 200
+    assert signed_in(again)
+    with pytest.raises(enrolling.EnrolmentRefused, match="only a recovery code"):
+        renewed(lead)
+
+
+@pytest.mark.parametrize("passed", [HOUR, 30 * HOUR])
+def test_signing_in_cancels_a_reset_before_and_after_it_is_in_force(
+    lead: Person, lost: tuple[Client, Authenticator], clock: Callable[[dt.timedelta], None], passed: dt.timedelta
+) -> None:
+    clock(passed)
+    browser = factories.client_of()
+    assert by_passkey(browser, lost[1]).status_code == 302
+    assert FactorResetEnd.objects.get().carried_out is False
+    assert last(AuditAct.FACTOR_RESET_CANCELLED).actor == lead.audit_id
+    clock(DAY)
+    with pytest.raises(enrolling.EnrolmentRefused):
+        renewed(lead)
+    assert factors.ways_of(lead) == {Way.PASSKEY}
+
+
+def test_a_reset_lapses_after_a_week(
+    lead: Person, lost: tuple[Client, Authenticator], clock: Callable[[dt.timedelta], None]
+) -> None:
+    clock(DAY + WEEK)
+    with pytest.raises(enrolling.EnrolmentRefused):
+        renewed(lead)
+    assert by_passkey(factories.client_of(), lost[1]).status_code == 302
+    assert not FactorResetEnd.objects.exists(), "nothing is left to be cancelled"
+
+
+def test_a_reset_is_refused_for_whom_it_would_do_nothing_and_while_another_waits(
+    lead: Person, lost: tuple[Client, Authenticator]
+) -> None:
+    at = timezone.now()
+    admin, second = (Person.objects.get(name=name) for name in ("admin", "second"))
+    bare = factories.make_person("bare", Role.SENIOR, at=at, certified=False)
+    gone = factories.make_person("gone", Role.SENIOR, at=at, certified=False)
+    enrolling.close_person(gone, at=at)
+    for person, why in ((bare, "takes one person"), (lead, "agreed to already"), (gone, "not enrolled")):
+        with pytest.raises(ProposalRefused, match=why):
+            factories.agree(Act.RESET_FACTORS, {"person": person.audit_id.hex}, first=admin, second=second, at=at)
+    with pytest.raises(ProposalRefused, match="cannot stand behind"):
+        factories.agree(Act.RESET_FACTORS, {"person": admin.audit_id.hex}, first=admin, second=second, at=at)
+    with pytest.raises(Denied):
+        propose(Act.RESET_FACTORS, {"person": admin.audit_id.hex}, person=lead, at=at)
+    assert FactorReset.objects.count() == 1
+
+
+def test_a_reset_that_waits_is_shown_to_its_person_and_to_those_who_watch(
+    lead: Person, lost: tuple[Client, Authenticator]
+) -> None:
+    at = timezone.now()
+    auditor = factories.make_person("auditor", Role.AUDITOR, at=at, certified=False)
+    other = factories.make_person("other", Role.LIAISON, at=at, certified=False)
+    assert "Your factors are to be reset" in lost[0].get("/").content.decode()
+    for name, shown in ((Person.objects.get(name="admin"), True), (auditor, True), (other, False)):
+        page = factories.client_of(name).get("/").content.decode()
+        assert ("The factors of lead are to be reset" in page) is shown
+        assert ("agreed by 2 people, in a house of six or more people" in page) is shown
 
 
 def test_new_recovery_codes_withdraw_the_old_ones(lead: Person) -> None:

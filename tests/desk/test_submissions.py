@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from django.db import connections
 
+from havenline_cli import sealer
 from havenline_desk.actions.hold_submission import hold_submission, record_due, record_held, take_back
 from havenline_desk.actions.submit_assessment import SubmissionRefused
 from havenline_desk.actions.take_next import take_next
@@ -60,6 +61,18 @@ def test_it_can_be_taken_back_for_five_seconds_and_then_it_is_recorded_by_whoeve
         AuditAct.SUBMISSION_HELD,
         AuditAct.ASSESSMENT_SUBMITTED,
     ]
+
+
+@pytest.mark.usefixtures("desk_role")
+def test_the_last_of_the_day_submits_and_leaves_and_the_sealer_records_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = make.world(at=AT)
+    submission = held(people["analyst-one"])
+    monkeypatch.setattr(sealer, "now", lambda: submission.submitted_at + TAKEN_BACK_WITHIN - SECOND)
+    sealer.keep_house(2)
+    assert not Assessment.objects.exists(), "it can still be taken back"
+    monkeypatch.setattr(sealer, "now", lambda: submission.submitted_at + TAKEN_BACK_WITHIN)
+    sealer.keep_house(3)
+    assert Assessment.objects.get().person == people["analyst-one"]
 
 
 @pytest.mark.django_db

@@ -62,7 +62,9 @@ ACTORS = ("stranger", *PEOPLE, "no-role", "disabled", "stale", "no-factor")
 DOCUMENTS_ARGUMENTS = {
     "str:reference": "HL-1",
     "str:token": "unknown",
+    "str:record": "unknown",
     "str:provider_id": "organisation",
+    "str:name": "no-role",
 }
 
 
@@ -160,6 +162,7 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "investigation import": ["HL-1", str(folder), "--approved-by", "senior", "--workers", "1"],
         "person certify": ["analyst-two", "--until", day],
         "person budget": ["no-role", "--per-hour", "1"],
+        "person take-role": ["analyst-two", "analyst"],
         "framework approve": ["gb-eaw", "2023-09", "--counsel", "opinion 14"],
         "framework import": [str(scheme), "--id", "ucs.v3", "--version", "3-house"],
         "framework configure": ["HL-1", "ncmec.industry"],
@@ -179,6 +182,7 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "proposal cancel": [waits.audit_id.hex],
         "proposal carry-out": [agreed.audit_id.hex],
         "proposal role": ["no-role", "partner_liaison"],
+        "proposal reset-factors": ["no-role"],
         "proposal framework": ["gb-eaw", "2023-09", "--counsel", "opinion 14"],
         "proposal import": ["HL-1", str(folder)],
         "proposal house": ["two"],
@@ -297,7 +301,7 @@ def test_a_route_a_job_a_management_command_and_a_socket_operation_without_an_ac
     assert first.callback is home.home
     monkeypatch.setattr(first, "callback", bare)
     monkeypatch.setattr(ways_in, "find_commands", lambda folder: ["peek"])
-    monkeypatch.setattr(ways_in, "JOBS", {"gone": Act.DESTROY_IN_TIME})
+    monkeypatch.setattr(ways_in, "JOBS", {**ways_in.JOBS, "gone": Act.DESTROY_IN_TIME})
     monkeypatch.delitem(ways_in.SOCKET_OPERATIONS, "keyd open")  # type: ignore[attr-defined]
     assert [fault.id for fault in ways_in.undeclared_ways_in()] == ["desk.E001", "desk.E002", "desk.E003", "desk.E004"]
 

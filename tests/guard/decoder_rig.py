@@ -13,6 +13,8 @@ from havenline_guard import decoder_wire as wire
 from havenline_guard.decoder_client import DecoderClient
 
 OPENING = [sys.executable, "-c", "from havenline_cli.main import main; main()", "decoderd", "--socket"]
+_NO_AV = "import sys; sys.modules['av'] = None; from havenline_cli.main import main; main()"
+WITHOUT_FILMS = [sys.executable, "-c", _NO_AV, "decoderd", "--socket"]
 PROBING = [sys.executable, "-m", "tests.guard.decoder_rig"]
 
 
@@ -41,7 +43,7 @@ class Rig:
         return self.process.wait(30)
 
 
-def probing(content: bytes, width: int, height: int) -> bytes:
+def probing(content: bytes, asked: decoder_child.Asked) -> bytes:
     """As `decoder_child.answer`, but a content that names a probe has it tried."""
     from tests.guard.closed_probes import PROBES, attempt
 
@@ -56,12 +58,12 @@ def probing(content: bytes, width: int, height: int) -> bytes:
         while True:
             os.write(_reply(), bytes(1 << 20))
     if name == "says half":
-        return decoder_child.answer(b"", 8, 8)[:-3]
+        return decoder_child.answer(b"", decoder_child.Asked(8, 8))[:-3]
     if name == "says other pixels":
         return wire.picture(
             wire.Decoded(8, 8, 1, 1, False, "image/png", "0" * 64, 0, "0" * 64, 0, 8, 8, bytes(3 * 8 * 7))
         )
-    return decoder_child.answer(content, width, height)
+    return decoder_child.answer(content, asked)
 
 
 def _reply() -> int:

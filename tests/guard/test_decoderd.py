@@ -10,22 +10,26 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from havenline.fingerprints import fingerprint_bytes
-from havenline.testing.films import still
+from havenline.media import kinds
+from havenline.media.contact_sheet import Sheet, contact_sheet
+from havenline.testing.films import film, still
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
 from havenline_guard import sandbox
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
-from havenline_guard.decoder_wire import Decoded
+from havenline_guard.decoder_wire import Decoded, DecodedSheet
 from havenline_guard.decoderd import DecoderdError, Settings, serve
 from tests.guard.closed_probes import PROBES
-from tests.guard.decoder_rig import OPENING, PROBING, Rig
+from tests.guard.decoder_rig import OPENING, PROBING, WITHOUT_FILMS, Rig
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +273,79 @@ def test_a_server_whose_zygote_cannot_start_ends_and_says_so(tmp_path: Path) -> 
 def test_without_a_server_the_client_says_so(tmp_path: Path) -> None:
     with pytest.raises(DecoderdUnreachable, match="is it started"):
         DecoderClient(tmp_path / "s").decode(b"x", width=8, height=8)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp4", "libx264"), ("avi", "mpeg4")])
+def test_a_film_comes_out_as_the_sheet_that_is_made_in_process(opening: Rig, container: str, codec: str) -> None:
+    content = film(container, codec, seconds=5, degrees=90 if container == "mp4" else 0)
+    found = opening.client.sheet(content, width=640, height=600, frames=16)
+    kind = kinds.recognise(content[: kinds.HEAD_BYTES])
+    assert kind is not None
+    expected = contact_sheet(io.BytesIO(content), kind, width=640, height=600)
+    assert isinstance(expected, Sheet)
+    assert isinstance(found, DecodedSheet)
+    assert (found.width, found.height, found.media_type) == (192, 144, kind)
+    assert (found.frames, found.milliseconds) == (expected.frames, round(1000 * expected.seconds))
+    pixels = np.frombuffer(found.rgb, np.uint8).reshape(found.shown_height, found.shown_width, 3)
+    assert np.array_equal(pixels, expected.rgb)
+    fewer = opening.client.sheet(content, width=640, height=600, frames=2)
+    assert isinstance(fewer, DecodedSheet)
+    assert fewer.frames == 2
+
+
+@pytest.mark.skipif("HAVENLINE_SOAK" not in os.environ, reason="draws a thousand million pixels; HAVENLINE_SOAK=1")
+def test_a_film_that_costs_too_much_is_sought_in_the_sandbox_too(opening: Rig) -> None:
+    def large(number: int) -> Any:
+        return np.asarray(Image.fromarray(still(number)).resize((1920, 1440)))
+
+    content = film("mp4", "mpeg4", seconds=40, every_key=5, draw=large)  # 1.1 thousand million pixels
+    found = opening.client.sheet(content, width=1024, height=1000, frames=16)
+    assert isinstance(found, DecodedSheet), found
+    assert found.frames >= 12
+
+
+def test_a_picture_is_no_film_and_a_film_no_picture(opening: Rig) -> None:
+    for found in (
+        opening.client.sheet(saved("PNG"), width=64, height=64, frames=4),
+        opening.client.decode(film(seconds=1), width=64, height=64),
+    ):
+        assert isinstance(found, Refused)
+        assert found.reason is Refusal.UNSUPPORTED_KIND
+    with pytest.raises(ValueError, match="1 to 16"):
+        opening.client.sheet(b"", width=64, height=64, frames=17)
+
+
+def test_the_server_says_whether_films_can_be_opened(opening: Rig, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert opening.client.state()["films"] == 1
+    rig = Rig(tmp_path_factory.mktemp("d"), WITHOUT_FILMS)
+    try:
+        assert rig.client.state()["films"] == 0
+        found = rig.client.sheet(film(seconds=1), width=64, height=64, frames=4)
+        assert isinstance(found, Refused)
+        assert "havenline[video]" in found.detail
+        assert isinstance(rig.client.decode(saved("PNG"), width=64, height=64), Decoded)
+    finally:
+        assert rig.stop() == 0
+
+
+def test_an_answer_that_is_no_sheet_is_taken_for_none() -> None:
+    made = DecodedSheet(192, 144, 4000, 4, False, "video/mp4", 8, 4, bytes(3 * 8 * 4))
+    good = wire.sheet(made)
+    assert wire.read_sheet(good, width=8, height=8, frames=4) == made
+    bad = [
+        wire.sheet(replace(made, frames=5)),
+        wire.sheet(replace(made, frames=0)),
+        wire.sheet(replace(made, width=0)),
+        wire.sheet(replace(made, shown_width=9)),
+        wire.sheet(replace(made, rgb=bytes(3 * 8 * 4 - 1))),
+        wire.picture(Decoded(8, 4, 1, 1, False, "image/png", "0" * 64, 0, "0" * 64, 0, 8, 4, bytes(3 * 8 * 4))),
+        good[:-1],
+        good + b"\0",
+    ]
+    for said in bad:
+        with pytest.raises(wire.Malformed):
+            wire.read_sheet(said, width=8, height=8, frames=4)
+    with pytest.raises(wire.Malformed):
+        wire.read_answer(good, width=8, height=8)
+    with pytest.raises(wire.Malformed):
+        wire.read_question(wire.question(width=8, height=8, length=5, frames=17))

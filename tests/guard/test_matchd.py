@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import random
 import signal
 import socket
 import stat
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +23,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from havenline.entries import Values
-from havenline.matching.lists import Asked
+from havenline.matching.asked import Asked
 from havenline.matching.live import LiveLists
-from havenline.vocabulary import Fingerprint, HashKind, ListTerms, Match
+from havenline.vocabulary import VALUE_KINDS, Fingerprint, HashKind, ListTerms, Match
 from havenline_guard import wire
 from havenline_guard.client import MatchClient, MatchdRefused, MatchdUnreachable
 from havenline_guard.wire import Kind, Reason
 from tests.guard.conftest import COMMAND, Running
 from tests.guard.drawn import edition, entry, fingerprint
 
+SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 Start = Callable[..., Running]
 
@@ -92,7 +95,7 @@ def refused(connection: socket.socket) -> int:
 
 
 def many(count: int) -> Asked:
-    values = {kind: Values.none(kind) for kind in HashKind}
+    values = {kind: Values.none(kind) for kind in VALUE_KINDS}
     codes = np.random.default_rng(1).integers(0, 256, (count, 32), dtype=np.uint8)
     values[HashKind.PDQ] = Values(np.arange(count, dtype=np.uint32), codes)
     return Asked(count, values, np.full(count, 100, np.uint8))
@@ -236,6 +239,70 @@ def test_after_a_kill_of_everything_the_next_start_has_all_that_was_acknowledged
             assert found(client, "a", "b", "c", "d0", "d1", "d2") == expected
 
 
+class Changing:
+    """One who adds and withdraws; what of it was acknowledged, and what was asked last without an answer."""
+
+    def __init__(self, path: Path, number: int, seed: int) -> None:
+        self.path, self.number, self.chance = path, number, random.Random(seed * 100 + number)
+        self.there: list[str] = []
+        self.gone: list[str] = []
+        self.in_doubt: set[str] = set()
+        self.wrong: list[str] = []
+
+    def go_on(self, over: threading.Event) -> None:
+        turn = 0
+        client = MatchClient(self.path)
+        while not over.is_set():
+            turn += 1
+            withdrawing = len(self.there) > 3 and self.chance.random() < 0.3
+            name = self.chance.choice(self.there) if withdrawing else f"w{self.number}-{turn}"
+            if withdrawing:
+                self.there.remove(name)
+            try:
+                if withdrawing:
+                    client.change(withdraw={"shapes": [name]})
+                else:
+                    client.change(add={"shapes": [entry(name)]})
+            except MatchdUnreachable:
+                self.in_doubt.add(name)
+                time.sleep(0.02)
+                continue
+            (self.gone if withdrawing else self.there).append(name)
+            with suppress(MatchdUnreachable):
+                if (found(client, name) == {name}) == withdrawing:
+                    self.wrong.append(name)
+        client.close()
+
+
+@pytest.mark.timeout(3_000 if SOAK else 300)
+def test_nothing_acknowledged_is_lost_in_kills_under_four_who_change_the_lists(matchd: Start) -> None:
+    kills, seed = 50 if SOAK else 4, int(os.environ.get("HAVENLINE_SEED", "1"))
+    chance, running, over = random.Random(seed), matchd("--fold-after", "40"), threading.Event()
+    changing = [Changing(running.socket, number, seed) for number in range(4)]
+    threads = [threading.Thread(target=each.go_on, args=(over,)) for each in changing]
+    for thread in threads:
+        thread.start()
+    for _ in range(kills):
+        counted = sum(len(each.there) + len(each.gone) for each in changing)
+        running.wait_until(lambda so=counted: sum(len(each.there) + len(each.gone) for each in changing) > so + 20)  # type: ignore[misc]
+        time.sleep(chance.uniform(0, 0.3))
+        running.kill()
+        running.start()
+    over.set()
+    for thread in threads:
+        thread.join()
+    there = {name for each in changing for name in each.there}
+    gone = {name for each in changing for name in each.gone}
+    doubtful = set().union(*(each.in_doubt for each in changing))
+    with MatchClient(running.socket) as client:
+        now_there = found(client, *sorted(there | gone | doubtful), "never", "a", "b", "c")
+        generation = client.heads[0].ref.number, client.health()["generation"]
+    print(f"seed {seed}: {kills} kills, {len(there) + 2 * len(gone)} changes acknowledged, {len(doubtful)} in doubt")
+    print(f"lost: 0; edition and generation {generation}")
+    assert [name for each in changing for name in each.wrong] == []
+    assert now_there - doubtful == there | {"a", "b", "c"}
+
+
 def test_it_ends_politely_and_takes_its_sockets_away(matchd: Start) -> None:
     running = matchd()
     children = running.children()
@@ -336,7 +403,7 @@ def test_another_user_asks_where_the_group_and_the_rule_allow_it(matchd: Start) 
         (wire.HEAD.pack(0, Kind.HEADS, 1, 0, 1), Reason.MALFORMED),
         (wire.HEAD.pack(3, Kind.HEALTH, 0, 0, 1) + b"abc", Reason.MALFORMED),
         (wire.message(Kind.LOOKUP, 1, b"short"), Reason.MALFORMED),
-        (wire.message(Kind.LOOKUP, 1, bytes(31) + b"\xff"), Reason.MALFORMED),
+        (wire.message(Kind.LOOKUP, 1, bytes(39) + b"\xff"), Reason.MALFORMED),
         (wire.HEAD.pack(wire.LARGEST, Kind.LOOKUP, 0, 0, 1), Reason.TOO_MUCH),
         (wire.message(Kind.HEADS, 1, b"") * 2, Reason.MALFORMED),
         (wire.message(Kind.CHANGE, 1, b"{}"), Reason.NOT_ALLOWED),
@@ -353,7 +420,8 @@ def test_what_is_no_question_gets_one_answer_and_the_end(serving: Running, messa
 def test_a_connection_begins_with_a_greeting_of_this_form(serving: Running) -> None:
     for message, reason in (
         (wire.message(Kind.HEADS, 1, b""), Reason.MALFORMED),
-        (wire.message(Kind.HELLO, 1, b"HVLNMTCH" + (2).to_bytes(4, "little") + bytes(4)), Reason.VERSION),
+        (wire.message(Kind.HELLO, 1, b"HVLNMTCH" + (1).to_bytes(4, "little") + bytes(4)), Reason.VERSION),
+        (wire.message(Kind.HELLO, 1, b"HVLNMTCH" + (3).to_bytes(4, "little") + bytes(4)), Reason.VERSION),
         (wire.message(Kind.HELLO, 1, bytes(16)), Reason.MALFORMED),
         (b"GET /metrics HTTP/1.1\r\n\r\n", Reason.TOO_MUCH),
     ):

@@ -22,6 +22,7 @@ from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
+from havenline_desk.sites import supervisor
 from havenline_desk.sites.cluster import DESK_ROLE, OWNER_ROLE, Cluster, throwaway_folder
 from havenline_desk.sites.home import Home
 from havenline_desk.sites.server import free_port
@@ -152,8 +153,7 @@ class DeskRig:
 
     def acknowledged(self) -> list[dict[str, Any]]:
         """Everything that any writer was told so far, refusals among it."""
-        lines = [line for number in range(WRITERS) for line in _lines(self.told(number))]
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for number in range(WRITERS) for line in _lines(self.told(number))]
 
     def count(self) -> int:
         """How many acts were acknowledged so far."""
@@ -161,17 +161,7 @@ class DeskRig:
 
     def reckon(self) -> collections.Counter[str]:
         """Assert that nothing acknowledged is lost and nothing is unlogged; how often each act was acknowledged."""
-        said = json.loads(self.run("check"))
-        entries = collections.Counter((act, grant or thing) for act, thing, grant in said["entries"])
-        told = [each for each in self.acknowledged() if each["act"] != "refused"]
-        for each in told:
-            if "token" in each:  # of a view that the browser knows by its token alone
-                each["id"] = said["views"].get(hashlib.sha256(each["token"].encode()).hexdigest(), "no such view")
-        assert [each for each in told if each["act"] == "alarm"] == []
-        lost = collections.Counter((each["act"], each["id"]) for each in told) - entries
-        assert lost == collections.Counter(), f"{lost.total()} acknowledged acts are lost"
-        assert said["wrong"] == [], said["wrong"]
-        return collections.Counter(each["act"] for each in told)
+        return reckoned(json.loads(self.run("check")), self.acknowledged())
 
     @contextlib.contextmanager
     def web(self) -> Iterator[Web]:
@@ -230,6 +220,120 @@ def desk_rig(prepare: Callable[[DeskRig], None] | None = None) -> Iterator[DeskR
         yield rig
     finally:
         rig.discard()
+
+
+def reckoned(said: dict[str, Any], acknowledged: list[dict[str, Any]]) -> collections.Counter[str]:
+    """Assert that nothing `acknowledged` is missing in what `fault_desk.found` said; how often each act was."""
+    entries = collections.Counter((act, grant or thing) for act, thing, grant in said["entries"])
+    told = [each for each in acknowledged if each["act"] != "refused"]
+    for each in told:
+        if "token" in each:  # of a view that the browser knows by its token alone
+            each["id"] = said["views"].get(hashlib.sha256(each["token"].encode()).hexdigest(), "no such view")
+    assert [each for each in told if each["act"] == "alarm"] == []
+    lost = collections.Counter((each["act"], each["id"]) for each in told) - entries
+    assert lost == collections.Counter(), f"{lost.total()} acknowledged acts are lost"
+    assert said["wrong"] == [], said["wrong"]
+    return collections.Counter(each["act"] for each in told)
+
+
+@dataclass
+class SupervisedRig:
+    """A desk with all processes of `havenline up`, each of which a test may kill, and four browsers that look."""
+
+    folder: Path
+    sessions: list[str] = field(default_factory=list)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "desk"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("HAVENLINE_", "DJANGO_"))}
+        return plain | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+
+    def command(self, verb: str, *words: str) -> list[str]:
+        return [sys.executable, "-m", "tests.journeys.supervised_desk", verb, str(self.home), *words]
+
+    def run(self, verb: str, *words: str) -> str:
+        done = subprocess.run(self.command(verb, *words), env=self.environ, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[None]:
+        """All processes run and four browsers look, until the block ends."""
+        port = free_port(0)
+        pipe, log = subprocess.PIPE, (self.folder / "log").open("ab")
+        with (
+            log,
+            subprocess.Popen(
+                self.command("up", str(port), str(self.folder / f"told-{WRITERS}")),
+                env=self.environ,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=log,
+            ) as child,
+        ):
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n", (self.folder / "log").read_text()
+            over = threading.Event()
+            browsers = [
+                threading.Thread(target=browse, args=(port, key, self.folder / f"told-{number}", over))
+                for number, key in enumerate(self.sessions)
+            ]
+            for browser in browsers:
+                browser.start()
+            try:
+                yield
+            finally:
+                over.set()
+                for browser in browsers:
+                    browser.join()
+                child.communicate(timeout=60)
+        assert child.returncode == 0, (self.folder / "log").read_text()
+
+    def numbers(self) -> dict[str, int]:
+        """The number of each process that runs, by its name."""
+        return {each.name: each.pid for each in supervisor.told(self.home / supervisor.STATUS_FILE) if each.runs}
+
+    def kill(self, name: str) -> float:
+        """kill -9 of one process; in how many seconds another runs and somebody has had an answer that came later."""
+        within(60, lambda: name in self.numbers())
+        before = self.numbers()[name]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(before, signal.SIGKILL)
+        seen = self.views()
+        return within(60, lambda: self.numbers().get(name, before) != before and self.views() > seen)
+
+    def acknowledged(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for number in range(WRITERS + 1) for line in _lines(self.folder / f"told-{number}")]
+
+    def views(self) -> int:
+        """How many pictures came whole so far."""
+        return sum(each["act"] == "reveal_used" for each in self.acknowledged())
+
+    def reckon(self) -> collections.Counter[str]:
+        """As `DeskRig.reckon`; and no view was answered that the key process did not open."""
+        said = json.loads(self.run("check"))
+        acknowledged = self.acknowledged()
+        counted = reckoned(said, acknowledged)
+        looked = {each["id"] for each in acknowledged if each["act"] == "reveal_used"}
+        assert looked <= set(said["opened"])
+        return counted
+
+
+@contextlib.contextmanager
+def supervised_rig(*, due: int) -> Iterator[SupervisedRig]:
+    """With `due` kept objects whose time has come."""
+    rig = SupervisedRig(throwaway_folder())
+    try:
+        rig.sessions = rig.run("fill", str(due)).split()[:WRITERS]
+        yield rig
+    finally:
+        with contextlib.suppress(Exception):
+            Cluster(rig.home / "postgresql").stop()
+        shutil.rmtree(rig.folder, ignore_errors=True)
 
 
 def children_of(parent: int) -> list[int]:

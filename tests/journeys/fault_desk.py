@@ -204,8 +204,8 @@ def serve(port: int) -> None:
         decoder.stop()
 
 
-def check() -> None:
-    """Print one JSON object: `entries` (act, object, grant), `views` by the digest of their token, and `wrong`."""
+def found() -> dict[str, Any]:
+    """`entries` (act, object, grant), `views` by the digest of their token, and `wrong`, a line for each fault."""
     from havenline_desk import audit
     from havenline_desk.models import AuditEntry, Reveal
 
@@ -218,7 +218,7 @@ def check() -> None:
     rows = AuditEntry.objects.order_by("seq").values_list("act", "object", "grant")
     entries = [(act, thing.hex if thing else None, grant.hex if grant else None) for act, thing, grant in rows]
     views = {digest: audit_id.hex for digest, audit_id in Reveal.objects.values_list("token_digest", "audit_id")}
-    print(json.dumps({"entries": entries, "views": views, "wrong": wrong}))
+    return {"entries": entries, "views": views, "wrong": wrong}
 
 
 def _unlike_the_log() -> Iterator[str]:
@@ -283,7 +283,7 @@ def main() -> None:
     elif sys.argv[1] == "serve":
         serve(int(sys.argv[2]))
     else:
-        check()
+        print(json.dumps(found()))
 
 
 if __name__ == "__main__":

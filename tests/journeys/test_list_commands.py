@@ -88,6 +88,7 @@ def test_a_partners_list_becomes_an_edition_with_its_terms(havenline: Any) -> No
     assert (summary["lines_refused"], summary["files"][0]["repeated_ids"]) == (2, 1)
     assert summary["terms"] == {
         "radius": 20, "quality_floor": 60, "allow": False, "enabled": True, "expires_at": "2030-01-31T00:00:00+00:00",
+        "asked_share": 0.8, "listed_share": 0.0,
     }  # fmt: skip
     assert summary["bytes"] == Path("p.snapshot").stat().st_size
     with Path("bad.csv").open(newline="") as file:
@@ -291,6 +292,7 @@ def test_the_terms_of_a_live_list_can_change(havenline: Any) -> None:
     )
     assert ran.summary["terms"] == {
         "radius": 7, "quality_floor": 50, "allow": False, "enabled": False, "expires_at": "2040-01-01T00:00:00+00:00",
+        "asked_share": 0.8, "listed_share": 0.0,
     }  # fmt: skip
     assert havenline("scan", pictures, "-l", "live", "--json").summary["matches"] == []
     ran = havenline("list", "live", "terms", "live", "P", "--enable", "--never-expires")

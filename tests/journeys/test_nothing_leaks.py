@@ -60,6 +60,7 @@ class Seeded:
 
     word: str
     case: str
+    prompt: str
     values: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, kind: str, value: str | bytes) -> None:
@@ -74,20 +75,30 @@ class Seeded:
         return [kind for kind, value in self.values.items() if value in text and not kind.startswith(but or ("\0",))]
 
 
+def _settings(seeded: Seeded) -> str:
+    """What a generator would write: a made-up word where the words of a prompt, a model and an adapter stand."""
+    word = seeded.prompt
+    return f"{word} <lora:{word}a:1>\nSteps: 20, Sampler: Euler, Seed: 1, Model: {word}m, Version: v1.10.1"
+
+
 def seeded_folder(folder: Path) -> Seeded:
     """A collection of two pictures and one broken file with its manifest; every name and place is the test's own."""
     word = f"zq{secrets.token_hex(6)}"
     print(f"seeded word {word}")
-    seeded = Seeded(word, f"zc{secrets.token_hex(6)}")
+    seeded = Seeded(word, f"zc{secrets.token_hex(6)}", f"zp{secrets.token_hex(6)}")
     seeded.add("case", seeded.case)
     seeded.add("name", word)
     seeded.add("content", f"{word}-comment")
+    for text in (seeded.prompt, _settings(seeded)):
+        seeded.add("prompt", text)
+        seeded.digest(hashlib.sha256(text.encode()).digest())
     collection = folder / "collection"
     collection.mkdir(parents=True)
     lines = ["path,url,host,service,kind"]
     for number in (1, 2):
         said = PngImagePlugin.PngInfo()
         said.add_text("Comment", f"{word}-comment")
+        said.add_text("parameters", _settings(seeded))
         out = io.BytesIO()
         with Image.open(io.BytesIO(draw(7000 + number))) as picture:
             picture.save(out, "PNG", pnginfo=said)

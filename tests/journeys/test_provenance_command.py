@@ -10,8 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from havenline.provenance import ABSENCE
+from havenline.testing.drawing import choose_subject, draw_subject
 from havenline_cli import main
 from tests.core.provenance import drawn_marks as marks
 from tests.core.provenance.signed import signed
@@ -110,3 +112,23 @@ def test_nothing_is_asked_of_a_network(havenline: Any, tmp_path: Path) -> None:
             assert "127.0.0.1" not in ran.out
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_two_pictures_are_compared_one_to_one_in_closed_workers(havenline: Any, tmp_path: Path) -> None:
+    subject = choose_subject(7, 3)
+    one = Image.fromarray(draw_subject(subject, seed=7, number=3, attempt=0))
+    one.save(tmp_path / "one.png")
+    one.crop((0, 0, one.width // 2, one.height)).save(tmp_path / "part.jpg", quality=60)
+    (tmp_path / "words.txt").write_text(marks.CANARY)
+    for form in (["--json"], []):
+        ran = havenline("picture", "compare", "one.png", "part.jpg", "--sandbox", "required", *form)
+        assert ran.code == 0, ran.err
+        assert "Does not show which of the two was first" in ran.out or form
+        if form:
+            assert ran.summary["compared"]["score"] > 0.9
+            assert 0.4 < ran.summary["compared"]["overlap"] < 0.6
+            assert [row[15] for row in ran.summary["compared"]["cells"]] == ["outside"] * 16
+    refused = havenline("picture", "compare", "one.png", "words.txt", "--sandbox", "required", "--json")
+    assert (refused.code, refused.summary["compared"], refused.summary["refused"]) == (3, None, 1)
+    assert marks.CANARY not in refused.out
+    assert havenline("picture", "compare", "one.png", ".").code == 2

@@ -349,8 +349,8 @@ def test_a_cut_of_a_film_is_found_by_shares_both_ways_with_its_seconds(havenline
     assert ran.code == 0
     (match,) = ran.summary["matches"]
     assert (match["film"], match["share_of_asked"], match["share_of_other"]) == ("long.mp4", 1.0, 0.5)
-    assert [moment["query_second"] for moment in match["moments"]] == [0.0, 1.0, 2.0, 3.0]
-    assert all(moment["query_second"] == moment["compared_second"] for moment in match["moments"])
+    assert [moment["asked_second"] for moment in match["moments"]] == [0.0, 1.0, 2.0, 3.0]
+    assert all(moment["asked_second"] == moment["other_second"] for moment in match["moments"])
     told = havenline("film", "compare", "short.webm", "long.mp4").out
     assert "100 % of its frames match, 50 % of the other's" in told
     assert "2 s ~ 2 s" in told
@@ -387,8 +387,15 @@ def test_a_film_with_a_turning_mark_is_found_as_it_is_stored_and_as_it_is_shown(
     assert row["orientation"] == 6
     assert sorted(match["seconds"] for match in row["matches"]) == [[1.0], [2.0]]
     (tmp_path / "turned.mp4").write_bytes(films.film(draw=lambda number: np.rot90(films.still(number), -1)))
-    ran = havenline("film", "compare", "in/film.mp4", "turned.mp4", "--json")
-    assert [match["share_of_asked"] for match in ran.summary["matches"]] == [1.0]
+    (tmp_path / "unmarked.mp4").write_bytes(films.film(seconds=4))
+    for asked, others in (
+        ("in/film.mp4", ("turned.mp4", "unmarked.mp4")),
+        ("turned.mp4", ("in/film.mp4",)),
+        ("unmarked.mp4", ("in/film.mp4",)),
+    ):
+        ran = havenline("film", "compare", asked, *others, "--json")
+        assert [match["film"] for match in ran.summary["matches"]] == list(others)
+        assert {match["share_of_asked"] for match in ran.summary["matches"]} == {1.0}
 
 
 def test_an_upload_of_a_listed_model_is_found_whatever_its_header_says(havenline: Any, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from havenline.connectors.frame import Checkpoint, Opinion, Page, PartnerRecord, UnreadRecord
-from havenline.vocabulary import HashKind, HavenlineError, ListEntry
+from havenline.vocabulary import HavenlineError, ListEntry
 
 _FORM = 1
 _TABLES = """
@@ -39,7 +39,7 @@ CREATE TABLE owed (
 );
 CREATE TABLE said (name TEXT PRIMARY KEY, json TEXT NOT NULL);
 """
-_FIELDS = (*(kind.value for kind in HashKind), "pdq_quality", "label")
+_FIELDS = ("md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
 REVISION = "~"
 """Stands between a record's key and the number of its revision, from the second on, in the id of its entry."""
 

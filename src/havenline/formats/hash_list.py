@@ -15,12 +15,13 @@ from havenline.entries import Entries
 from havenline.formats import csv_text
 from havenline.formats.csv_text import LineProblem
 from havenline.formats.list_block import Block
+from havenline.formats.list_frames import frames_text
 from havenline.formats.list_json import json_blocks
-from havenline.formats.list_lines import csv_blocks, hex_blocks
-from havenline.formats.list_mapping import FIELDS, HASHES, ColumnMap, ListError, named
+from havenline.formats.list_lines import LONGEST_LINE, csv_blocks, hex_blocks
+from havenline.formats.list_mapping import FIELDS, FRAMES, HASHES, ColumnMap, ListError, named
 from havenline.formats.list_parquet import MAGIC, parquet_blocks
 from havenline.formats.list_values import Checked, checked
-from havenline.vocabulary import LONGEST_TEXT, EditionRef, HashKind, ListEntry, check_text
+from havenline.vocabulary import LONGEST_TEXT, VALUE_KINDS, EditionRef, ListEntry, check_text
 from havenline.whole_file import write_whole
 
 NO_EDITION = 0
@@ -162,9 +163,10 @@ def joined(reads: Sequence[HashList]) -> tuple[Entries, list[Problems], int]:
 
 
 def write_list(path: Path, entries: Entries, *, replace: bool = False) -> EditionRef:
-    """Write `entries` as a CSV, whole or not at all; the answer is what a reader will see.
+    """Write `entries` as a CSV, whole or not at all; the answer is what a reader will see. Frames where there are any.
 
-    Raises ListError when the file exists and `replace` is false, or cannot be written; ValueError when an entry id
+    Raises ListError when the file exists and `replace` is false, cannot be written, or a film has more frames than
+    fit into a line; ValueError when an entry id
     occurs twice, a text is not one line of 1 to 200 printable characters, or an entry carries opaque values, which a
     CSV has no place for.
     """
@@ -174,8 +176,13 @@ def write_list(path: Path, entries: Entries, *, replace: bool = False) -> Editio
         raise ValueError("a CSV has no place for carried values")
     try:
         with write_whole(path, replace=replace) as file:
-            file.write((",".join(FIELDS) + "\n").encode())
-            file.writelines(_csv_line(entry) for entry in entries)
+            columns = FIELDS if len(entries.frames) else tuple(field for field in FIELDS if field != FRAMES)
+            file.write((",".join(columns) + "\n").encode())
+            for entry in entries:
+                line = _csv_line(entry, columns)
+                if len(line) > LONGEST_LINE:
+                    raise ListError(f"{path}: a film has more frames than fit into a line; name a snapshot")
+                file.write(line)
     except FileExistsError:
         raise ListError(f"{path}: exists already and was left as it is; use --force to replace it") from None
     except OSError as error:
@@ -189,11 +196,12 @@ def plain_name(path: Path) -> str:
     return name[:LONGEST_TEXT].strip() or "list"
 
 
-def _csv_line(entry: ListEntry) -> bytes:
+def _csv_line(entry: ListEntry, columns: Sequence[str]) -> bytes:
     check_text("entry id", entry.entry)
     if entry.label is not None:
         check_text("label", entry.label)
-    cells = (getattr(entry, column) for column in FIELDS)
+    cells = [getattr(entry, column) for column in columns if column != FRAMES]
+    cells += [frames_text(entry.frames) if entry.frames else ""] if FRAMES in columns else []
     return (",".join(_csv_cell("" if cell is None else str(cell)) for cell in cells) + "\n").encode()
 
 
@@ -268,9 +276,9 @@ def _escaped(reason: str) -> str:
 
 
 def _alike(entries: Entries) -> int:
-    """How many entries have all the values of an earlier one; those that only carry are not counted."""
+    """How many entries have all the values of an earlier one, frames aside; those without any are not counted."""
     mixed, known = np.zeros(len(entries), np.uint64), np.zeros(len(entries), np.bool_)
-    for at, kind in enumerate(HashKind):
+    for at, kind in enumerate(VALUE_KINDS):
         column = entries.hashes[kind]
         words = np.ascontiguousarray(column.values[:, :16]).view(np.uint64)
         odd = np.uint64((2 * at + 1) * 0x9E3779B97F4A7C15 % (1 << 64))
@@ -283,7 +291,7 @@ def _alike(entries: Entries) -> int:
         return 0
     one, two = order[pairs], order[pairs + 1]
     same = np.ones(len(pairs), np.bool_)
-    for kind in HashKind:
+    for kind in VALUE_KINDS:
         column, place = entries.hashes[kind], np.full(len(entries), -1, np.int64)
         place[column.rows] = np.arange(len(column))
         a, b = place[one], place[two]

@@ -12,7 +12,7 @@ import numpy as np
 
 from havenline.formats.list_block import Block, Cells
 from havenline.formats.list_lines import LONGEST_LINE, TOO_LONG, Lines, blocks_of_lines
-from havenline.formats.list_mapping import CARRIED, ColumnMap, ListError
+from havenline.formats.list_mapping import CARRIED, FRAMES, ColumnMap, ListError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -106,6 +106,8 @@ def _text(field: str, value: Any) -> str:
         if not value.isascii() and _SURROGATE.search(value):
             raise ValueError(f"its {named_field(field)} is not Unicode")
         return value.strip()
+    if isinstance(value, list) and field == FRAMES:
+        return json.dumps(value)
     if isinstance(value, int) and not isinstance(value, bool):
         # Python refuses to print a number of thousands of digits.
         return str(value) if abs(value) < 1 << 64 else "a number too large"

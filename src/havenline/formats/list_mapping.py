@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from havenline.vocabulary import HashKind, HavenlineError, check_text
+from havenline.vocabulary import VALUE_KINDS, HavenlineError, check_text
 
-FIELDS = ("entry", "md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
+FRAMES = "frames"
+FIELDS = ("entry", "md5", "sha1", "sha256", "pdq", "pdq_quality", "label", FRAMES)
 """What an entry has; the canonical names of its columns."""
-HASHES = tuple(kind.value for kind in HashKind)
+HASHES = tuple(kind.value for kind in VALUE_KINDS)
 _VALUE = re.compile(r"[0-9a-fA-F]{16,}|(?=.*[0-9])[A-Za-z0-9+/=_-]{20,}")
 CARRIED = "carried "
 """Stands before the name of a carried kind where fields are named."""
@@ -43,8 +44,8 @@ class ColumnMap:
         return cls(fields, kinds)
 
     def wanted(self) -> tuple[str, ...]:
-        """The columns under which a hash may be found, lower-case."""
-        named = [self.columns.get(kind, kind).lower() for kind in HASHES]
+        """The columns under which a hash, or frames, may be found, lower-case."""
+        named = [self.columns.get(kind, kind).lower() for kind in (*HASHES, FRAMES)]
         return tuple(name for name in (*named, *(each.lower() for each in self.carried.values())) if name)
 
     def asked(self) -> dict[str, tuple[str, bool]]:
@@ -69,7 +70,7 @@ class ColumnMap:
                 found[field_] = places[0]
             elif must:
                 raise ValueError(f"it has no column {column!r}; its columns are {named(columns)}")
-        if not any(kind in found for kind in HASHES) and not any(each.startswith(CARRIED) for each in found):
+        if not any(kind in found for kind in (*HASHES, FRAMES)) and not any(each.startswith(CARRIED) for each in found):
             raise ValueError(
                 f"no hash list: a column named {', '.join(HASHES)} is expected; its columns are {named(columns)}; "
                 "`havenline list import --map` takes others"

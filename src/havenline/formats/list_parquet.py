@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from havenline.entries import BYTES
 from havenline.formats.list_block import Block, Cells
-from havenline.formats.list_mapping import HASHES, ColumnMap, ListError
+from havenline.formats.list_mapping import FRAMES, HASHES, ColumnMap, ListError
 from havenline.vocabulary import HashKind
 
 MAGIC = b"PAR1"
@@ -23,8 +24,8 @@ def parquet_blocks(path: Path, mapping: ColumnMap, told: list[str]) -> Iterator[
     """The rows of the file, numbered from 1. A column inside structures is named by dots.
 
     Texts may be strings, bytes or dictionaries of them; hashes also the bytes themselves; entry and quality also
-    whole numbers; nulls, and NaN as a quality, are cells that are not there. `told` gets the names of the columns
-    that are not used. Raises ListError for other types, and for a file that is damaged.
+    whole numbers; frames also lists; nulls, and NaN as a quality, are cells that are not there. `told` gets the names
+    of the columns that are not used. Raises ListError for other types, and for a file that is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -105,6 +106,8 @@ def _check_types(path: Path, used: dict[str, tuple[str, Any]]) -> None:
             fits = fits or (pa.types.is_fixed_size_binary(of) and of.byte_width == BYTES[HashKind(field)])
         elif field in ("entry", "pdq_quality"):
             fits = fits or pa.types.is_integer(of) or (pa.types.is_floating(of) and field == "pdq_quality")
+        elif field == FRAMES:
+            fits = fits or _is_list(of)
         if not fits:
             raise ListError(f"{path}: its column {name!r} is of type {type_}, of which no {field} can be read")
 
@@ -117,6 +120,12 @@ def _is_text(type_: Any) -> bool:
     return any(test(type_) for test in (*texts, *values))
 
 
+def _is_list(type_: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(type_) or pa.types.is_large_list(type_))
+
+
 def _cells(field: str, column: Any) -> Cells:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -125,6 +134,8 @@ def _cells(field: str, column: Any) -> Cells:
         column = column.dictionary_decode()
     if pa.types.is_null(column.type):
         return Cells.of([""] * len(column))
+    if _is_list(column.type):
+        return Cells.of(json.dumps(value, default=str) if value else "" for value in column.to_pylist())
     if pa.types.is_floating(column.type):
         whole = [None if value is None or value != value else value for value in column.to_pylist()]
         return Cells.of("" if value is None else f"{value:.17g}" for value in whole)

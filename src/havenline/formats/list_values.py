@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from havenline.entries import BYTES, UNKNOWN_QUALITY, Entries, Opaque, Values
+from havenline.entries import BYTES, UNKNOWN_QUALITY, Entries, Frames, Opaque, Values
 from havenline.formats.list_block import Block, Cells
-from havenline.formats.list_mapping import CARRIED, HASHES
+from havenline.formats.list_frames import frames_of
+from havenline.formats.list_mapping import CARRIED, FRAMES, HASHES
 from havenline.texts import Texts
-from havenline.vocabulary import LONGEST_TEXT, HashKind, ListEntry, check_hex, check_text
+from havenline.vocabulary import LONGEST_TEXT, VALUE_KINDS, FrameHash, HashKind, ListEntry, check_hex, check_text
 
 _NO_DIGIT = 255
 _NIBBLES = np.full(256, _NO_DIGIT, np.uint8)
@@ -44,7 +45,8 @@ def entry_of(line: int, cells: Mapping[str, str], *, unnamed: str = "line-") -> 
     carried = [
         (field.removeprefix(CARRIED), text) for field, text in cells.items() if text and field.startswith(CARRIED)
     ]
-    if not hashes and not carried:
+    frames = frames_of(cells[FRAMES]) if cells.get(FRAMES) else ()
+    if not hashes and not carried and not frames:
         raise ValueError("no hash on this line")
     if not all(text.isprintable() for _, text in carried):
         raise ValueError("a carried value is not one line of printable characters")
@@ -54,6 +56,7 @@ def entry_of(line: int, cells: Mapping[str, str], *, unnamed: str = "line-") -> 
         pdq_quality=_quality(cells.get("pdq_quality", "")) if "pdq" in hashes else None,
         label=None if label is None else check_text("label", label),
         opaque=tuple(sorted(carried)),
+        frames=frames,
         **hashes,
     )
 
@@ -84,6 +87,7 @@ class _Columns:
         self.sure, some = np.ones(count, np.bool_), np.zeros(count, np.bool_)
         self.values: dict[str, NDArray[np.uint8]] = {}
         self.there: dict[str, NDArray[np.bool_]] = {}
+        self.frames: dict[int, tuple[FrameHash, ...]] = {}
         self.quality = np.full(count, UNKNOWN_QUALITY, np.uint8)
         for field, cells in block.cells.items():
             there = cells.lengths > 0
@@ -92,6 +96,9 @@ class _Columns:
                 self.there[field] = there
             elif field == "pdq_quality":
                 self.quality, fine = _qualities(cells)
+            elif field == FRAMES:
+                # Each is read by itself, as `entry_of` does.
+                fine = ~there
             else:
                 fine = _printable(cells, longest=None if field.startswith(CARRIED) else LONGEST_TEXT)
             some |= there & (field in HASHES or field.startswith(CARRIED))
@@ -106,17 +113,21 @@ class _Columns:
             if value is not None:
                 values[row] = np.frombuffer(bytes.fromhex(value), np.uint8)
         self.quality[row] = UNKNOWN_QUALITY if entry.pdq_quality is None else entry.pdq_quality
+        if entry.frames:
+            self.frames[row] = entry.frames
 
     def entries(self, rows: NDArray[np.int64], unnamed: str) -> Entries:
         """The entries at `rows`."""
-        hashes, quality = {kind: Values.none(kind) for kind in HashKind}, np.empty(0, np.uint8)
+        hashes, quality = {kind: Values.none(kind) for kind in VALUE_KINDS}, np.empty(0, np.uint8)
         for field, values in self.values.items():
             there = np.flatnonzero(self.there[field][rows])
             hashes[HashKind(field)] = Values(there.astype(np.uint32), values[rows[there]])
             if field == HashKind.PDQ:
                 quality = self.quality[rows[there]]
         codes, labels = self._labels(rows)
-        return Entries(self._ids(rows, unnamed), hashes, quality, codes, labels, self._opaque(rows))
+        films = ((at, self.frames[row]) for at, row in enumerate(rows.tolist()) if row in self.frames)
+        frames = Frames.of(films) if self.frames else Frames()
+        return Entries(self._ids(rows, unnamed), hashes, quality, codes, labels, self._opaque(rows), frames)
 
     def _ids(self, rows: NDArray[np.int64], unnamed: str) -> Texts:
         cells = self.block.cells.get("entry")

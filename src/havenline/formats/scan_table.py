@@ -19,7 +19,7 @@ from havenline.whole_file import write_whole
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 METADATA_KEY = b"havenline.scan"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 _FILE_COLUMNS = (
     "path",
@@ -44,6 +44,7 @@ _FILE_COLUMNS = (
     "refusal",
     "refusal_detail",
 )
+_FRAME_COLUMNS = ("frames", "frames_upright")
 _BEST_COLUMNS = (
     "match_count",
     "match_best_list",
@@ -121,26 +122,30 @@ def _unwritable(path: Path, error: OSError) -> ScanTableError:
 
 
 def table_row(finding: Finding, *, size: int | None) -> Row:
-    """The row of one file, by column. `frames` and `matches` are lists of dictionaries, matches the best first."""
+    """The row of one file, by column. Frames and `matches` are lists of dictionaries, matches the best first."""
     row: Row = dict.fromkeys(_FILE_COLUMNS)
     row["path"], row["size"] = storable(finding.path), size
     refused: Refused | None = finding.refused
     fingerprint = finding.fingerprint
     frames: tuple[FrameHash, ...] = ()
+    upright: tuple[FrameHash, ...] = ()
     if fingerprint is not None:
         for name in _FILE_COLUMNS[2:-2]:
             row[name] = getattr(fingerprint, name)
         row["size"] = fingerprint.size
-        frames = fingerprint.frames
+        frames, upright = fingerprint.frames, fingerprint.frames_upright
         refused = fingerprint.refusal
     if refused is not None:
         row["refusal"], row["refusal_detail"] = refused.reason.value, storable(refused.detail)
     row["frames"] = [frame._asdict() for frame in frames]
-    row["matches"] = [_match(match) for match in finding.matches]
+    row["frames_upright"] = [frame._asdict() for frame in upright]
+    row["matches"] = [match_row(match) for match in finding.matches]
     return row
 
 
-def _match(match: Match) -> Row:
+def match_row(match: Match) -> Row:
+    """A match, by name; shares in 0..1, null where it is not by film."""
+    film = match.film
     return {
         "list": match.edition.list_name,
         "edition": match.edition.number,
@@ -150,6 +155,10 @@ def _match(match: Match) -> Row:
         "allowed": match.allowed,
         "more": match.more,
         "seconds": list(match.seconds),
+        "asked_share": None if film is None else film.asked_share,
+        "listed_share": None if film is None else film.listed_share,
+        "upright": None if film is None else film.upright,
+        "moments": [] if film is None else [moment._asdict() for moment in film.moments],
     }
 
 
@@ -189,14 +198,14 @@ class _CsvSink:
     def __init__(self, file: BinaryIO, _lists: Sequence[EditionRef]) -> None:
         self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         self._writer = csv.writer(self._text, lineterminator="\n")
-        self._writer.writerow((*_FILE_COLUMNS, "frames", *_BEST_COLUMNS, "matches"))
+        self._writer.writerow((*_FILE_COLUMNS, *_FRAME_COLUMNS, *_BEST_COLUMNS, "matches"))
 
     def write(self, row: Row) -> None:
         matches = row["matches"]
         leads = [match for match in matches if not match["allowed"]]
         best = [leads[0][name] for name in ("list", "edition", "entry", "kind", "distance")] if leads else [""] * 5
-        frames = _json(row["frames"]) if row["frames"] else ""
-        cells = [row[name] for name in _FILE_COLUMNS] + [frames, len(leads), *best, _json(matches)]
+        frames = [_json(row[name]) if row[name] else "" for name in _FRAME_COLUMNS]
+        cells = [row[name] for name in _FILE_COLUMNS] + [*frames, len(leads), *best, _json(matches)]
         self._writer.writerow([_cell(cell) for cell in cells])
 
     def close(self) -> None:
@@ -231,6 +240,7 @@ def parquet_schema() -> Any:
     """The Arrow schema of the table, without metadata."""
     import pyarrow as pa
 
+    moments = pa.struct([("asked_second", pa.float64()), ("listed_second", pa.float64()), ("distance", pa.int16())])
     matches = pa.struct(
         [
             ("list", pa.string()),
@@ -241,6 +251,10 @@ def parquet_schema() -> Any:
             ("allowed", pa.bool_()),
             ("more", pa.int64()),
             ("seconds", pa.list_(pa.float64())),
+            ("asked_share", pa.float64()),
+            ("listed_share", pa.float64()),
+            ("upright", pa.bool_()),
+            ("moments", pa.list_(moments)),
         ]
     )
     frames = pa.struct([("second", pa.float64()), ("pdq", pa.string()), ("quality", pa.int16())])
@@ -254,7 +268,8 @@ def parquet_schema() -> Any:
         "cut_short": pa.bool_(),
     }
     columns = [(name, kinds.get(name, pa.string())) for name in _FILE_COLUMNS]
-    return pa.schema([*columns, ("frames", pa.list_(frames)), ("matches", pa.list_(matches))])
+    columns += [(name, pa.list_(frames)) for name in _FRAME_COLUMNS]
+    return pa.schema([*columns, ("matches", pa.list_(matches))])
 
 
 def _json(value: object) -> str:

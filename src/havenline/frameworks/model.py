@@ -16,6 +16,9 @@ CANNOT_DETERMINE = "cannot_determine"
 NOT_APPROVED = "not approved by local counsel"
 """The only line of the rule path of a framework that nobody has approved for use here (practice 12)."""
 
+DISAGREEMENT = "two people differ, and no third is asked in a house of two"
+"""The only line of the rule path where nothing counts as determined because of it (practice 7)."""
+
 
 class QuestionKind(StrEnum):
     """Facts are what is seen, judgements are made under a law, flags are side marks (practice 12)."""
@@ -269,12 +272,12 @@ class Framework:
             ],
         )
 
-    def derive(self, facts: Mapping[str, str], *, approved: bool) -> Legality:
+    def derive(self, facts: Mapping[str, str], *, approved: bool, disputed: bool = False) -> Legality:
         """Apply the rules in order; the first that holds decides, one that stays open ends undetermined.
 
         `approved`: whether a named person has recorded that local counsel approved this version, or the
         records are synthetic ones of a study; the caller decides and answers for it. A demo framework needs
-        no approval.
+        no approval. `disputed`: two people differ and nobody else is asked, so that nothing is determined.
 
         Answers to questions that are not asked, and codes that this version does not know, count as
         missing, so that answers given under another version can be derived again. Not checked: whether the
@@ -282,6 +285,8 @@ class Framework:
         """
         if not (approved or self.demo):
             return self._legality(LegalStatus.UNDETERMINED, (NOT_APPROVED,))
+        if disputed:
+            return self._legality(LegalStatus.UNDETERMINED, (DISAGREEMENT,))
         path: list[str] = []
         for number, rule in enumerate(self.rules, start=1):
             holds = all_of(self._test(question, codes, facts) for question, codes in rule.when.tests)

@@ -35,8 +35,7 @@ def agreed(framework: Framework, first: Mapping[str, str], second: Mapping[str, 
     """Return the one set of answers that stands when two people differ in no compared question.
 
     Where they differ in a question that is not compared: a flag that either raised is raised, since a flag
-    asks for more care; any other answer becomes "cannot determine". Not checked: that `differences` is
-    empty.
+    asks for more care; any other answer becomes "cannot determine", as does a compared one.
     """
     one, other = framework.answers(first), framework.answers(second)
     stands: dict[str, str] = {}

@@ -39,6 +39,7 @@ class SettledBy(StrEnum):
     SINGLE = "single"
     AGREEMENT = "agreement"
     ADJUDICATION = "adjudication"
+    DISAGREEMENT = "disagreement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,15 @@ class Settlement:
 _PEOPLE = {ReviewPlan.SINGLE: (Step.FIRST,), ReviewPlan.DOUBLE: (Step.FIRST, Step.SECOND)}
 
 
-def settle(*, plan: ReviewPlan, framework: Framework, assessments: Sequence[SubmittedFacts]) -> Settlement:
+def settle(
+    *, plan: ReviewPlan, framework: Framework, assessments: Sequence[SubmittedFacts], third_person: bool = True
+) -> Settlement:
     """Say which step comes next, or what stands.
 
     1. Each of the plan's people submits once; the order of arrival does not matter.
-    2. Two people who differ in a compared question have a dispute; a third person's answers then stand.
+    2. Two people who differ in a compared question have a dispute; a third person's answers then stand. Without a
+    `third_person`, in a house too small for one, what both said stands, the rest is "cannot determine", and the caller
+    counts it as undetermined.
     3. A member is settled when all of the plan's people confirmed it and nobody excluded it. One who
     confirms and one who excludes is no dispute: it gets its own look, which costs less than an argument
     about it.
@@ -104,11 +109,12 @@ def settle(*, plan: ReviewPlan, framework: Framework, assessments: Sequence[Subm
     second = by_step[Step.SECOND]
     disputed = differences(framework, first.facts, second.facts)
     third = by_step.get(Step.THIRD)
-    if third is None and disputed:
+    if third is None and disputed and third_person:
         return Settlement(next_step=Step.THIRD, excluded=excluded, disputed=disputed)
     if third is None:
         facts = agreed(framework, first.facts, second.facts)
-        return Settlement(None, facts, SettledBy.AGREEMENT, members, excluded)
+        how = SettledBy.DISAGREEMENT if disputed else SettledBy.AGREEMENT
+        return Settlement(None, facts, how, members, excluded, disputed)
     if not disputed:
         raise JudgementError("there is a third assessment although the first two agree")
     facts = framework.answers(third.facts)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from havenline.matching.snapshot import said_terms, terms_of
-from havenline.vocabulary import HashKind, HavenlineError, ListEntry, ListTerms
+from havenline.vocabulary import VALUE_KINDS, FrameHash, HavenlineError, ListEntry, ListTerms
 from havenline.whole_file import write_whole
 
 MAGIC = b"\x89HVLNCH\n"
@@ -25,7 +25,7 @@ _HEAD = struct.Struct("<8sIQ32s")
 """Magic, form, generation, digest of the snapshot."""
 _LENGTH = struct.Struct("<I")
 _DIGEST = 32
-_FIELDS = (*(kind.value for kind in HashKind), "pdq_quality", "label")
+_FIELDS = (*(kind.value for kind in VALUE_KINDS), "pdq_quality", "label")
 
 
 class LiveListsDamaged(HavenlineError):
@@ -178,10 +178,13 @@ def _record(change: Change, before: bytes) -> bytes:
 
 
 def _said(entry: ListEntry) -> dict[str, Any]:
-    said: dict[str, Any] = {"entry": entry.entry}
+    # A film names its id otherwise, so that a program that would pass over frames cannot read the record.
+    said: dict[str, Any] = {"film" if entry.frames else "entry": entry.entry}
     said |= {name: getattr(entry, name) for name in _FIELDS if getattr(entry, name) is not None}
     if entry.opaque:
         said["opaque"] = [list(each) for each in entry.opaque]
+    if entry.frames:
+        said["frames"] = [list(each) for each in entry.frames]
     return said
 
 
@@ -194,4 +197,10 @@ def _read(payload: bytes) -> Change:
 
 def _entry(said: dict[str, Any]) -> ListEntry:
     opaque = tuple((name, text) for name, text in said.get("opaque", ()))
-    return ListEntry(said["entry"], opaque=opaque, **{name: said[name] for name in _FIELDS if name in said})
+    frames = tuple(FrameHash(*each) for each in said["frames"]) if "film" in said else ()
+    return ListEntry(
+        said["film" if frames else "entry"],
+        opaque=opaque,
+        frames=frames,
+        **{name: said[name] for name in _FIELDS if name in said},
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,31 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from havenline.entries import UNKNOWN_QUALITY, Values
-from havenline.matching.snapshot import DIGESTS, Edition, EditionHead, Snapshot
+from havenline.matching.asked import KINDS, NO_LEEWAY, Asked, FilmLeads, Leads, match_order
+from havenline.matching.films import FoundFilms, find_films
+from havenline.matching.snapshot import Edition, EditionHead, Snapshot
+from havenline.matching.sources import Rows, Source, Terms, there
 from havenline.texts import Texts, stretches
-from havenline.vocabulary import (
-    LARGEST_RADIUS,
-    NCII,
-    EditionRef,
-    Fingerprint,
-    HashKind,
-    HavenlineError,
-    Leeway,
-    ListTerms,
-    Match,
-)
+from havenline.vocabulary import NCII, EditionRef, Fingerprint, HashKind, HavenlineError, Leeway, ListTerms, Match
 
 MOST = 1000
 """So many entries of one edition are told one by one for one fingerprint; of the others their number."""
-NO_LEEWAY = Leeway()
-KINDS = (*DIGESTS, HashKind.PDQ)
-"""The strongest first: a kind's position is its number in `Leads`."""
-_PDQ = KINDS.index(HashKind.PDQ)
+_FILM, _PDQ = KINDS.index(HashKind.FILM), KINDS.index(HashKind.PDQ)
 _ONE_BY_ONE = 24
 """So many leads are made in plain Python: NumPy's calls would take longer."""
 _DIRECTLY = 1 << 16
 """Up to this many pairs of a question and an entry are made at once, however often codes repeat."""
-Rows = NDArray[np.int64]
 
 
 class KindsMixed(HavenlineError):
@@ -51,66 +40,6 @@ def keep_apart(names: Iterable[str]) -> None:
             f"the list {kinds[True]!r} is of adults' intimate pictures and {kinds[False]!r} is not: they are kept "
             "apart, so name them in two runs"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """`count` fingerprints to look up, by columns.
-
-    The row of a value says to which fingerprint, 0..count-1, it belongs; a fingerprint may have several values of
-    one kind. `pdq_quality` uint8, beside the PDQ values, 0 to 100. `leeway`: bits by which every radius is widened,
-    as far as `LARGEST_RADIUS`.
-    """
-
-    count: int
-    hashes: Mapping[HashKind, Values]
-    pdq_quality: NDArray[np.uint8]
-    leeway: int = 0
-
-    @classmethod
-    def of(cls, fingerprints: Sequence[Fingerprint], leeway: Leeway = NO_LEEWAY) -> Asked:
-        """The digests, those of a model file's parts too, and all PDQ values: of both pipelines, upright, of frames."""
-        hashes: dict[HashKind, Values] = {
-            kind: Values.of(kind, [(place, getattr(each, kind.value)) for place, each in enumerate(fingerprints)])
-            for kind in DIGESTS
-            if kind is not HashKind.SHA256
-        }
-        hashes[HashKind.SHA256] = Values.of(
-            HashKind.SHA256, [(place, value) for place, each in enumerate(fingerprints) for value in each.sha256_values]
-        )
-        pdq = [(place, *value) for place, each in enumerate(fingerprints) for value in each.pdq_values.items()]
-        hashes[HashKind.PDQ] = Values.of(HashKind.PDQ, [(place, value) for place, value, _ in pdq])
-        qualities = np.array([min(100, quality + leeway.quality) for *_, quality in pdq], np.uint8)
-        return cls(len(fingerprints), hashes, qualities, leeway.bits)
-
-
-@dataclass(frozen=True, slots=True)
-class Leads:
-    """What was found, by columns; lead k says that fingerprint `asked[k]` lies on or near an entry.
-
-    `asked` uint32; `edition` uint16, a position in `editions`; `kind` uint8, a position in `KINDS`; `distance` uint8,
-    in bits, 0 for digests; `allowed` bool and `more` uint32 as in `vocabulary.Match`; `entries`, the ids. For each
-    fingerprint and entry the strongest kind alone. In no particular order.
-    """
-
-    editions: tuple[EditionRef, ...]
-    asked: NDArray[np.uint32]
-    edition: NDArray[np.uint16]
-    kind: NDArray[np.uint8]
-    distance: NDArray[np.uint8]
-    allowed: NDArray[np.bool_]
-    more: NDArray[np.uint32]
-    entries: Texts
-
-    def matches(self, count: int) -> list[tuple[Match, ...]]:
-        """The matches of each of `count` fingerprints: exact ones first, then by distance, list, edition, entry."""
-        found: list[list[Match]] = [[] for _ in range(count)]
-        columns = (self.asked, self.edition, self.kind, self.distance, self.allowed, self.more)
-        for asked, edition, kind, distance, allowed, more, entry in zip(
-            *(column.tolist() for column in columns), self.entries.strings(), strict=True
-        ):
-            found[asked].append(Match(self.editions[edition], entry, KINDS[kind], distance, allowed, more))
-        return [tuple(sorted(each, key=_order)) if len(each) > 1 else tuple(each) for each in found]
 
 
 class ListLookup(Protocol):
@@ -146,23 +75,14 @@ class Together:
     ) -> list[tuple[Match, ...]]:
         """The matches of all, in the order of `Lists.lookup`."""
         found = [each.lookup(fingerprints, at=at, leeway=leeway) for each in self._lookups]
-        return [
-            tuple(sorted((match for one in each for match in one), key=_order)) for each in zip(*found, strict=True)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A snapshot, less the entries at the rows `gone`, int64 ascending."""
-
-    snapshot: Snapshot
-    gone: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+        together = ([match for one in each for match in one] for each in zip(*found, strict=True))
+        return [tuple(sorted(each, key=match_order)) for each in together]
 
 
 class Lists:
     """Hash lists that answer lookups. Immutable; safe to use from several threads."""
 
-    __slots__ = ("_allow", "_allowing", "_floor", "_none", "_radius", "_ready", "_sources", "heads")
+    __slots__ = ("_allow", "_allowing", "_floor", "_none", "_ready", "_sources", "heads")
 
     def __init__(self, sources: Sequence[Source], terms: Mapping[str, ListTerms] | None = None) -> None:
         """Answer from `sources`; `terms`, by name of list, stand in place of those in the snapshots."""
@@ -177,12 +97,12 @@ class Lists:
     def _set_heads(self, heads: Iterable[EditionHead]) -> None:
         self.heads: tuple[EditionHead, ...] = tuple(heads)
         keep_apart(head.ref.list_name for head in self.heads)
-        self._radius = np.array([head.terms.radius for head in self.heads], np.int64)
         self._floor = np.array([head.terms.quality_floor for head in self.heads], np.int64)
         self._allow = np.array([head.terms.allow for head in self.heads], np.bool_)
         self._allowing = bool(self._allow.any())
         self._ready: _Ready | None = None
-        self._none = _leads(tuple(head.ref for head in self.heads), _NOTHING, np.empty(0, np.bool_), Texts.of([]))
+        refs = tuple(head.ref for head in self.heads)
+        self._none = _leads(refs, _NOTHING, np.empty(0, np.bool_), Texts.of([]), FilmLeads())
 
     @classmethod
     def build(cls, editions: Sequence[Edition], *, threads: int = 1) -> Lists:
@@ -202,10 +122,11 @@ class Lists:
         return made
 
     def counts(self) -> dict[HashKind, int]:
-        """How many values of each kind there are, less those of withdrawn entries."""
-        return {
+        """How many values of each kind there are, and films where there are any, less those of withdrawn entries."""
+        counts = {
             kind: sum(source.snapshot.count(kind, less=source.gone) for source in self._sources) for kind in HashKind
         }
+        return {kind: count for kind, count in counts.items() if count or kind is not HashKind.FILM}
 
     def flat(self) -> int:
         """How many PDQ values lie below the quality floor of their list; the withdrawn ones count too."""
@@ -231,10 +152,10 @@ class Lists:
     ) -> list[tuple[Match, ...]]:
         """The matches of each fingerprint, in the order given, by lists that are active at the time `at`.
 
-        For one entry only its strongest kind is reported: SHA-256, SHA-1, MD5, then PDQ within the radius of its
-        list, where both sides reach its quality floor. Matches are sorted: exact ones first, then by distance, list,
-        edition number and entry. With `leeway` the radius of every list is wider and its floor lower, for values that
-        are not exact. Not judged here: what a match means.
+        For one entry only its strongest kind is reported: SHA-256, SHA-1, MD5, the frames of a film where their shares
+        are those of its list, then PDQ within its radius, where both sides reach its quality floor. Matches are
+        sorted: exact ones first, then by distance, list, edition number and entry. With `leeway` the radius of every
+        list is wider and its floor lower, for values that are not exact. Not judged here: what a match means.
         """
         return self.look_up(Asked.of(fingerprints, leeway), at=at, threads=threads).matches(len(fingerprints))
 
@@ -245,9 +166,9 @@ class Lists:
             ready = self._ready = self._made_ready(at)
         found = []
         for source, first, terms in ready.active:
-            each = _found(source, asked, terms.wider(asked.leeway) if asked.leeway else terms, threads)
+            each, films = _found(source, asked, terms.wider(asked.leeway) if asked.leeway else terms, threads)
             if len(each.asked):
-                found.append((source.snapshot, first, each))
+                found.append((source.snapshot, first, each, films))
         return self._told(asked, found) if found else self._none
 
     def _made_ready(self, at: dt.datetime) -> _Ready:
@@ -257,49 +178,31 @@ class Lists:
         for source in self._sources:
             here = slice(first, first + len(source.snapshot.heads))
             if active[here].any():
-                chosen.append((source, first, _Terms.of(active[here], self._radius[here], self._floor[here])))
+                terms = Terms.of([head.terms for head in self.heads[here]], active[here])
+                chosen.append((source, first, terms))
             first = here.stop
         ends = [head.terms.expires_at for head in self.heads if head.terms.expires_at is not None]
         return _Ready(at, min([each for each in ends if each > at], default=_NEVER), chosen)
 
-    def _told(self, asked: Asked, found: list[tuple[Snapshot, int, _Found]]) -> Leads:
+    def _told(self, asked: Asked, found: list[tuple[Snapshot, int, _Found, FoundFilms | None]]) -> Leads:
         if not self._allowing and len(found) == 1:
-            snapshot, first, each = found[0]
+            snapshot, first, each, films = found[0]
             told = replace(each, edition=each.edition + first) if first else each
-            return _leads(self._none.editions, told, np.zeros(len(told.asked), np.bool_), snapshot.ids(told.row))
+            none = np.zeros(len(told.asked), np.bool_)
+            return _leads(self._none.editions, told, none, snapshot.ids(told.row), _film_leads(told, films))
         kept = []
-        allowing = [self._allow[each.edition + first] for _, first, each in found]
+        allowing = [self._allow[each.edition + first] for _, first, each, _ in found]
         known = np.zeros(asked.count, np.bool_)
-        for (_, _, each), allow in zip(found, allowing, strict=True):
+        for (_, _, each, _), allow in zip(found, allowing, strict=True):
             known[each.asked[allow & (each.kind == 0)]] = True
-        for (snapshot, first, each), allow in zip(found, allowing, strict=True):
+        for (snapshot, first, each, films), allow in zip(found, allowing, strict=True):
             told = each.at(~allow) if allow.any() else each
-            kept.append((replace(told, edition=told.edition + first), snapshot.ids(told.row)))
-        whole = _Found.joined([told for told, _ in kept])
-        allowed = known[whole.asked] & (whole.kind == _PDQ)
-        return _leads(self._none.editions, whole, allowed, Texts.joined(ids for _, ids in kept))
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """For each edition of one snapshot: whether it is active, its radius, its quality floor.
-
-    `widest` radius and `lowest` floor of those that are active.
-    """
-
-    active: NDArray[np.bool_]
-    radius: Rows
-    floor: Rows
-    widest: int
-    lowest: int
-
-    @classmethod
-    def of(cls, active: NDArray[np.bool_], radius: Rows, floor: Rows) -> _Terms:
-        return cls(active, radius, floor, int(radius[active].max()), int(floor[active].min()))
-
-    def wider(self, bits: int) -> _Terms:
-        radius = np.minimum(self.radius + bits, LARGEST_RADIUS)
-        return replace(self, radius=radius, widest=min(self.widest + bits, LARGEST_RADIUS))
+            kept.append((replace(told, edition=told.edition + first), snapshot.ids(told.row), _film_leads(told, films)))
+        whole = _Found.joined([told for told, _, _ in kept])
+        allowed = known[whole.asked] & (whole.kind >= _FILM)
+        starts = np.cumsum([0, *(len(told.asked) for told, _, _ in kept)])[:-1].tolist()
+        leads = FilmLeads.joined([each for _, _, each in kept], starts)
+        return _leads(self._none.editions, whole, allowed, Texts.joined(ids for _, ids, _ in kept), leads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +211,7 @@ class _Ready:
 
     since: dt.datetime
     until: dt.datetime
-    active: list[tuple[Source, int, _Terms]]
+    active: list[tuple[Source, int, Terms]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +239,18 @@ _NOTHING = _Found(*(np.empty(0, np.int64) for _ in _Found.__slots__))
 _NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
-def _leads(editions: tuple[EditionRef, ...], found: _Found, allowed: NDArray[np.bool_], entries: Texts) -> Leads:
+def _film_leads(found: _Found, films: FoundFilms | None) -> FilmLeads:
+    """What is told of those of `found` that are by film."""
+    if films is None:
+        return FilmLeads()
+    leads, keys = np.flatnonzero(found.kind == _FILM), films.asked << 32 | films.row
+    order = np.argsort(keys)
+    return films.told.take(order[np.searchsorted(keys[order], found.asked[leads] << 32 | found.row[leads])], leads)
+
+
+def _leads(
+    editions: tuple[EditionRef, ...], found: _Found, allowed: NDArray[np.bool_], entries: Texts, films: FilmLeads
+) -> Leads:
     return Leads(
         editions,
         found.asked.astype(np.uint32),
@@ -346,11 +260,12 @@ def _leads(editions: tuple[EditionRef, ...], found: _Found, allowed: NDArray[np.
         allowed,
         found.more.astype(np.uint32),
         entries,
+        films,
     )
 
 
-def _found(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
-    """The leads in one snapshot, once for each fingerprint and entry, at most `MOST` for each edition."""
+def _found(source: Source, asked: Asked, terms: Terms, threads: int) -> tuple[_Found, FoundFilms | None]:
+    """The leads in one snapshot, once for each fingerprint and entry, at most `MOST` for each edition; films apart."""
     parts = []
     for kind, column in asked.hashes.items():
         if not len(column.rows):
@@ -361,21 +276,27 @@ def _found(source: Source, asked: Asked, terms: _Terms, threads: int) -> _Found:
             part = _by_digest(source, column, terms, KINDS.index(kind))
         if len(part.asked):
             parts.append(part)
+    films = find_films(source, asked, terms, threads)
+    if films is not None:
+        none = np.zeros(len(films.asked), np.int64)
+        parts.append(_Found(films.asked, films.row, films.edition, none + _FILM, films.distance, none))
     if not parts:
-        return _NOTHING
+        return _NOTHING, None
     found = _Found.joined(parts)
-    if len(found.asked) < 2 or (len(parts) == 1 and _each_once(asked.hashes[KINDS[int(found.kind[0])]].rows)):
-        return found
+    if len(found.asked) < 2:
+        return found, films
+    if len(parts) == 1 and films is None and _each_once(asked.hashes[KINDS[int(found.kind[0])]].rows):
+        return found, None
     # Sorted so that of one fingerprint and entry the strongest comes first, and then the nearest.
     found = found.at(np.lexsort((found.distance, found.kind, found.row, found.asked)))
     fresh = np.ones(len(found.asked), np.bool_)
     fresh[1:] = (found.asked[1:] != found.asked[:-1]) | (found.row[1:] != found.row[:-1])
-    return _capped(found.at(fresh))
+    return _capped(found.at(fresh)), films
 
 
-def _by_digest(source: Source, column: Values, terms: _Terms, kind: int) -> _Found:
+def _by_digest(source: Source, column: Values, terms: Terms, kind: int) -> _Found:
     places, rows = source.snapshot.by_digest(KINDS[kind], column.values)
-    kept, edition = _there(source, rows, terms)
+    kept, edition = there(source, rows, terms)
     none = np.zeros(len(kept), np.int64)
     asking = column.rows[places[kept]].astype(np.int64)
     return _capped(_Found(asking, rows[kept], edition[kept], none + kind, none, none))
@@ -386,7 +307,7 @@ def _each_once(rows: NDArray[np.uint32]) -> bool:
     return len(rows) == 1 or bool((rows[1:] > rows[:-1]).all())
 
 
-def _by_pdq(source: Source, column: Values, quality: NDArray[np.uint8], terms: _Terms, threads: int) -> _Found:
+def _by_pdq(source: Source, column: Values, quality: NDArray[np.uint8], terms: Terms, threads: int) -> _Found:
     values, rows, told = column.values, column.rows, quality
     if len(quality) > 1:
         good = quality >= terms.lowest
@@ -411,13 +332,13 @@ _Near = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Places among those values, codes, distances."""
 
 
-def _near_directly(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> _Found:
+def _near_directly(source: Source, terms: Terms, asking: _Asking, near: _Near) -> _Found:
     """The entries of each code of each pair."""
     places, rows, qualities = source.snapshot.rows_of_codes(near[1])
     alone = len(places) == len(near[1])
     queries, distances = (near[0], near[2]) if alone else (near[0][places], near[2][places])
     asked, quality = asking[0][queries], asking[1][queries]
-    kept, edition = _there(source, rows, terms)
+    kept, edition = there(source, rows, terms)
     floor = terms.floor[edition]
     good = (
         (distances <= terms.radius[edition])
@@ -432,7 +353,7 @@ def _near_directly(source: Source, terms: _Terms, asking: _Asking, near: _Near) 
     return _capped(found)
 
 
-def _one_by_one(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> _Found:
+def _one_by_one(source: Source, terms: Terms, asking: _Asking, near: _Near) -> _Found:
     """The same in plain Python, for few codes, each of one entry."""
     made = []
     for place, code, distance in zip(*(column.tolist() for column in near), strict=True):
@@ -449,12 +370,12 @@ def _one_by_one(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> 
     return _Found(*np.array(made, np.int64).T) if made else _NOTHING
 
 
-def _near_by_code(source: Source, terms: _Terms, asking: _Asking, near: _Near) -> _Found:
+def _near_by_code(source: Source, terms: Terms, asking: _Asking, near: _Near) -> _Found:
     """The entries of each code once: a code that many entries have is looked into once, however many ask for it."""
     queries, codes, distances = near
     distinct, which = np.unique(codes, return_inverse=True)
     places, rows, qualities = source.snapshot.rows_of_codes(distinct)
-    kept, edition = _there(source, rows, terms)
+    kept, edition = there(source, rows, terms)
     floor = terms.floor[edition[kept]]
     kept = kept[(qualities[kept] == UNKNOWN_QUALITY) | (qualities[kept] >= floor)]
     kept = kept[np.lexsort((rows[kept], places[kept]))]
@@ -465,18 +386,8 @@ def _near_by_code(source: Source, terms: _Terms, asking: _Asking, near: _Near) -
     pair, entry = np.repeat(np.arange(len(which)), lengths), stretches(starts, lengths)
     made = entries.at(entry)
     distance, place = distances[pair].astype(np.int64), queries[pair]
-    there = (distance <= terms.radius[made.edition]) & (asking[1][place] >= terms.floor[made.edition])
-    return replace(made, asked=asking[0][place].astype(np.int64), distance=distance).at(there)
-
-
-def _there(source: Source, rows: Rows, terms: _Terms) -> tuple[Rows, Rows]:
-    """Which of `rows` are of an active edition and not gone, and the edition of each."""
-    edition = source.snapshot.editions_of(rows)
-    there = terms.active[edition]
-    if len(source.gone):
-        at = np.minimum(np.searchsorted(source.gone, rows), len(source.gone) - 1)
-        there = there & (source.gone[at] != rows)
-    return np.flatnonzero(there), edition
+    near_enough = (distance <= terms.radius[made.edition]) & (asking[1][place] >= terms.floor[made.edition])
+    return replace(made, asked=asking[0][place].astype(np.int64), distance=distance).at(near_enough)
 
 
 def _capped(found: _Found) -> _Found:
@@ -502,8 +413,3 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
     if len(parts) == 1:
         return parts[0]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-def _order(match: Match) -> tuple[bool, int, str, int, str]:
-    exact_first = match.kind is HashKind.PDQ
-    return exact_first, match.distance, match.edition.list_name, match.edition.number, match.entry

@@ -20,8 +20,9 @@ import numpy as np
 
 from havenline.entries import Entries
 from havenline.matching.change_log import Change, ChangeLog, LiveListsDamaged, Recorded
-from havenline.matching.lists import KindsMixed, Lists, Rows, Source, keep_apart
+from havenline.matching.lists import KindsMixed, Lists, keep_apart
 from havenline.matching.snapshot import Edition, Snapshot
+from havenline.matching.sources import Rows, Source
 from havenline.texts import Texts
 from havenline.vocabulary import EditionRef, HavenlineError, ListEntry, ListTerms
 from havenline.whole_file import write_whole

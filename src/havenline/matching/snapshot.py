@@ -5,26 +5,30 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from havenline.entries import BYTES, Entries, Opaque, Values
+from havenline.entries import BYTES, Entries, Frames, Opaque, Values
 from havenline.matching.hamming import HammingIndex
 from havenline.matching.index_file import arrays_of, tables_of
 from havenline.matching.mapped_file import Flaw, MappedFileRefused, read_mapped, write_mapped
 from havenline.texts import Texts, stretches
-from havenline.vocabulary import EditionRef, HashKind, ListTerms
+from havenline.vocabulary import ASKED_SHARE, LISTED_SHARE, EditionRef, HashKind, ListTerms
 
 KIND = "snapshot"
 FORM = 1
+FORM_WITH_FILMS = 2
+"""Where entries have frames, so that a program that would pass over them refuses the file."""
 DIGESTS = (HashKind.SHA256, HashKind.SHA1, HashKind.MD5)
 """The strongest first."""
 _KEY = 8
 """Bytes of a digest by which it is sorted."""
+_FRAME = "frame_"
+"""Stands before the names of the sections of the index over frames."""
 Rows = NDArray[np.int64]
 
 
@@ -64,7 +68,7 @@ class Snapshot:
     not come back with a later edition. `digest` names the file that it was opened from.
     """
 
-    __slots__ = ("_arrays", "_ends", "_index", "_says", "_stops", "digest", "heads", "withdrawn")
+    __slots__ = ("_arrays", "_ends", "_index", "_says", "_stops", "digest", "frame_index", "heads", "withdrawn")
 
     def __init__(self, says: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], digest: str | None = None) -> None:
         """Use `build` or `open`."""
@@ -73,6 +77,11 @@ class Snapshot:
         self._ends = np.cumsum([head.count for head in self.heads], dtype=np.int64)
         self._stops = self._ends.tolist()
         self._index = HammingIndex(tables_of(arrays, entries=len(arrays["pdq_rows"])))
+        self.frame_index: HammingIndex | None = None
+        """The frames of films, in the order of their rows; None where there are none."""
+        if says["form"] == FORM_WITH_FILMS:
+            own = {name.removeprefix(_FRAME): each for name, each in arrays.items() if name.startswith(_FRAME)}
+            self.frame_index = HammingIndex(tables_of(own, entries=len(arrays["frame_rows"])))
         kinds = arrays["withdrawn_lists"]
         self.withdrawn: dict[str, Texts] = {
             name: self._texts("withdrawn").take(np.flatnonzero(kinds == at))
@@ -92,7 +101,7 @@ class Snapshot:
         entries = Entries.joined([edition.entries for edition in editions])
         gone = dict(withdrawn or {})
         says = {
-            "form": FORM,
+            "form": FORM_WITH_FILMS if len(entries.frames) else FORM,
             "entries": len(entries),
             "lists": [_said(edition) for edition in editions],
             "opaque": list(entries.opaque.names),
@@ -105,9 +114,11 @@ class Snapshot:
         """Map the snapshot at `path`; refusals, and what is checked, as `mapped_file.read_mapped` says."""
         mapped = read_mapped(Path(path), KIND, verify=verify)
         if not _is_sound(mapped.says, mapped.arrays):
-            if mapped.says.get("form") != FORM:
+            if mapped.says.get("form") not in (FORM, FORM_WITH_FILMS):
                 raise MappedFileRefused(
-                    Flaw.VERSION, f"the snapshot has another form, this program reads form {FORM}: use a matching one"
+                    Flaw.VERSION,
+                    f"the snapshot has another form, this program reads forms {FORM} and {FORM_WITH_FILMS}: "
+                    "use a matching one",
                 )
             raise MappedFileRefused(Flaw.HEAD, "the head of the snapshot contradicts itself: make it anew")
         return cls(mapped.says, mapped.arrays, mapped.digest)
@@ -130,9 +141,18 @@ class Snapshot:
         return self._index
 
     def count(self, kind: HashKind, *, less: Rows | None = None) -> int:
-        """How many values of a kind there are, but for those of the entries at the rows `less`."""
-        rows = self._arrays[f"{kind.value}_rows"]
+        """How many values of a kind there are, but for those of the entries at the rows `less`; films: entries."""
+        rows = np.unique(self.frames.rows) if kind is HashKind.FILM else self._arrays[f"{kind.value}_rows"]
         return len(rows) - (int(np.isin(rows, less).sum()) if less is not None and len(less) else 0)
+
+    @property
+    def frames(self) -> Frames:
+        """The frames of films without their values, which `frame_index` has: `values` is empty."""
+        if self.frame_index is None:
+            return Frames()
+        arrays = self._arrays
+        none = Frames().values
+        return Frames(arrays["frame_rows"], arrays["frame_milliseconds"], none, arrays["frame_quality"])
 
     @property
     def pdq_qualities(self) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
@@ -197,7 +217,12 @@ class Snapshot:
         labels = self._arrays["label_codes"]
         if not len(labels):
             labels = np.zeros(len(self), np.uint32)
-        return Entries(self._texts("id"), hashes, self._arrays["pdq_quality"], labels, self._texts("label"), opaque)
+        frames = self.frames
+        if self.frame_index is not None:
+            frames = replace(frames, values=self.frame_index.codes_of(range(len(frames))))
+        return Entries(
+            self._texts("id"), hashes, self._arrays["pdq_quality"], labels, self._texts("label"), opaque, frames
+        )
 
     def editions(self) -> list[Edition]:
         """The editions with their entries, as `build` takes them."""
@@ -238,6 +263,8 @@ def _columns(entries: Entries, *, threads: int) -> dict[str, NDArray[Any]]:
         made[f"{kind.value}_keys"] = keys[order]
         made[f"{kind.value}_rest"] = column.values[order, _KEY:]
         made[f"{kind.value}_rows"] = column.rows[order]
+    if len(entries.frames):
+        made |= _frame_columns(entries.frames, threads=threads)
     keys = entries.ids.keys()
     order = np.argsort(keys, kind="stable")
     opaque = entries.opaque
@@ -253,6 +280,15 @@ def _columns(entries: Entries, *, threads: int) -> dict[str, NDArray[Any]]:
         "opaque_kinds": opaque.kinds,
         "opaque_offsets": opaque.texts.offsets,
         "opaque_letters": opaque.texts.letters,
+    }
+
+
+def _frame_columns(frames: Frames, *, threads: int) -> dict[str, NDArray[Any]]:
+    index = HammingIndex.build(frames.values, threads=threads)
+    return {_FRAME + name: each for name, each in arrays_of(index.tables).items()} | {
+        "frame_rows": frames.rows,
+        "frame_milliseconds": frames.milliseconds,
+        "frame_quality": frames.quality,
     }
 
 
@@ -288,6 +324,8 @@ def said_terms(terms: ListTerms) -> dict[str, Any]:
         "allow": terms.allow,
         "enabled": terms.enabled,
         "expires_at": expires,
+        "asked_share": terms.asked_share,
+        "listed_share": terms.listed_share,
     }
 
 
@@ -300,6 +338,9 @@ def terms_of(said: Mapping[str, Any]) -> ListTerms:
         allow=said["allow"],
         enabled=said["enabled"],
         expires_at=None if expires is None else dt.datetime.fromisoformat(expires),
+        # Terms that were said before entries could be films say nothing of shares.
+        asked_share=said.get("asked_share", ASKED_SHARE),
+        listed_share=said.get("listed_share", LISTED_SHARE),
     )
 
 
@@ -330,8 +371,12 @@ def _is_sound(says: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bo
         for name, count in counts.items():
             expected[f"{name}_offsets"] = ("<u8", count + 1)
             expected[f"{name}_letters"] = ("|u1", int(arrays[f"{name}_offsets"][-1]))
-        return (
-            says["form"] == FORM and says["entries"] == n and all(shapes[each] == expected[each] for each in expected)
-        )
+        if says["form"] == FORM_WITH_FILMS:
+            frames = len(arrays["frame_rows"])
+            expected |= {f"frame_{name}": ("<u4", frames) for name in ("rows", "milliseconds")}
+            expected["frame_quality"] = ("|u1", frames)
+        elif says["form"] != FORM:
+            return False
+        return says["entries"] == n and all(shapes[each] == expected[each] for each in expected)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return False

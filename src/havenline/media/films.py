@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from havenline.media import kinds
 from havenline.vocabulary import Refusal, Refused
 
 Pixels = NDArray[np.uint8]
+Found = TypeVar("Found")
 
 DEMUXERS = {
     **dict.fromkeys((kinds.MP4, kinds.QUICKTIME, kinds.THREE_GPP, kinds.M4V), "mov"),
@@ -38,6 +39,7 @@ CODECS = (
 )
 """The decoders that are run, by FFmpeg's names."""
 
+BROKEN = Refused(Refusal.BROKEN, "the film is damaged or cut short, and no frame of it could be read")
 _ERRORS_IN_A_ROW = 200
 _MPEG_ELEMENTARY = b"\0\0\1\xb3"
 """How a bare stream of MPEG-1 or MPEG-2 pictures begins (ISO/IEC 13818-2, 6.2.2.1)."""
@@ -102,11 +104,29 @@ def read_film(
     others are decoded, at most one in each interval: many times faster, and other frames where keyframes are
     rare. Raises nothing of the decoder's. Not checked: sound, further picture streams, what a frame shows.
     """
+
+    def read(container: Any, stream: Any) -> _Reading:
+        reading = _Reading(stream, take, Fraction(every).limit_denominator(100_000), limits, keyframes=keyframes)
+        reading.run(container)
+        return reading
+
+    reading = within_film(source, kind, read, limits=limits)
+    if isinstance(reading, Refused):
+        return reading
+    return reading.film() if reading.sampled else BROKEN
+
+
+def within_film(
+    source: BinaryIO, kind: str, read: Callable[[Any, Any], Found], *, limits: FilmLimits = DEFAULT_FILM_LIMITS
+) -> Found | Refused:
+    """What `read` makes of the open container and its first stream of moving pictures, or why there is none.
+
+    Raises nothing of the decoder's, nor what `read` does: then the film is refused as broken.
+    """
     try:
         import av
     except ImportError:
         return Refused(Refusal.UNSUPPORTED_KIND, "films need the extra 'video': install havenline[video]")
-    broken = Refused(Refusal.BROKEN, "the film is damaged or cut short, and no frame of it could be read")
     try:
         with av.open(
             source,
@@ -115,15 +135,11 @@ def read_film(
             io_open=_open_nothing,
         ) as container:
             found = _picture_stream(container, limits)
-            if isinstance(found, Refused):
-                return found
-            reading = _Reading(found, take, Fraction(every).limit_denominator(100_000), limits, keyframes=keyframes)
-            reading.run(container)
+            return found if isinstance(found, Refused) else read(container, found)
     except MemoryError:
         return Refused(Refusal.DECODER_FAILED, "there was not enough memory to open this film")
     except Exception:  # FFmpeg's errors are of many kinds, and may quote the content
-        return broken
-    return reading.film() if reading.sampled else broken
+        return BROKEN
 
 
 def _demuxer(source: BinaryIO, kind: str) -> str:
@@ -136,7 +152,7 @@ def _demuxer(source: BinaryIO, kind: str) -> str:
     return DEMUXERS[kind]
 
 
-def _mark(frame: Any) -> int:
+def turning_mark(frame: Any) -> int:
     """How the frame is turned to be shown; 1 where the film does not say, or says another angle than a right one."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
@@ -247,7 +263,7 @@ class _Reading:
         if frame.width * frame.height > self._limits.max_pixels:  # a stream may change its size on the way
             self._cut_short = True
             return
-        mark = _mark(frame)
+        mark = turning_mark(frame)
         if not self.sampled:
             self._size, self._orientation = (frame.width, frame.height), mark
         self._take(round(float(second), 3), frame.to_ndarray(format="rgb24"), mark)

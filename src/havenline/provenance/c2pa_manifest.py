@@ -31,7 +31,7 @@ _SETTINGS = {
 }
 _MOST = 64
 _STATES = frozenset({"Invalid", "Valid", "Trusted"})
-_ACTIONS = frozenset(
+ACTIONS = frozenset(
     "c2pa." + name
     for name in (
         *(
@@ -59,7 +59,7 @@ _ACTIONS = frozenset(
         *("unknown", "watermarked", "watermarked.bound", "watermarked.unbound"),
     )
 )
-_RELATIONS = frozenset({"parentOf", "componentOf", "inputTo"})
+RELATIONS = frozenset({"parentOf", "componentOf", "inputTo"})
 _LONGEST_CODE = 100
 
 
@@ -154,7 +154,7 @@ def _note_manifest(notes: Notes, manifest: dict[str, Any], place: str, strength:
     for ingredient in (manifest.get("ingredients") or [])[:_MOST]:
         if isinstance(ingredient, dict):
             relation = ingredient.get("relationship")
-            value = relation if relation in _RELATIONS else None
+            value = relation if relation in RELATIONS else None
             title = str(ingredient.get("title", ""))
             notes.add(SignalKind.C2PA_INGREDIENT, place, strength, READER, text=title, value=value)
 
@@ -165,7 +165,7 @@ def _note_actions(notes: Notes, actions: Any, place: str, strength: Strength) ->
         if not isinstance(action, dict):
             continue
         name = str(action.get("action", ""))
-        known = name if name in _ACTIONS else None
+        known = name if name in ACTIONS else None
         notes.add(SignalKind.C2PA_ACTION, place, strength, READER, text=name, value=known)
         found = source_type(str(action.get("digitalSourceType", "")))
         if found is not None:

@@ -6,7 +6,7 @@ from havenline.provenance.signals import Strength
 
 _IPTC = "cv.iptc.org/newscodes/digitalsourcetype/"
 _C2PA = "c2pa.org/digitalsourcetype/"
-_CODES = {
+_BY_PLACE = {
     _IPTC: (
         *("digitalCapture", "computationalCapture", "multiFrameComputationalCapture", "negativeFilm", "positiveFilm"),
         *("print", "humanEdits", "minorHumanEdits", "compositeCapture", "compositeWithTrainedAlgorithmicMedia"),
@@ -16,8 +16,10 @@ _CODES = {
     ),
     _C2PA: ("empty", "trainedAlgorithmicData"),
 }
-_BY_NAME = {place + code.lower(): code for place, codes in _CODES.items() for code in codes}
+_BY_NAME = {place + code.lower(): code for place, codes in _BY_PLACE.items() for code in codes}
 _MISSPELT = {_IPTC + "compositedwithtrainedalgorithmicmedia": "compositeWithTrainedAlgorithmicMedia"}
+CODES = frozenset(_BY_NAME.values())
+"""Every code that is told."""
 MACHINE_MADE = frozenset({"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"})
 """The types that say a trained machine made the picture, or a part of it."""
 

@@ -17,6 +17,7 @@ from ..models import AuditAct, Hold, House, Person, Proposal, ProposalEnd, Role,
 from .approve_framework import approve_framework
 from .declare_policy import declare_house, declare_storage
 from .enrol_person import grant_role
+from .reset_factors import agree_reset
 from .run_sealer import bury
 
 
@@ -66,6 +67,10 @@ def _grant(agreed: Accord, at: dt.datetime) -> None:
     if person is None:
         raise ProposalRefused("the person is not enrolled here any more; nothing was changed")
     grant_role(person, Role(str(agreed.what["role"])), agreed=agreed, at=at)
+
+
+def _reset(agreed: Accord, at: dt.datetime) -> None:
+    agree_reset(agreed, at=at)
 
 
 def _approve(agreed: Accord, at: dt.datetime) -> None:
@@ -130,6 +135,7 @@ def _second(agreed: Accord) -> str:
 
 DOES: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
     Act.GRANT_ROLE: _grant,
+    Act.RESET_FACTORS: _reset,
     Act.APPROVE_FRAMEWORK: _approve,
     Act.CHANGE_HOUSE: _declare,
     Act.DECLARE_STORAGE: _keep_content,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -20,7 +21,8 @@ class Throttled(HavenlineError):
     """Too many attempts; nothing was checked. `wait` is how long until the next one counts again."""
 
     def __init__(self, wait: dt.timedelta) -> None:
-        super().__init__(f"too many attempts: wait {-(-wait.total_seconds() // 60):.0f} minutes and try again")
+        minutes = math.ceil(wait / dt.timedelta(minutes=1))
+        super().__init__(f"too many attempts: wait {minutes} {'minute' if minutes == 1 else 'minutes'} and try again")
         self.wait = wait
 
 

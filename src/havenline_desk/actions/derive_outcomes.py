@@ -11,7 +11,7 @@ from havenline.frameworks import Framework
 from havenline.frameworks.model import NOT_APPROVED
 
 from .. import audit, law
-from ..models import AuditAct, Derivation, DerivationRun, Investigation, Outcome
+from ..models import AuditAct, Derivation, DerivationRun, Investigation, Outcome, SettledBy
 
 CHUNK = 2000
 _LOCK_SPACE = 0x4854
@@ -83,7 +83,8 @@ def _derive(
     )
     rows = []
     for outcome in due:
-        legality = framework.derive(outcome.facts, approved=approved)
+        disputed = outcome.settled_by == SettledBy.DISAGREEMENT
+        legality = framework.derive(outcome.facts, approved=approved, disputed=disputed)
         rows.append(
             Derivation(
                 run=run,

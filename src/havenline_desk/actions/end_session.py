@@ -10,20 +10,24 @@ from django.db import transaction
 
 from .. import audit
 from ..models import AuditAct, Ending, Person, Session, Way
+from .cancel_reset import cancel_reset
 
 _SEEN_EVERY = dt.timedelta(seconds=30)
 
 
 @transaction.atomic
 def begin_session(person: Person, way: Way, *, address: str, at: dt.datetime) -> Session:
-    """Record that `person` signed in. Of the address no more is kept than its /24 or /48."""
+    """Record that `person` signed in, which cancels a reset of their factors. Of the address its /24 or /48 is kept."""
+    cancel_reset(person, at=at)
     session = Session.objects.create(person=person, began_at=at, address=_cut(address), way=way, seen_at=at)
     audit.append(AuditAct.SIGNED_IN, at=at, actor=person, about=session, purpose=way.value, record=session)
     return session
 
 
-def hold_session(session: Session, *, at: dt.datetime) -> bool:
+def hold_session(session: Session, *, by_itself: bool = False, at: dt.datetime) -> bool:
     """Whether the session is in force at `at`; notes that it was used, or ends it and logs why.
+
+    `by_itself`: a page asked without its person, which is no use of the session.
 
     It ends 15 minutes after it was last used and 8 hours after it began (settings), and at once when the clock stands
     before its beginning. Its use is noted at most every 30 seconds, so it may end that much early, never late.
@@ -34,7 +38,7 @@ def hold_session(session: Session, *, at: dt.datetime) -> bool:
     if over is not None:
         end_session(session, over, by=None, at=at)
         return False
-    if at - session.seen_at < _SEEN_EVERY:
+    if by_itself or at - session.seen_at < _SEEN_EVERY:
         return True
     return Session.objects.filter(pk=session.pk, ended_at=None).update(seen_at=at) == 1
 

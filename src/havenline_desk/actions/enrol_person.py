@@ -9,24 +9,24 @@ from django.db import transaction
 
 from havenline.vocabulary import HavenlineError
 
-from .. import audit, gates
+from .. import audit, factors, gates
 from ..agreement import Accord
 from ..models import (
     CONTENT_ROLES,
     EXCLUSIVE_SETS,
     AuditAct,
-    AuthenticatorApp,
     Certificate,
     Ending,
     Enrolment,
     Investigation,
-    Passkey,
     Person,
     Role,
     RoleGrant,
 )
 from .end_session import end_sessions
 from .record_quorum import record_quorum
+from .reset_factors import reset_factors
+from .take_role_away import GIVERS, refuse_the_last
 
 CONTENT_ROLE_DELAY = dt.timedelta(hours=24)
 
@@ -68,12 +68,16 @@ def enrol_person(
 def renew_enrolment(person: Person, *, password: str, secret_until: dt.datetime, at: dt.datetime) -> None:
     """Give a new one-time secret to somebody who never set a factor up; the old one stops working.
 
-    Raises EnrolmentRefused for everybody else: to reset factors takes two people.
+    To whoever has, only where two people agreed a day ago to reset their factors: then all of them go. Raises
+    EnrolmentRefused for everybody else.
     """
-    if Passkey.objects.filter(person=person).exists() or AuthenticatorApp.objects.filter(person=person).exists():
-        raise EnrolmentRefused(f"{person.name} has set a factor up: only a recovery code replaces one")
     if not person.is_active:
         raise EnrolmentRefused(f"the account of {person.name} is closed")
+    if factors.set_one_up(person) and not reset_factors(person, at=at):
+        raise EnrolmentRefused(
+            f"{person.name} has set a factor up: only a recovery code replaces one, or a reset that two people agreed "
+            "to (`havenline proposal reset-factors`), from 24 hours after until they sign in or 7 days are over"
+        )
     person.set_password(password)
     person.save(update_fields=["password"])
     Enrolment.objects.filter(person=person, used_at=None).update(used_at=at)
@@ -81,12 +85,22 @@ def renew_enrolment(person: Person, *, password: str, secret_until: dt.datetime,
 
 
 @transaction.atomic
-def close_person(person: Person, *, at: dt.datetime) -> None:
-    """Close an account for good: it signs in no more, and its sessions end. Nothing that it did goes away."""
+def close_person(person: Person, *, closed_by: Person | None = None, at: dt.datetime) -> None:
+    """Close an account for good: it signs in no more, and its sessions end. Nothing that it did goes away.
+
+    `closed_by` None is whoever runs commands on the host. Another needs the role, and closes neither their own account
+    nor that of the last person without whom nobody could give roles: Denied, EnrolmentRefused, RoleKept.
+    """
+    if closed_by is not None:
+        gates.require(closed_by, gates.Act.CLOSE_PERSON, at=at)
+        if gates.is_oneself(person, closed_by):
+            raise EnrolmentRefused("nobody closes their own account; another administrator or lead does")
+        for role in GIVERS:
+            refuse_the_last(person, role, at=at)
     if not Person.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
         raise EnrolmentRefused(f"the account of {person.name} is closed already")
-    audit.append(AuditAct.PERSON_CLOSED, at=at, actor=None, about=person)
-    end_sessions(person, Ending.DISABLED, by=None, at=at)
+    audit.append(AuditAct.PERSON_CLOSED, at=at, actor=closed_by, about=person)
+    end_sessions(person, Ending.DISABLED, by=closed_by, at=at)
 
 
 def _open_enrolment(person: Person, *, until: dt.datetime, at: dt.datetime) -> None:

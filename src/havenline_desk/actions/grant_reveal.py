@@ -1,4 +1,8 @@
-"""Grant one step of the ladder for one file of one's own open assignment, and use the grant once."""
+"""Grant one step of the ladder for one file of one's own open assignment, and use the grant once.
+
+Step 0, nothing, is granted for a comparison alone: two files of the third person's assignment, of which no pixel is
+shown.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,12 @@ from django.db import transaction
 
 from .. import audit, evidence
 from ..evidence import GRANT, RevealRefused
-from ..models import Assignment, AuditAct, Person, Reveal, StoredContent
+from ..models import Assignment, AuditAct, Escalation, Person, Reveal, Step, StoredContent
+from ..pace import PaceState, pace_of
+from ..waiting import is_assessed_blind
 
 LADDER = (1, 2, 3, 4)
-"""Mosaic, small blurred grey, grey, full. Step 0, nothing, needs no grant."""
+"""Mosaic, small blurred grey, grey, full."""
 
 
 def grant_reveal(
@@ -22,16 +28,45 @@ def grant_reveal(
     """Record the reveal and return its single-use token, good for 120 seconds in the same session.
 
     Raises RevealRefused when the assignment is not this person's open one, the file is not in its stack, or the
-    step is not one of the ladder, or where a budget is used up; KeydUnreachable where `keyd` does not answer.
+    step is not one of the ladder, or where a budget is used up or a pause is due; KeydUnreachable where `keyd` does
+    not answer.
     """
     if ladder_step not in LADDER:
         raise RevealRefused(f"the ladder has no step {ladder_step}")
+    return _granted(
+        assignment_id, person=person, session_key=session_key, file_id=file_id, ladder_step=ladder_step, at=at
+    )
+
+
+def grant_comparison(
+    assignment_id: int, *, person: Person, session_key: str, file_ids: tuple[int, int], at: dt.datetime
+) -> tuple[str, str]:
+    """Grant that two files of the third person's assignment are opened to be compared; a token for each.
+
+    Raises RevealRefused as `grant_reveal` does; at any other step; and while somebody has yet to assess one of them
+    blind, in whichever investigation.
+    """
+    if not Assignment.objects.filter(pk=assignment_id, step=Step.THIRD).exists():
+        raise RevealRefused("pictures are compared once both assessments are in, by the third person")
+    if any(is_assessed_blind(file_id) for file_id in file_ids):
+        raise RevealRefused("somebody still assesses one of these pictures blind; nothing was compared")
+    one, other = (
+        _granted(assignment_id, person=person, session_key=session_key, file_id=file_id, ladder_step=0, at=at)
+        for file_id in file_ids
+    )
+    return one, other
+
+
+def _granted(
+    assignment_id: int, *, person: Person, session_key: str, file_id: int, ladder_step: int, at: dt.datetime
+) -> str:
     with transaction.atomic():
         mine = Assignment.objects.select_for_update(of=("self",)).filter(pk=assignment_id, person=person, done_at=None)
         mine = mine.select_related("revision__stack__investigation")
         assignment = mine.filter(expires_at__gt=at, revision__members__file=file_id).first()
         if assignment is None:
             raise RevealRefused("this file is not in a stack that is open in your name; go back and press Start")
+        _refuse_in_a_pause(person, assignment, at=at)
         reveal = Reveal(
             assignment=assignment,
             person=person,
@@ -67,6 +102,15 @@ def use_reveal(token: str, *, person: Person, session_key: str, at: dt.datetime)
 def note_failed_reveal(reveal: Reveal, *, at: dt.datetime) -> None:
     """Log that nothing was shown for a view that had been marked as used."""
     _log(AuditAct.REVEAL_FAILED, reveal, at=at)
+
+
+def _refuse_in_a_pause(person: Person, assignment: Assignment, *, at: dt.datetime) -> None:
+    """What they have escalated is opened all the same."""
+    pace = pace_of(person, at=at)
+    if pace is None or pace.state is not PaceState.DUE or pace.ends_at is None:
+        return
+    if not Escalation.objects.filter(assignment=assignment, raised_by=person).exists():
+        raise RevealRefused(f"time for a break: nothing is opened until {pace.ends_at.astimezone(dt.UTC):%H:%M} UTC")
 
 
 def _log(act: AuditAct, reveal: Reveal, *, at: dt.datetime, final: bool = False) -> None:

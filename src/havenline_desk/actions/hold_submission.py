@@ -1,7 +1,7 @@
 """Submit with some seconds to take it back: held, then recorded when they are over or the next item is opened.
 
-What is held is in the database, so nothing is lost when the browser or the desk ends: the next person who presses Start
-has it recorded.
+What is held is in the database, so nothing is lost when the browser or the desk ends: the sealer, which looks each
+minute, or the next person who presses Start has it recorded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from .. import audit
-from ..models import Assessment, Assignment, AuditAct, Person, Submission
+from ..models import Assessment, AuditAct, Person, Submission
 from ..waiting import TAKEN_BACK_WITHIN
 from .submit_assessment import SubmissionRefused, checked_submission, submit_assessment
 
@@ -52,6 +52,7 @@ def hold_submission(
         },
     )
     if fresh:
+        submission.assignment = checked.assignment  # with all that the log names
         _log(AuditAct.SUBMISSION_HELD, submission, at=at)
     return submission
 
@@ -109,12 +110,13 @@ def _record(number: int, *, at: dt.datetime) -> Assessment | None:
 
 
 def _held() -> QuerySet[Submission]:
-    rows = Submission.objects.select_for_update(skip_locked=True, of=("self",)).select_related("person")
+    named = ("person", "assignment__revision__stack__investigation")
+    rows = Submission.objects.select_for_update(skip_locked=True, of=("self",)).select_related(*named)
     return rows.filter(taken_back_at=None, recorded_at=None)
 
 
 def _log(act: AuditAct, submission: Submission, *, at: dt.datetime) -> None:
-    assignment = Assignment.objects.select_related("revision__stack__investigation").get(pk=submission.assignment_id)
+    assignment = submission.assignment
     audit.append(
         act,
         at=at,

@@ -24,6 +24,7 @@ from havenline.vocabulary import NCII, PDQ_FULL, HavenlineError
 
 from .. import audit, evidence, gates
 from ..agreement import Standing, standing_of, what_of
+from ..keys import key_name, origin_key
 from ..models import AuditAct, File, Import, Investigation, Item, Person, Proposal, SamplingRule, Selection
 from ..models.investigations import ItemState
 from .carry_out import carry_out
@@ -90,19 +91,20 @@ def import_collection(
             taken_in_by = _opened(investigation, collection, imported_by=imported_by, approved_by=approver, at=at)
         if evidence.storage_declared(at=at):
             evidence.sweep()
-        before = _counts(taken_in_by)
+        before, key = _counts(taken_in_by), origin_key()
         rows = {row.path: row for row in manifest.rows} if manifest is not None else {}
         scanned = fingerprint_source(
             source,
             workers=workers,
             known=_known(at=at),
             keep_content=evidence.storage_declared(at=at),
+            origin_key=key,
             close_off=close_off,
         )
         read = 0
         for batch in _batches(scanned, BATCH):
             with transaction.atomic():
-                record_postings(taken_in_by, batch, rows=rows, at=at)
+                record_postings(taken_in_by, batch, rows=rows, keyed_by=key_name(key), at=at)
             read += sum(posting.refused is None for posting in batch)
             for posting in batch:
                 progress(posting)
@@ -231,8 +233,8 @@ _LOCK_SPACE = 0x4841
 
 
 def _known(*, at: dt.datetime) -> frozenset[str]:
-    """SHA-256 values whose fingerprint (and content, where content is kept) need not be taken again."""
-    files = File.objects.all()
+    """SHA-256 values whose fingerprint, origin (and content, where content is kept) need not be taken again."""
+    files = File.objects.exclude(origin=None)
     if evidence.storage_declared(at=at):
         files = files.exclude(perceptual_hashes__pipeline=PDQ_FULL, stored=None)
     return frozenset(files.values_list("sha256", flat=True))

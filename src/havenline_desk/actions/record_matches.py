@@ -10,7 +10,7 @@ from havenline.matching.lists import ListLookup
 from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, FrameHash, Refusal, Refused
 
 from .. import audit, models
-from ..models import AuditAct, File, Investigation, Match
+from ..models import AuditAct, File, Investigation, Match, ModelPart
 
 
 @transaction.atomic
@@ -22,7 +22,7 @@ def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.da
     files = list(
         File.objects.filter(items__investigation=investigation)
         .distinct()
-        .prefetch_related("perceptual_hashes", "frame_hashes")
+        .prefetch_related("perceptual_hashes", "frame_hashes", "model_digests")
         .order_by("pk")
     )
     found = [
@@ -68,7 +68,10 @@ def _fingerprint(file: File) -> Fingerprint:
     stored = next((name for name in hashes if name != PDQ_512 and not name.endswith(UPRIGHT)), "")
     full, reduced = hashes.get(stored), hashes.get(PDQ_512)
     upright = {name: each.pdq for name, each in hashes.items() if name.endswith(UPRIGHT)}
-    frames = sorted(FrameHash(each.second, each.pdq, each.quality) for each in file.frame_hashes.all())
+    frames: dict[bool, list[FrameHash]] = {False: [], True: []}
+    for each in file.frame_hashes.all():
+        frames[each.upright].append(FrameHash(each.second, each.pdq, each.quality))
+    parts = {each.part: each.sha256 for each in file.model_digests.all()}
     return Fingerprint(
         md5=file.md5,
         sha1=file.sha1,
@@ -81,6 +84,16 @@ def _fingerprint(file: File) -> Fingerprint:
         pdq_512_quality=reduced.quality if reduced else None,
         pdq_upright=upright.get(stored + UPRIGHT),
         pdq_512_upright=upright.get(PDQ_512 + UPRIGHT),
-        frames=tuple(frames),
-        refusal=None if full or frames else Refused(Refusal(file.refusal), file.refusal_detail),
+        frames=tuple(sorted(frames[False])),
+        frames_upright=tuple(sorted(frames[True])),
+        model_body=parts.get(ModelPart.BODY),
+        model_tensors=parts.get(ModelPart.TENSORS),
+        refusal=None if full or frames[False] else _why_none(file),
     )
+
+
+def _why_none(file: File) -> Refused:
+    """Why a file has no perceptual hash: it was refused, or its hashes went when it was cleared of suspicion."""
+    if file.refusal:
+        return Refused(Refusal(file.refusal), file.refusal_detail)
+    return Refused(Refusal.UNREADABLE, "its perceptual hashes were removed when it was cleared")

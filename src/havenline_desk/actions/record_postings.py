@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from havenline.formats.manifest import Manifest, ManifestRow, PostingKind
+from havenline.media import kinds
 from havenline.scan import Scanned
 from havenline.vocabulary import PDQ_FULL
 
@@ -21,10 +22,13 @@ from ..models import (
     ItemKind,
     ItemState,
     Location,
+    ModelDigest,
+    ModelPart,
     PerceptualHash,
     Report,
     Tombstone,
 )
+from .record_origin import record_origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,17 @@ class _Problem:
 
 
 def record_postings(
-    taken_in: Import, scanned: Sequence[Scanned], *, rows: Mapping[str, ManifestRow], at: dt.datetime
+    taken_in: Import,
+    scanned: Sequence[Scanned],
+    *,
+    rows: Mapping[str, ManifestRow],
+    keyed_by: str = "",
+    at: dt.datetime,
 ) -> None:
-    """Append one batch inside the caller's transaction; what is there already stays as it is."""
+    """Append one batch inside the caller's transaction; what is there already stays as it is.
+
+    `keyed_by`: the name of the key that texts of origin were digested under; none are recorded without one.
+    """
     problems = [
         _Problem(post.path, post.refused.reason.value, f"{post.path}: {post.refused.detail}")
         for post in scanned
@@ -45,10 +57,12 @@ def record_postings(
     ]
     read = [post for post in scanned if not post.refused]
     files = _files(read)
-    pictures = _pictures(files.values())
+    lookable = _lookable(files.values())
+    if keyed_by:
+        record_origin({files[_sha256(post)]: post.signals for post in read if post.fingerprint}, keyed_by, at=at)
     if evidence.storage_declared(at=at):
         kept = {files[_sha256(post)]: post.content for post in read if post.content}
-        evidence.keep({file: content for file, content in kept.items() if file.pk in pictures}, at=at)
+        evidence.keep({file: content for file, content in kept.items() if file.pk in lookable}, at=at)
     named = []
     for post in read:
         row, file = rows.get(post.path), files[_sha256(post)]
@@ -138,12 +152,24 @@ def _files(read: Sequence[Scanned]) -> dict[str, File]:
     )
     FrameHash.objects.bulk_create(
         (
-            FrameHash(file=files[each.sha256], second=frame.second, pdq=frame.pdq, quality=frame.quality)
+            FrameHash(
+                file=files[each.sha256], second=frame.second, pdq=frame.pdq, quality=frame.quality, upright=upright
+            )
             for each in fingerprints
-            for frame in each.frames
+            for upright, frames in ((False, each.frames), (True, each.frames_upright))
+            for frame in frames
         ),
         ignore_conflicts=True,
         batch_size=1000,
+    )
+    ModelDigest.objects.bulk_create(
+        (
+            ModelDigest(file=files[each.sha256], part=part, sha256=digest)
+            for each in fingerprints
+            for part, digest in ((ModelPart.BODY, each.model_body), (ModelPart.TENSORS, each.model_tensors))
+            if digest is not None
+        ),
+        ignore_conflicts=True,
     )
     return files
 
@@ -154,7 +180,7 @@ def _add_items(
     if not named:
         return
     files = [file for _, file, _ in named if file is not None]
-    kept, pictures = evidence.kept(files), _pictures(files)
+    kept, lookable = evidence.kept(files), _lookable(files)
     Item.objects.bulk_create(
         (
             Item(
@@ -164,7 +190,7 @@ def _add_items(
                 path=path,
                 file=file,
                 kind=_kind(file, row),
-                state=_state(file, kept, pictures),
+                state=_state(file, kept, lookable),
                 posted_at=row.posted_at if row is not None else None,
                 imported_at=at,
             )
@@ -228,17 +254,22 @@ def _kind(file: File | None, row: ManifestRow | None) -> ItemKind:
     return ItemKind(row.kind.value) if row is not None and row.kind else ItemKind.UNKNOWN
 
 
-def _pictures(files: Iterable[File]) -> frozenset[int]:
-    """Which of the files were decoded whole as pictures, by primary key: nothing else can be looked at."""
-    wanted = [file.pk for file in files]
-    hashed = PerceptualHash.objects.filter(file__in=wanted, pipeline=PDQ_FULL).values_list("file_id", flat=True)
+def _lookable(files: Iterable[File]) -> frozenset[int]:
+    """Which of the files were decoded whole as pictures, or as films frame by frame, by primary key: nothing else can
+    be looked at."""
+    files = list(files)
+    wanted, films = [file.pk for file in files], [file.pk for file in files if file.media_type in kinds.FILMS]
+    hashed = [
+        *PerceptualHash.objects.filter(file__in=wanted, pipeline=PDQ_FULL).values_list("file_id", flat=True),
+        *FrameHash.objects.filter(file__in=films).values_list("file_id", flat=True).distinct(),
+    ]
     cleared = Tombstone.objects.filter(stored__file__in=wanted, hashes_removed=True)
     return frozenset((*hashed, *cleared.values_list("stored__file_id", flat=True)))
 
 
-def _state(file: File | None, kept: Collection[int], pictures: Collection[int]) -> ItemState:
+def _state(file: File | None, kept: Collection[int], lookable: Collection[int]) -> ItemState:
     if file is None:
         return ItemState.NO_FILE
-    if file.pk not in pictures:
+    if file.pk not in lookable:
         return ItemState.NOT_VIEWABLE
     return ItemState.VIEWABLE if file.pk in kept else ItemState.HASH_ONLY

@@ -12,7 +12,7 @@ from havenline.judgement.retention import RetentionFacts
 from havenline_guard.retention_run import RetentionRun, run_retention
 
 from .. import audit, evidence
-from ..models import AuditAct, FrameHash, PerceptualHash, Person, StoredContent, Tombstone
+from ..models import AuditAct, FrameHash, OriginSignal, PerceptualHash, Person, StoredContent, Tombstone
 
 CLEARED = "cleared"
 """The retention class whose files lose their perceptual hashes with their content."""
@@ -45,13 +45,15 @@ def destroy_in_time(stored: StoredContent, *, rule: str, at: dt.datetime) -> Non
 
 
 def bury(stored: StoredContent, *, rule: str, cleared: bool, actor: Person | None, at: dt.datetime) -> Tombstone:
-    """Record, in the caller's transaction, that content is destroyed; what was `cleared` loses its hashes too.
+    """Record, in the caller's transaction, that content is destroyed.
 
-    The rows of custody stay. Not done here: destroying it.
+    What was `cleared` loses its hashes and its signals of origin too; the rows of custody stay. Not done here:
+    destroying it.
     """
     if cleared:
         PerceptualHash.objects.filter(file_id=stored.file_id).delete()
         FrameHash.objects.filter(file_id=stored.file_id).delete()
+        OriginSignal.objects.filter(reading__file_id=stored.file_id).delete()
     tombstone = Tombstone.objects.create(stored=stored, rule=rule, hashes_removed=cleared, destroyed_at=at)
     audit.append(AuditAct.CONTENT_DESTROYED, at=at, actor=actor, about=tombstone, purpose=rule[:40], record=tombstone)
     return tombstone

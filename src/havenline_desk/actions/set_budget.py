@@ -54,6 +54,18 @@ def set_budget(
 
 
 @transaction.atomic
+def lower_budget(person: Person, limits: Mapping[str, int], *, set_by: Person, at: dt.datetime) -> None:
+    """Lower parts of somebody else's budget, which takes one person; the others stay. As `lower_own_budget`.
+
+    Raises Denied without the role, and for oneself BudgetRefused.
+    """
+    gates.require(set_by, gates.Act.LOWER_BUDGET, at=at)
+    if gates.is_oneself(person, set_by):
+        raise BudgetRefused("lower your own limit on the page of your exposure")
+    _lower(person, limits, set_by=set_by, at=at)
+
+
+@transaction.atomic
 def lower_own_budget(person: Person, limits: Mapping[str, int], *, at: dt.datetime) -> None:
     """Set a stricter limit for oneself, which takes nobody else; `limits` are parts of a Budget, others stay.
 
@@ -61,18 +73,29 @@ def lower_own_budget(person: Person, limits: Mapping[str, int], *, at: dt.dateti
     KeydUnreachable. `keyd` itself refuses a raise, so two at once cannot make one.
     """
     gates.require(person, gates.Act.LOWER_OWN_BUDGET, at=at)
+    _lower(person, limits, set_by=person, at=at)
+
+
+def _lower(person: Person, limits: Mapping[str, int], *, set_by: Person, at: dt.datetime) -> None:
+    own = gates.is_oneself(person, set_by)
+    has = "you have" if own else f"{person.name} has"
     client = _keyd()
     before = client.exposed(person.audit_id.hex)[1]
     if before is None:
-        raise BudgetRefused("you have no budget, so there is nothing to lower")
+        raise BudgetRefused(f"{has} no budget, so there is nothing to lower")
     wanted = replace(before, **limits)
     if wanted == before:
-        raise BudgetRefused("no limit differs from yours, so nothing was changed")
+        raise BudgetRefused(f"no limit differs from {'yours' if own else 'theirs'}, so nothing was changed")
     if any(new > old for new, old in zip(astuple(wanted), astuple(before), strict=True)):
-        raise BudgetRefused("you can only lower your own limits; raising one takes two others. Nothing was changed")
-    audit.append(AuditAct.BUDGET_SET, at=at, actor=person, about=person)
+        said = (
+            "you can only lower your own limits; raising one takes two others"
+            if own
+            else ("you can only lower limits here; raising one takes two people")
+        )
+        raise BudgetRefused(f"{said}. Nothing was changed")
+    audit.append(AuditAct.BUDGET_SET, at=at, actor=set_by, about=person)
     try:
-        client.set_budget(person.audit_id.hex, wanted, by=person.audit_id.hex)
+        client.set_budget(person.audit_id.hex, wanted, by=set_by.audit_id.hex)
     except KeydRefused as refused:
         raise BudgetRefused(str(refused)) from None
 

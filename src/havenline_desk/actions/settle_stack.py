@@ -1,13 +1,16 @@
-"""Close a stack revision when its assessments agree or a third person has spoken; otherwise ask for the third."""
+"""Close a stack revision when its assessments agree or a third person has spoken; otherwise ask for the third.
+
+A house of two has no third: what its two differ in counts as undetermined.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 
-from havenline.judgement.settle import ReviewPlan, SubmittedFacts, settle
+from havenline.judgement.settle import ReviewPlan, SettledBy, SubmittedFacts, settle
 from havenline.judgement.settle import Step as PlanStep
 
-from .. import audit, law
+from .. import audit, gates, law
 from ..models import (
     Assignment,
     AuditAct,
@@ -35,20 +38,23 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     # The form of the first lease: what only a later one asks is compared with nothing.
     leased = min(one.started_at for one in revision.assessments.all())
     framework = law.sheet(investigation, at=leased)
-    settlement = settle(plan=ReviewPlan(investigation.plan), framework=framework, assessments=_submitted(revision))
+    settlement = settle(
+        plan=ReviewPlan(investigation.plan),
+        framework=framework,
+        assessments=_submitted(revision),
+        third_person=gates.PROFILES[gates.house()].third_person,
+    )
     if settlement.facts is None or settlement.settled_by is None:
         if settlement.next_step is PlanStep.THIRD:
-            third = Assignment(revision=revision, step=Step.THIRD, opened_at=at)
-            if not Assignment.objects.filter(revision=revision, step=Step.THIRD).exists():
-                put_in_order([third])
-                third.save()
-                audit.append(
-                    AuditAct.DISPUTE_OPENED, at=at, actor=None, about=third, investigation=investigation, record=third
-                )
+            _open_dispute(revision, at=at)
         return
     members: dict[int | str, StackMember] = {member.pk: member for member in revision.members.select_related("file")}
     shown = next(member for member in members.values() if member.place == MemberPlace.SHOWN)
-    legality = framework.derive(settlement.facts, approved=law.in_force(framework.id, framework.version))
+    legality = framework.derive(
+        settlement.facts,
+        approved=law.in_force(framework.id, framework.version),
+        disputed=settlement.settled_by is SettledBy.DISAGREEMENT,
+    )
     outcomes = Outcome.objects.bulk_create(
         Outcome(
             investigation=investigation,
@@ -81,6 +87,16 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
             record=outcome,
         )
     derive_outcomes(investigation, at=at, outcomes=outcomes)
+
+
+def _open_dispute(revision: StackRevision, *, at: dt.datetime) -> None:
+    if Assignment.objects.filter(revision=revision, step=Step.THIRD).exists():
+        return
+    third = Assignment(revision=revision, step=Step.THIRD, opened_at=at)
+    put_in_order([third])
+    third.save()
+    investigation = revision.stack.investigation
+    audit.append(AuditAct.DISPUTE_OPENED, at=at, actor=None, about=third, investigation=investigation, record=third)
 
 
 def _submitted(revision: StackRevision) -> list[SubmittedFacts]:

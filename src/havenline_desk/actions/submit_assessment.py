@@ -155,5 +155,6 @@ def _member_problems(
         return {"members": f"{open_} near {'picture needs' if open_ == 1 else 'pictures need'} an own look and a key"}
     unseen = sum(deepest.get(member.file_id, 0) < decided_at for member in near)
     if unseen:
-        return {"members": f"{unseen} near member(s) were not looked at as closely as the picture that was judged"}
+        those = "picture was" if unseen == 1 else "pictures were"
+        return {"members": f"{unseen} near {those} not looked at as closely as the picture that was judged"}
     return {}

@@ -7,8 +7,8 @@ import datetime as dt
 from django.db import IntegrityError, transaction
 
 from .. import audit, gates
-from ..models import Assignment, AuditAct, Person, StackRevision, Step
-from ..waiting import waiting_for
+from ..models import Assignment, AuditAct, Person, SetAside, StackRevision, Step
+from ..waiting import set_aside_for, waiting_for
 from .hold_submission import record_due, record_held
 
 LEASE = dt.timedelta(minutes=30)
@@ -17,6 +17,7 @@ LEASE = dt.timedelta(minutes=30)
 def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
     """Lease the most urgent assignment this person may do, or return the one already held; None when idle.
 
+    What the lead has set aside for them comes before the most urgent.
     What the person has submitted and not taken back is recorded first, and what others left held is too.
 
     Nobody gets two steps of one stack revision, and one assignment is never held by two people: the row is locked
@@ -50,6 +51,7 @@ def lease(assignment: Assignment, *, person: Person, at: dt.datetime) -> None:
     assignment.save(update_fields=("person", "leased_at", "expires_at"))
     StackRevision.objects.filter(pk=assignment.revision_id, frozen_at=None).update(frozen_at=at)
     if fresh:
+        SetAside.objects.filter(assignment=assignment, ended_at=None).update(ended_at=at)
         audit.append(
             AuditAct.ASSIGNMENT_TAKEN,
             at=at,
@@ -78,4 +80,7 @@ def _own(person: Person, *, lock: bool = True) -> Assignment | None:
 
 
 def _most_urgent(person: Person, steps: list[Step], *, at: dt.datetime) -> Assignment | None:
-    return waiting_for(person, steps, at=at).select_for_update(skip_locked=True, of=("self",)).first()
+    waiting = waiting_for(person, steps, at=at).select_related("revision__stack__investigation")
+    waiting = waiting.select_for_update(skip_locked=True, of=("self",))
+    mine = set_aside_for(person, at=at)
+    return (waiting.filter(pk__in=mine).first() if mine else None) or waiting.first()

@@ -31,7 +31,7 @@ from .passkeys import (
 )
 from .refusals import FactorRefused, Why
 from .sealing import keyed_digest, seal, unseal
-from .shown import FRESH_FOR, demonstration, fresh, mark_fresh, password_is_enough, totp_allowed, ways_of
+from .shown import FRESH_FOR, demonstration, fresh, mark_fresh, password_is_enough, set_one_up, totp_allowed, ways_of
 
 __all__ = [
     "CHALLENGE_FOR",
@@ -58,6 +58,7 @@ __all__ = [
     "password_is_enough",
     "recovery_digest",
     "seal",
+    "set_one_up",
     "totp_address",
     "totp_allowed",
     "totp_step",

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.http import HttpRequest
 
-from ..models import AuthenticatorApp, InstallationKind, Passkey, Person, Policy, Way
+from ..models import AuthenticatorApp, FactorResetEnd, InstallationKind, Passkey, Person, Policy, Way
 
 FRESH_FOR = dt.timedelta(minutes=5)
 _FACTOR_KEY = "factor"
@@ -42,6 +42,13 @@ def ways_of(person: Person) -> frozenset[Way]:
     if settings.ALLOW_TOTP and AuthenticatorApp.objects.filter(person=person, removed_at=None).exists():
         ways.add(Way.TOTP)
     return frozenset(ways)
+
+
+def set_one_up(person: Person) -> bool:
+    """Whether `person` has set a factor up since they were enrolled or their factors were reset, kept or not."""
+    reset = FactorResetEnd.objects.filter(reset__person=person, carried_out=True).order_by("-pk").first()
+    since = {} if reset is None else {"added_at__gt": reset.ended_at}
+    return any(kind.objects.filter(person=person, **since).exists() for kind in (Passkey, AuthenticatorApp))
 
 
 def demonstration() -> bool:

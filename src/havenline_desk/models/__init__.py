@@ -7,6 +7,8 @@ from .factors import (
     AuthenticatorApp,
     Ending,
     Enrolment,
+    FactorReset,
+    FactorResetEnd,
     LinkedAccount,
     Passkey,
     RecoveryCode,
@@ -31,13 +33,16 @@ from .investigations import (
     Selection,
     SourceKind,
 )
+from .jobs import ImportJob, JobEnd
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
+from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
-from .queue import Pool, PoolKind, PoolMember, PoolNeed, Skip, SkipReason
+from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .retention import Hold, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
+from .wellbeing import OptOut, PaceRule, TalkTo
 
 __all__ = [
     "CONTENT_ROLES",
@@ -65,13 +70,17 @@ __all__ = [
     "Escalation",
     "EscalationEvent",
     "EscalationStage",
+    "FactorReset",
+    "FactorResetEnd",
     "File",
     "FrameHash",
     "FrameworkApproval",
+    "HandReason",
     "Hold",
     "House",
     "HouseDeclaration",
     "Import",
+    "ImportJob",
     "ImportProblem",
     "ImportedFramework",
     "InstallationKind",
@@ -80,12 +89,19 @@ __all__ = [
     "Item",
     "ItemKind",
     "ItemState",
+    "JobEnd",
     "LinkedAccount",
     "Location",
     "Match",
     "MemberAnswer",
     "MemberPlace",
+    "ModelDigest",
+    "ModelPart",
+    "OptOut",
+    "OriginReading",
+    "OriginSignal",
     "Outcome",
+    "PaceRule",
     "Passkey",
     "PerceptualHash",
     "Person",
@@ -108,6 +124,7 @@ __all__ = [
     "SamplingRule",
     "Selection",
     "Session",
+    "SetAside",
     "SettledBy",
     "Skip",
     "SkipReason",
@@ -118,6 +135,9 @@ __all__ = [
     "Step",
     "StoredContent",
     "Submission",
+    "TalkTo",
+    "TextLook",
+    "TextReason",
     "Throttle",
     "Tombstone",
     "Way",

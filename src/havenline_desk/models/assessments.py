@@ -123,6 +123,7 @@ class SettledBy(models.TextChoices):
     SINGLE = "single", "one trained person"
     AGREEMENT = "agreement", "two blind assessments in agreement"
     ADJUDICATION = "adjudication", "a third person"
+    DISAGREEMENT = "disagreement", "two blind assessments that differ, with nobody for a third"
     COPY = "copy", "byte-identical to a file this house has assessed twice"
 
 

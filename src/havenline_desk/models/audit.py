@@ -26,8 +26,11 @@ class AuditAct(models.TextChoices):
     FRAMEWORK_CONFIGURED = "framework_configured", "added a framework to an investigation"
     PERSON_ENROLLED = "person_enrolled", "enrolled a person"
     ROLE_GRANTED = "role_granted", "granted a role"
+    ROLE_REVOKED = "role_revoked", "took a role away"
     CERTIFICATE_RECORDED = "certificate_recorded", "recorded a certificate"
     INVESTIGATION_CREATED = "investigation_created", "opened an investigation"
+    IMPORT_ASKED = "import_asked", "asked on a page that an import run"
+    IMPORT_STOPPED = "import_stopped", "asked on a page that an import stop"
     IMPORT_APPROVED = "import_approved", "approved an import"
     IMPORT_STARTED = "import_started", "started or resumed an import"
     POSTINGS_RECORDED = "postings_recorded", "took in a batch of postings"
@@ -37,6 +40,8 @@ class AuditAct(models.TextChoices):
     IMPORT_FINISHED = "import_finished", "finished an import"
     ASSIGNMENT_TAKEN = "assignment_taken", "was given an assignment"
     ASSIGNMENT_GIVEN_BACK = "assignment_given_back", "gave an assignment back"
+    ASSIGNMENT_MADE_BY_HAND = "assignment_made_by_hand", "set an assignment aside for a person"
+    ASSIGNMENT_FREED = "assignment_freed", "freed an assignment of whom it was with, or for"
     REVEAL_GRANTED = "reveal_granted", "was granted a view"
     REVEAL_USED = "reveal_used", "used a view"
     REVEAL_FAILED = "reveal_failed", "was shown nothing for a view that was used"
@@ -53,6 +58,7 @@ class AuditAct(models.TextChoices):
     ESCALATION_RAISED = "escalation_raised", "said that a child may be in danger now"
     ESCALATION_STAGE = "escalation_stage", "did what an escalation asks for"
     BUDGET_SET = "budget_set", "said how much a person may open"
+    CARE_DECLARED = "care_declared", "declared when pauses are due, or whom to talk to"
     EXPOSURE_SEEN = "exposure_seen", "looked at what people are exposed to"
     CALIBRATION_STARTED = "calibration_started", "began a calibration on drawn pictures"
     CALIBRATION_CLOSED = "calibration_closed", "ended a calibration"
@@ -63,6 +69,7 @@ class AuditAct(models.TextChoices):
     PROPOSAL_APPROVED = "proposal_approved", "approved what another person proposed"
     PROPOSAL_CANCELLED = "proposal_cancelled", "cancelled a proposal"
     PROPOSAL_CARRIED_OUT = "proposal_carried_out", "carried out what two people had agreed to"
+    LOG_SEEN = "log_seen", "looked into the audit log"
     LOG_EXPORTED = "log_exported", "took the audit log out"
     LOG_REOPENED = "log_reopened", "closed the audit log and went on with a new one"
     BACKUP_TAKEN = "backup_taken", "took a backup"
@@ -73,6 +80,9 @@ class AuditAct(models.TextChoices):
     SIGN_IN_THROTTLED = "sign_in_throttled", "attempts to sign in were too many"
     SESSION_ENDED = "session_ended", "a session was ended"
     ENROLMENT_MADE = "enrolment_made", "made a one-time secret for setting up a first factor"
+    FACTOR_RESET_AGREED = "factor_reset_agreed", "agreed with another that a person may set up new factors"
+    FACTOR_RESET_CANCELLED = "factor_reset_cancelled", "signed in, which cancels the reset of their factors"
+    FACTORS_RESET = "factors_reset", "took every factor away from a person, as two had agreed"
     FACTOR_ADDED = "factor_added", "set a factor up"
     FACTOR_REMOVED = "factor_removed", "took a factor away"
     FACTOR_CONFIRMED = "factor_confirmed", "showed a factor again"
@@ -93,6 +103,7 @@ URGENT_ACTS = frozenset(
         AuditAct.FRAMEWORK_IMPORTED,
         AuditAct.PERSON_ENROLLED,
         AuditAct.ROLE_GRANTED,
+        AuditAct.ROLE_REVOKED,
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
         AuditAct.LOG_EXPORTED,
@@ -103,6 +114,8 @@ URGENT_ACTS = frozenset(
         AuditAct.PROPOSAL_APPROVED,
         AuditAct.PROPOSAL_CARRIED_OUT,
         AuditAct.ENROLMENT_MADE,
+        AuditAct.FACTOR_RESET_AGREED,
+        AuditAct.FACTORS_RESET,
         AuditAct.FACTOR_ADDED,
         AuditAct.FACTOR_REMOVED,
         AuditAct.RECOVERY_CODE_USED,

@@ -8,10 +8,13 @@ from .assessments import Assignment, Reveal, Submission
 from .factors import AuthenticatorApp, Enrolment, LinkedAccount, Passkey, RecoveryCode, Session, Throttle
 from .files import FrameHash, PerceptualHash
 from .investigations import Import
+from .jobs import ImportJob
+from .origin import OriginSignal, TextLook
 from .people import Person, RoleGrant
-from .queue import PoolMember
+from .queue import PoolMember, SetAside
 from .retention import Hold
 from .stacks import StackRevision
+from .wellbeing import OptOut
 
 CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Assignment: ("waits_as_if_since", "person_id", "leased_at", "expires_at", "done_at"),
@@ -19,19 +22,23 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Enrolment: ("used_at",),
     Hold: ("released_at",),
     Import: ("finished_at",),
+    ImportJob: ("begun_at", "seen_at", "files", "read", "refused", "stop_asked_at", "ended_at", "ending", "said"),
     LinkedAccount: ("removed_at",),
+    OptOut: ("ended_at",),
     Passkey: ("counter", "last_used_at", "removed_at"),
     Person: ("password", "last_login", "is_active"),
     PoolMember: ("left_at",),
     RecoveryCode: ("used_at", "withdrawn_at"),
     Reveal: ("used_at",),
     RoleGrant: ("revoked_at",),
+    SetAside: ("ended_at",),
     Session: ("seen_at", "ended_at", "ending"),
     StackRevision: ("frozen_at",),
     Submission: ("taken_back_at", "recorded_at"),
+    TextLook: ("used_at",),
     Throttle: ("tries", "since"),
 }
 """The only columns of Havenline's tables that the desk may ever update; only rows of PERISHABLE are ever deleted."""
 
-PERISHABLE: frozenset[type[Model]] = frozenset({FrameHash, PerceptualHash, Throttle})
-"""Attempts go when they are old, perceptual hashes when what they were made of was cleared of suspicion."""
+PERISHABLE: frozenset[type[Model]] = frozenset({FrameHash, OriginSignal, PerceptualHash, Throttle})
+"""Attempts go when they are old, hashes and signals of origin when what they were made of was cleared of suspicion."""

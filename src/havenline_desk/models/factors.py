@@ -17,6 +17,23 @@ class Enrolment(Audited):
     used_at = models.DateTimeField(null=True)
 
 
+class FactorReset(Audited):
+    """Two people agreed that `person` sets up new factors: from `in_force_at` until `lapses_at`, no other time."""
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="factor_resets")
+    agreed_at = models.DateTimeField()
+    in_force_at = models.DateTimeField()
+    lapses_at = models.DateTimeField()
+
+
+class FactorResetEnd(Audited):
+    """The one end of a reset: it was carried out, or its person signed in, which cancels it. One row, so never both."""
+
+    reset = models.OneToOneField(FactorReset, on_delete=models.PROTECT, related_name="end")
+    carried_out = models.BooleanField()
+    ended_at = models.DateTimeField()
+
+
 class Passkey(Audited):
     """A WebAuthn credential. `counter` is the authenticator's own; one that does not grow was copied."""
 

@@ -41,15 +41,19 @@ class PerceptualHash(models.Model):
 
 
 class FrameHash(models.Model):
-    """One frame of a film, or of the sample of an animated picture; `second` counts from its beginning."""
+    """One frame of a film, or of the sample of an animated picture; `second` counts from its beginning.
+
+    `upright`: turned as the file's mark says, beside the frame in stored order; there is none where no mark turns it.
+    """
 
     file = models.ForeignKey(File, on_delete=models.PROTECT, related_name="frame_hashes")
     second = models.FloatField()
     pdq = models.CharField(max_length=64)
     quality = models.SmallIntegerField()
+    upright = models.BooleanField(default=False)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("file", "second"), name="one_hash_per_moment"),)
+        constraints = (models.UniqueConstraint(fields=("file", "second", "upright"), name="one_hash_per_moment"),)
 
 
 class StoredContent(models.Model):

@@ -1,4 +1,4 @@
-"""Who is not handed what: skips with their reason, and the pools that an item needs or a person works in."""
+"""Who is handed what: skips with their reason, pools that an item needs or a person works in, what is set aside."""
 
 from __future__ import annotations
 
@@ -68,3 +68,34 @@ class PoolNeed(Audited):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("stack", "pool"), name="one_need_per_stack_and_pool"),)
+
+
+class HandReason(models.TextChoices):
+    """Why the lead sets an item aside. Only these, and never what it shows, so that nobody is told what to see."""
+
+    WAITED = "waited", "it has waited long"
+    LANGUAGE = "language", "it needs a language that this person reads"
+    SPECIALIST = "specialist", "it needs a subject that this person knows"
+    SPREAD = "spread", "the work is to be spread"
+
+
+class SetAside(Audited):
+    """The lead set one assignment aside for one person until `ends_at`; it is leased when they press Start.
+
+    `ended_at`: it was taken up, taken back, or set aside anew.
+    """
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="set_asides")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="set_asides")
+    said_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=16, choices=HandReason)
+    made_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("assignment",), condition=models.Q(ended_at=None), name="one_set_aside_per_assignment"
+            ),
+        )

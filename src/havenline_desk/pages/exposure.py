@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -10,7 +12,7 @@ from django.utils.translation import gettext as _
 from havenline_guard.keyd_client import KeydUnreachable
 
 from ..actions.see_exposure import see_exposure
-from ..actions.set_budget import BudgetRefused, lower_own_budget
+from ..actions.set_budget import BudgetRefused, lower_budget, lower_own_budget
 from ..gates import Act, gate
 from ..models import Person
 from ..queries.exposure import (
@@ -22,6 +24,7 @@ from ..queries.exposure import (
     own_exposure,
     team_exposure,
 )
+from ..queries.shift import talk_to
 from .layout import Notice, leave_notice, person_of
 from .numbers import whole_number
 
@@ -49,10 +52,31 @@ def lower(request: HttpRequest) -> HttpResponse:
 @gate(Act.SEE_EXPOSURE)
 def people(request: HttpRequest) -> HttpResponse:
     """The entry of the log comes first: where it cannot be written, nobody's figures are shown."""
-    at = timezone.now()
-    see_exposure(seen_by=person_of(request), at=at)
-    page = {"people": exposure_of_people(at=at), "days": DAYS}
-    return render(request, "havenline/exposure_people.html", page)
+    return _people(request, {}, {})
+
+
+@gate(Act.SEE_EXPOSURE)
+def lower_of(request: HttpRequest) -> HttpResponse:
+    """Lower somebody's budget, alone and at once; the page that a refusal stands on is the welfare lead's."""
+    if request.method != "POST":
+        return redirect("exposure_people")
+    typed = {name: request.POST.get(name, "").strip() for name in ("person", *_LIMITS)}
+    problems = {}
+    whose = Person.objects.filter(name=typed["person"]).first() if typed["person"].isprintable() else None
+    if whose is None:
+        problems["person"] = _("choose whose limit it is")
+    for name in _LIMITS:
+        if typed[name] and not whole_number(typed[name]):
+            problems[name] = _("a whole number of at least 1")
+    if whose is None or problems:
+        return _people(request, typed, problems)
+    limits = {name: number for name in _LIMITS if (number := whole_number(typed[name]))}
+    try:
+        lower_budget(whose, limits, set_by=person_of(request), at=timezone.now())
+    except BudgetRefused as refused:
+        return _people(request, typed, {"per_hour": str(refused)})
+    leave_notice(request, Notice.BUDGET_LOWERED)
+    return redirect("exposure_people")
 
 
 @gate(Act.SEE_TEAM_EXPOSURE)
@@ -69,6 +93,13 @@ def left_for(person: Person) -> BudgetLeft | None:
         return None
 
 
+def _people(request: HttpRequest, typed: Mapping[str, str], problems: Mapping[str, str]) -> HttpResponse:
+    at = timezone.now()
+    see_exposure(seen_by=person_of(request), at=at)
+    page = {"people": exposure_of_people(at=at), "days": DAYS, "typed": typed, "problems": problems}
+    return render(request, "havenline/exposure_people.html", page, status=422 if problems else 200)
+
+
 def _limits(request: HttpRequest) -> dict[str, int]:
     """What was typed. Nothing at all is not offered: by a slip it would take two others to undo."""
     limits = {}
@@ -83,5 +114,6 @@ def _limits(request: HttpRequest) -> dict[str, int]:
 
 
 def _own(request: HttpRequest, refused: str = "") -> HttpResponse:
-    page = {"own": own_exposure(person_of(request), at=timezone.now()), "refused": refused, "days": DAYS}
+    own = own_exposure(person_of(request), at=timezone.now())
+    page = {"own": own, "refused": refused, "days": DAYS, "talk_to": talk_to()}
     return render(request, "havenline/exposure.html", page, status=422 if refused else 200)

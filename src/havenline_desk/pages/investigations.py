@@ -22,6 +22,12 @@ def investigation(request: HttpRequest, reference: str) -> HttpResponse:
     record = investigation_record(reference, at=at)
     if record is None:
         raise Http404
-    sees_agreement = allowed(person_of(request), Act.SEE_AGREEMENT, at=at)
-    shown = {"record": record, "line": record.line, "sees_agreement": sees_agreement}
+    person = person_of(request)
+    shown = {
+        "record": record,
+        "line": record.line,
+        "sees_agreement": allowed(person, Act.SEE_AGREEMENT, at=at),
+        "imports": allowed(person, Act.SEE_IMPORTS, at=at),
+        "sees_records": allowed(person, Act.SEE_RECORDS, at=at),
+    }
     return render(request, "havenline/investigation.html", shown)

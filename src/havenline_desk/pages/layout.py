@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import gates
@@ -33,6 +35,16 @@ class Notice(StrEnum):
     CALIBRATED = "calibrated"
     NOT_CALIBRATED = "not_calibrated"
     LIMIT_LOWERED = "limit_lowered"
+    SET_ASIDE = "set_aside"
+    FREED = "freed"
+    PROPOSED = "proposed"
+    ROLE_TAKEN = "role_taken"
+    CLOSED = "closed"
+    LEFT_OUT = "left_out"
+    CARE_DECLARED = "care_declared"
+    BUDGET_LOWERED = "budget_lowered"
+    IMPORT_ASKED = "import_asked"
+    IMPORT_STOPPED = "import_stopped"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -49,6 +61,20 @@ NOTICES: dict[Notice, Promise] = {
     Notice.CALIBRATED: _("Passed: your certificate is in date. Items can be assigned to you."),
     Notice.NOT_CALIBRATED: _("Not passed this time. Talk it over, and calibrate again with new pictures."),
     Notice.LIMIT_LOWERED: _("Your limit is lower now, and holds at once. Raising it again takes two others."),
+    Notice.SET_ASIDE: _(
+        "Set aside. It is the first that Start hands them, for 24 hours; then it is the queue's again."
+    ),
+    Notice.FREED: _("Free again: the queue hands it to whoever comes next."),
+    Notice.PROPOSED: _("Proposed. Another person agrees to it under “Proposals”, within 24 hours."),
+    Notice.ROLE_TAKEN: _("Taken away, at once. Their sessions have ended; giving it again takes two people."),
+    Notice.LEFT_OUT: _("Kept so, for twelve hours. Nobody is told; change it here at any time."),
+    Notice.CARE_DECLARED: _("It holds from now on."),
+    Notice.BUDGET_LOWERED: _("Their limit is lower now, and holds at once. Raising it again takes two people."),
+    Notice.IMPORT_ASKED: _("Asked for: a process of its own takes it within seconds. You may leave this page."),
+    Notice.IMPORT_STOPPED: _(
+        "It stops after the file that is being read. What was taken in stays; resume it at any time."
+    ),
+    Notice.CLOSED: _("The account is closed, and its sessions have ended."),
 }
 
 PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
@@ -57,10 +83,15 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("calibration", gates.Act.OPEN_CALIBRATION, _("Calibration")),
     ("escalations", gates.Act.SEE_ESCALATIONS, _("Escalations")),
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
+    ("queue", gates.Act.SEE_QUEUE, _("Queue")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
+    ("people", gates.Act.SEE_PEOPLE, _("People")),
+    ("audit_log", gates.Act.READ_LOG, _("Audit log")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
+    ("shift", gates.Act.KEEP_SHIFT, _("Your shift")),
     ("exposure", gates.Act.WORK, _("Your exposure")),
     ("exposure_people", gates.Act.SEE_EXPOSURE, _("Exposure of people")),
+    ("care", gates.Act.CARE_FOR_HOUSE, _("Care")),
     ("exposure_team", gates.Act.SEE_TEAM_EXPOSURE, _("Exposure of the team")),
 )
 
@@ -78,20 +109,24 @@ def layout(request: HttpRequest) -> dict[str, Any]:
     """Context processor of every template; anonymous visitors get the frame without names and places."""
     person = getattr(request, "user", None)
     policy = Policy.objects.order_by("-pk").first()
-    frame: dict[str, Any] = {"is_demo": policy is not None and policy.kind == InstallationKind.DEMO}
+    frame: dict[str, Any] = {
+        "is_demo": policy is not None and policy.kind == InstallationKind.DEMO,
+        # A page that answers a form may hold what is shown once; changing the language would leave it.
+        "languages": settings.LANGUAGES if request.method == "GET" else (),
+    }
     if not isinstance(person, Person):
         return frame
     at = timezone.now()
     held = gates.roles_of(person, at=at)
-    acts = gates.acts_of(person, at=at)
+    acts = gates.acts_for(held)
     return frame | {
         "person_name": person.name,
-        "role_words": [role.label for role in sorted(held)],
+        "role_words": [gettext(role.label) for role in sorted(held)],
         "nav": [
             NavEntry(reverse(name), label, request.path == reverse(name)) for name, act, label in PLACES if act in acts
         ],
         "answers_escalations": gates.Act.ANSWER_ESCALATION in acts,
-        "escalations_waiting": waiting_escalations(person, at=at),
+        "escalations_waiting": waiting_escalations(person, at=at) if gates.Act.ANSWER_ESCALATION in acts else 0,
         "notice": NOTICES.get(request.session.pop(_NOTICE_KEY, None)),
     }
 

@@ -35,6 +35,7 @@ from ..queries.sign_in import session_of
 from .address import address_of
 from .layout import person_of
 from .session import answered, safe_next
+from .told import told
 
 _DIGEST_LENGTH = 64
 
@@ -105,7 +106,7 @@ def step_up_options(request: HttpRequest) -> HttpResponse:
         digest = bytes.fromhex(said) if len(said) == _DIGEST_LENGTH else b""
         return _options(lambda: factors.begin_step_up(request, digest, at=timezone.now()))
     except ValueError:
-        return JsonResponse({"error": "the form names no act"}, status=400)
+        return JsonResponse({"error": told("the form names no act")}, status=400)
 
 
 @gate(Act.OWN_SIGN_IN)
@@ -168,7 +169,7 @@ def _options(begin: Any) -> HttpResponse:
     try:
         return JsonResponse(begin())
     except FactorRefused as refused:
-        return JsonResponse({"error": str(refused)}, status=422)
+        return JsonResponse({"error": told(refused)}, status=422)
 
 
 def _id(said: str) -> uuid.UUID:

@@ -20,6 +20,7 @@ from ..queries.workspace import place_of
 from .errors import COMES_BACK
 from .exposure import left_for
 from .layout import person_of
+from .told import told
 
 
 @gate(Act.WORK)
@@ -46,7 +47,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     except COMES_BACK:
         raise
     except HavenlineError as refused:
-        return _refused(f"{refused}{_when_it_frees(person_of(request))}", status=403)
+        return _refused(f"{told(refused)}{_when_it_frees(person_of(request))}", status=403)
     return JsonResponse({"url": reverse("reveal", args=[token])})
 
 
@@ -61,14 +62,14 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
     except COMES_BACK:
         raise
     except HavenlineError as refused:
-        return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
+        return HttpResponse(told(refused), status=403, content_type="text/plain; charset=utf-8")
     try:
         picture = evidence.rendition(reveal, token=token)
     except HavenlineError as refused:
         note_failed_reveal(reveal, at=timezone.now())
         if isinstance(refused, COMES_BACK):
             raise
-        return HttpResponse(str(refused), status=403, content_type="text/plain; charset=utf-8")
+        return HttpResponse(told(refused), status=403, content_type="text/plain; charset=utf-8")
     return HttpResponse(picture, content_type="image/webp")
 
 

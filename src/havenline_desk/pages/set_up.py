@@ -25,6 +25,7 @@ from .layout import person_of
 from .own_sign_in import confirmed_first
 from .pending import Next, pending_of
 from .session import answered, complete
+from .told import told
 
 ISSUER = "Havenline"
 
@@ -58,7 +59,7 @@ def set_up_options(request: HttpRequest) -> HttpResponse:
     at = timezone.now()
     pending = pending_of(request, Next.SET_UP, at=at)
     if pending is None:
-        return JsonResponse({"error": "this page is too old: sign in once more"}, status=403)
+        return JsonResponse({"error": told("this page is too old: sign in once more")}, status=403)
     return JsonResponse(factors.begin_registration(request, pending.person, at=at))
 
 
@@ -87,7 +88,7 @@ def add_factor(request: HttpRequest) -> HttpResponse:
 def add_options(request: HttpRequest) -> HttpResponse:
     at = timezone.now()
     if not factors.fresh(request, at=at):
-        return JsonResponse({"error": "show your factor once more first"}, status=403)
+        return JsonResponse({"error": told("show your factor once more first")}, status=403)
     return JsonResponse(factors.begin_registration(request, person_of(request), at=at))
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 
-def workspace_words() -> dict[str, str]:
+def workspace_words(*, film: bool) -> dict[str, str]:
     return {
         "step0": _("Nothing is shown."),
         "step1": _("Step 1 of 4: mosaic"),
         "step2": _("Step 2 of 4: small, blurred, grey"),
         "step3": _("Step 3 of 4: grey"),
         "step4": _("Step 4 of 4: full"),
-        "picture": _("The picture at this step of the ladder"),
+        "picture": _("The film's frames at this step") if film else _("The picture at this step of the ladder"),
         "nothing_loaded": _("Nothing is loaded."),
         "straight": _("Straight to step %(step)s"),
         "opening": _("Opening…"),
@@ -22,7 +22,7 @@ def workspace_words() -> dict[str, str]:
         "failed": _("It could not be opened, and nothing was shown. Press . to try again."),
         "unreachable": _("The desk did not answer, and nothing was shown. Your answers stay on this page. Try again."),
         "signed_out": _("You are signed out. Sign in again in another window; your answers stay on this page."),
-        "this_picture": _("Picture 1, the one you judge"),
+        "this_picture": _("The film, as one sheet of its frames") if film else _("Picture 1, the one you judge"),
         "near_picture": _("Picture %(number)s, near"),
         "ready": _("Everything is answered."),
         "questions_left": _("Questions to answer: %(count)s"),
@@ -35,6 +35,9 @@ def workspace_words() -> dict[str, str]:
         "same": _("same picture"),
         "different": _("not the same"),
         "open_question": _("to answer"),
+        "comparing": _("Comparing…"),
+        "not_compared": _("The desk did not answer, and nothing was compared. Try again."),
+        "likeness": _("Map of picture 1: filled, alike; crossed, different; empty, too plain to say or not covered."),
         "lease_over": _("The time for this item has run out. Submit now, or reload the page to keep it."),
         "lease_left": _("%(minutes)s min left"),
     }

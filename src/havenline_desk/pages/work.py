@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from havenline.frameworks import Question
 
+from .. import evidence
 from ..actions.hold_submission import hold_submission, record_held, take_back
 from ..actions.skip_assignment import skip_assignment
 from ..actions.start_calibration import continue_calibration
@@ -21,10 +22,11 @@ from ..actions.submit_assessment import SubmissionRefused
 from ..actions.take_next import take_next
 from ..gates import Act, Denied, gate
 from ..models import CalibrationResult, SkipReason
+from ..pace import pace_of
 from ..queries.escalations import contacts
 from ..queries.home import Start, done_since, start_of
 from ..queries.workspace import NearPicture, Workspace, open_workspace, pools_to_pass_to
-from ..waiting import TAKEN_BACK_WITHIN, held_by
+from ..waiting import TAKEN_BACK_WITHIN, held_by, open_in_the_name_of
 from .exposure import left_for
 from .layout import Notice, leave_notice, person_of
 from .numbers import whole_number
@@ -42,6 +44,13 @@ _MEDIA_NAMES = {
     "image/tiff": "TIFF",
     "image/bmp": "BMP",
     "image/heic": "HEIC",
+    "video/mp4": "MP4",
+    "video/quicktime": "QuickTime",
+    "video/webm": "WebM",
+    "video/x-matroska": "Matroska",
+    "video/x-msvideo": "AVI",
+    "video/mpeg": "MPEG",
+    "video/mp2t": "MPEG",
 }
 
 
@@ -111,17 +120,16 @@ def submit(request: HttpRequest) -> HttpResponse:
         return redirect("work")
     person, at = person_of(request), timezone.now()
     assignment_id = whole_number(request.POST.get("assignment", ""))
-    workspace = open_workspace(person, at=at)
-    if workspace is None or workspace.assignment_id != assignment_id:
+    if assignment_id is None or not open_in_the_name_of(person).filter(pk=assignment_id).exists():
         leave_notice(request, Notice.NOT_YOURS)
         return redirect("work")
     typed = _typed(request)
     if typed.active_seconds is None:
         unread = _("The page's clock could not be read, so nothing was recorded. Your answers are kept; submit again.")
-        return _page(request, workspace, typed, {"active_seconds": unread})
+        return _refused(request, typed, {"active_seconds": unread})
     try:
         hold_submission(
-            workspace.assignment_id,
+            assignment_id,
             person=person,
             facts=typed.facts,
             same={member: _SAME[answer] for member, answer in typed.members.items()},
@@ -129,7 +137,7 @@ def submit(request: HttpRequest) -> HttpResponse:
             at=at,
         )
     except SubmissionRefused as refused:
-        return _page(request, workspace, typed, refused.problems)
+        return _refused(request, typed, refused.problems)
     return redirect("work")
 
 
@@ -173,6 +181,15 @@ def _take(request: HttpRequest) -> None:
         leave_notice(request, Notice.NOT_CERTIFIED)
 
 
+def _refused(request: HttpRequest, typed: Typed, problems: Mapping[str, str]) -> HttpResponse:
+    """The page again, with what was typed; where somebody has taken the item over meanwhile, it is not theirs."""
+    workspace = open_workspace(person_of(request), at=timezone.now())
+    if workspace is None:
+        leave_notice(request, Notice.NOT_YOURS)
+        return redirect("work")
+    return _page(request, workspace, typed, problems)
+
+
 def _page(request: HttpRequest, workspace: Workspace, typed: Typed, problems: Mapping[str, str]) -> HttpResponse:
     asked = {question.id for question in workspace.questions}
     context: dict[str, Any] = {
@@ -189,6 +206,7 @@ def _page(request: HttpRequest, workspace: Workspace, typed: Typed, problems: Ma
         "near_rows": [NearRow(picture, typed.members.get(picture.member_id, "")) for picture in workspace.near],
         "active_seconds": typed.active_seconds or Decimal(0),
         "problems": problems,
+        "film_not_opened": workspace.film is not None and not evidence.shows_films(),
         "media_name": _MEDIA_NAMES.get(workspace.media_type, ""),
         "differing": [fact for fact in workspace.disputed if fact.differs],
         "agreeing": [fact for fact in workspace.disputed if not fact.differs],
@@ -196,13 +214,14 @@ def _page(request: HttpRequest, workspace: Workspace, typed: Typed, problems: Ma
         "form_description": {
             "form": workspace.form,
             "third": workspace.third,
-            "words": workspace_words(),
+            "words": workspace_words(film=workspace.film is not None),
         },
         "skip_reasons": SkipReason.choices,
         "pools": pools_to_pass_to(),
         "contacts": contacts(),
         "done": done_since(person_of(request), since=session_began(request)),
         "left": left_for(person_of(request)),
+        "pace": pace_of(person_of(request), at=timezone.now()),
     }
     return render(request, "havenline/workspace.html", context, status=422 if problems else 200)
 
@@ -220,6 +239,7 @@ def _nothing_open(request: HttpRequest) -> HttpResponse:
             "undo_seconds": int(TAKEN_BACK_WITHIN.total_seconds()),
             "done": done_since(person, since=session_began(request)),
             "left": left_for(person),
+            "pace": pace_of(person, at=timezone.now()),
         },
     )
 

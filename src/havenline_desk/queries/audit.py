@@ -82,6 +82,7 @@ _NAMED_BY = {
     AuditAct.ROLE_GRANTED: "person__audit_id",
     AuditAct.CERTIFICATE_RECORDED: "person__audit_id",
     AuditAct.ASSIGNMENT_GIVEN_BACK: "assignment__audit_id",
+    AuditAct.ASSIGNMENT_MADE_BY_HAND: "assignment__audit_id",
     AuditAct.ESCALATION_STAGE: "escalation__audit_id",
     AuditAct.URGENCY_SET: "investigation__audit_id",
 }
@@ -111,6 +112,7 @@ def _tables() -> Iterator[tuple[str, type[Audited]]]:
         AuditAct.OUTCOME_SETTLED: "Outcome",
         AuditAct.OUTCOME_COPIED: "Outcome",
         AuditAct.ASSIGNMENT_GIVEN_BACK: "Skip",
+        AuditAct.ASSIGNMENT_MADE_BY_HAND: "SetAside",
         AuditAct.CONTACT_DECLARED: "DutyContact",
         AuditAct.ESCALATION_RAISED: "Escalation",
         AuditAct.ESCALATION_STAGE: "EscalationEvent",

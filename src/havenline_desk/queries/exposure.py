@@ -1,6 +1,7 @@
 """What people are exposed to: for oneself, for the welfare lead, and for leads as weeks of five people or more.
 
-A view is a grant of the ladder that was used; where nothing could then be shown it counts all the same. What is left
+A view is a grant of the ladder that was used; where nothing could then be shown it counts all the same. Opened for a
+comparison alone, which shows no pixel, is no view. What is left
 of a budget is `keyd`'s own count, objects that it opened. Nothing here is about speed, and only the person themselves
 is told minutes.
 """
@@ -20,6 +21,7 @@ from havenline.media.renditions import STEPS
 from .. import gates
 from ..keys import keyd
 from ..models import Assessment, Person, Reveal
+from .shift import left_out_by_person
 
 DAYS = 14
 WEEKS = 4
@@ -98,13 +100,14 @@ class OwnExposure:
 
 @dataclass(frozen=True, slots=True)
 class PersonExposure:
-    """One person, for the welfare lead: no minutes, so that no pace can be read off."""
+    """One person, for the welfare lead: no minutes, so that no pace can be read off. `left_out`: not handed today."""
 
     name: str
     left: BudgetLeft | None
     days: int
     views: int
     by_step: tuple[int, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,7 @@ def exposure_of_people(*, at: dt.datetime) -> tuple[PersonExposure, ...]:
         _lately(at).values_list("person").annotate(dates=Count(TruncDate("used_at", tzinfo=dt.UTC), distinct=True))
     ):
         days[person] = dates
+    left_out = left_out_by_person(at=at)
     shown = Person.objects.filter(Q(is_active=True) | Q(pk__in=steps)).order_by("name")
     return tuple(
         PersonExposure(
@@ -197,6 +201,7 @@ def exposure_of_people(*, at: dt.datetime) -> tuple[PersonExposure, ...]:
             days=days.get(person.pk, 0),
             views=steps[person.pk].total(),
             by_step=tuple(steps[person.pk][step] for step in STEPS),
+            left_out=left_out.get(person.pk, ()),
         )
         for person in shown
         if person.pk in days or gates.allowed(person, gates.Act.WORK, at=at)
@@ -219,7 +224,7 @@ def _team_week(begins: dt.date) -> TeamWeek:
     start = dt.datetime.combine(begins, dt.time(), dt.UTC)
     views_of, people_at, by_step = Counter[int](), Counter[int](), Counter[int]()
     for person, step, views in (
-        Reveal.objects.filter(used_at__gte=start, used_at__lt=start + dt.timedelta(weeks=1))
+        Reveal.objects.filter(used_at__gte=start, used_at__lt=start + dt.timedelta(weeks=1), ladder_step__gt=0)
         .values_list("person", "ladder_step")
         .annotate(views=Count("pk"))
     ):
@@ -234,7 +239,7 @@ def _team_week(begins: dt.date) -> TeamWeek:
 
 
 def _lately(at: dt.datetime) -> QuerySet[Reveal]:
-    return Reveal.objects.filter(used_at__gte=_first_moment(at), used_at__lte=at)
+    return Reveal.objects.filter(used_at__gte=_first_moment(at), used_at__lte=at, ladder_step__gt=0)
 
 
 def _first_moment(at: dt.datetime) -> dt.datetime:

@@ -11,6 +11,7 @@ from ..models import Assessment, Person, Role, Step
 from ..waiting import open_in_the_name_of, waiting_for
 from .calibration import calibrating
 from .investigations import InvestigationLine, investigation_lines, references
+from .resets import ResetLine, waiting_resets
 
 
 class Start(StrEnum):
@@ -33,6 +34,7 @@ class Home:
     lines: tuple[InvestigationLine, ...] | None
     figures_of: tuple[str, ...]
     empty_for: tuple[Role, ...]
+    resets: tuple[ResetLine, ...]
 
 
 EMPTY_ROLES = (Role.WELFARE, Role.LIAISON, Role.ADMIN)
@@ -51,6 +53,7 @@ def home_of(person: Person, *, since: dt.datetime, at: dt.datetime) -> Home:
         lines=investigation_lines() if leads else None,
         figures_of=references() if reads_figures and not leads else (),
         empty_for=tuple(role for role in EMPTY_ROLES if role in held),
+        resets=waiting_resets(person, at=at),
     )
 
 
@@ -65,9 +68,9 @@ def start_of(person: Person, *, at: dt.datetime) -> Start:
         return Start.CALIBRATING
     if not gates.certified(person, at=at):
         return Start.NO_CERTIFICATE
-    steps = []
-    if gates.allowed(person, gates.Act.TAKE_ASSESSMENT, at=at):
+    acts, steps = gates.acts_of(person, at=at), []
+    if gates.Act.TAKE_ASSESSMENT in acts:
         steps += [Step.FIRST, Step.SECOND]
-    if gates.allowed(person, gates.Act.TAKE_DISPUTE, at=at):
+    if gates.Act.TAKE_DISPUTE in acts:
         steps.append(Step.THIRD)
     return Start.WAITING if waiting_for(person, steps, at=at).exists() else Start.NOTHING

@@ -21,6 +21,7 @@ from ..models import (
     SourceKind,
     Step,
 )
+from .quorums import QuorumLine, SettledLine, quorums_of, settled_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class ImportLine:
     finished_at: dt.datetime | None
     postings: int
     problems: tuple[ReasonCount, ...]
+    quorum: QuorumLine | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class InvestigationRecord:
     refusals: tuple[ReasonCount, ...]
     imports: tuple[ImportLine, ...]
     steps: tuple[StepCount, ...]
+    settled: tuple[SettledLine, ...]
 
 
 def references() -> tuple[str, ...]:
@@ -126,6 +129,7 @@ def investigation_record(reference: str, *, at: dt.datetime) -> InvestigationRec
         refusals=_refusals(investigation),
         imports=_imports(investigation),
         steps=_steps(investigation, at=at),
+        settled=settled_lines(investigation),
     )
 
 
@@ -185,6 +189,7 @@ def _imports(investigation: Investigation) -> tuple[ImportLine, ...]:
     )
     problems = ImportProblem.objects.filter(import_of__in=imports).order_by("pk")
     rows = list(problems.values_list("import_of_id", "reason", "detail"))
+    quorums = quorums_of(one.audit_id for one in imports)
     return tuple(
         ImportLine(
             collection=one.collection,
@@ -194,6 +199,7 @@ def _imports(investigation: Investigation) -> tuple[ImportLine, ...]:
             finished_at=one.finished_at,
             postings=one.postings,
             problems=_by_reason((reason, detail) for pk, reason, detail in rows if pk == one.pk),
+            quorum=quorums.get(one.audit_id),
         )
         for one in imports
     )

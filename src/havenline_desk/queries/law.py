@@ -12,6 +12,7 @@ from havenline.frameworks import Framework, FrameworkRef, LegalStatus, Question,
 
 from .. import law
 from ..models import ConfiguredFramework, Derivation, FrameworkApproval, ImportedFramework, Investigation, Outcome
+from .quorums import QuorumLine, quorums_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class FrameworkLine:
     questions: int
     imported: bool
     approved: bool | None
+    quorum: QuorumLine | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,21 @@ class LawColumn:
 
 def framework_lines() -> tuple[FrameworkLine, ...]:
     imported = set(ImportedFramework.objects.values_list("framework", "version"))
-    approved = set(FrameworkApproval.objects.values_list("framework", "version"))
+    approved = {(one.framework, one.version): one.audit_id for one in FrameworkApproval.objects.all()}
+    quorums = quorums_of(approved.values())
     lines = []
     for ref in law.available():
         framework = law.load(ref.id, ref.version)
         name = (ref.id, ref.version)
         needs_none = framework.demo or not framework.rules
         lines.append(
-            FrameworkLine(ref, len(framework.questions), name in imported, None if needs_none else name in approved)
+            FrameworkLine(
+                ref,
+                len(framework.questions),
+                name in imported,
+                None if needs_none else name in approved,
+                quorums.get(approved[name]) if name in approved else None,
+            )
         )
     return tuple(lines)
 

@@ -97,6 +97,13 @@ def _grant(what: Mapping[str, Any]) -> str:
     return f"Give {_person(what)} the role {label}."
 
 
+def _reset(what: Mapping[str, Any]) -> str:
+    return (
+        f"Let {_person(what)} set up new factors, from 24 hours after this is carried out: then every factor, recovery "
+        "code and session of theirs ends. Signing in before cancels it."
+    )
+
+
 def _storage(what: Mapping[str, Any]) -> str:
     return f"Let this desk keep the content of what is imported, sealed. Legal basis: {what['legal_basis']}"
 
@@ -137,6 +144,7 @@ def _destroy(what: Mapping[str, Any]) -> str:
 
 _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.GRANT_ROLE: _grant,
+    Act.RESET_FACTORS: _reset,
     Act.CHANGE_HOUSE: _house,
     Act.DECLARE_STORAGE: _storage,
     Act.APPROVE_FRAMEWORK: _framework,

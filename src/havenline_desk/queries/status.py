@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Count
 
 from ..models import Assignment, File, ImportProblem, Investigation, Item, Match, Stack
+from .quorums import SettledLine, settled_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Status:
     matched_files: int
     waiting: dict[str, int]
     outcomes: int
+    settled: tuple[SettledLine, ...]
     problems: dict[str, int]
     refused_files: dict[str, int]
     imports_running: int
@@ -40,6 +42,7 @@ def status_of(investigation: Investigation) -> Status:
         matched_files=Match.objects.filter(file__in=files).values("file").distinct().count(),
         waiting=dict(waiting.values_list("step").annotate(Count("pk")).order_by("step")),
         outcomes=investigation.outcomes.filter(correction=None).count(),
+        settled=settled_lines(investigation),
         problems=dict(problems.values_list("reason").annotate(Count("pk")).order_by("reason")),
         refused_files=dict(
             files.exclude(refusal="").order_by("refusal").values_list("refusal").annotate(Count("pk", distinct=True))

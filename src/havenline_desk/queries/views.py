@@ -67,7 +67,7 @@ def views_of(investigation: Investigation) -> Views:
     settled = Assignment.objects.filter(
         revision__stack__investigation=investigation, revision__outcomes__isnull=False
     ).values("pk")
-    used = Reveal.objects.filter(assignment__in=settled, used_at__isnull=False)
+    used = Reveal.objects.filter(assignment__in=settled, used_at__isnull=False, ladder_step__gt=0)
     deepest = (
         used.filter(assignment__step__in=(Step.FIRST, Step.SECOND), file__outcomes__investigation=investigation)
         .order_by()

@@ -1,7 +1,7 @@
 """What the assessment page shows of the one assignment that a person holds.
 
 Blind by construction: nothing here reads another person's assessment, a match, an origin signal or why the stack was
-formed, except `_disputed`, which the third person alone gets after both assessments are in.
+formed, except `_disputed` and `origin`, which the third person alone gets after both assessments are in.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from django.db.models import Max
+from django.db.models import Count, Max, Min
 from django.utils.crypto import salted_hmac
 
 from havenline.frameworks import Framework, Question
 from havenline.frameworks.model import Form
 from havenline.judgement import Counted, TriageFacts, reasons
 
-from .. import law
+from .. import evidence, law
 from ..models import (
     Assessment,
     Assignment,
+    File,
+    FrameHash,
     Investigation,
     Item,
     MemberPlace,
@@ -29,11 +31,13 @@ from ..models import (
     Pool,
     PoolKind,
     Reveal,
+    SetAside,
     SourceKind,
     StackMember,
     Step,
 )
 from ..waiting import open_in_the_name_of, reports_of, urgency_of
+from .origin import OriginPanel, origin_panel
 
 CLOSE_DISTANCE = 15
 
@@ -56,6 +60,15 @@ class NearPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class FilmOnSheet:
+    """What is told of a film before anything of it is seen: how many frames its sheet has at the most, and about how
+    many seconds it is long, both by the frames that the import sampled, one a second."""
+
+    frames: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class DisputedFact:
     question: str
     one: str
@@ -65,7 +78,10 @@ class DisputedFact:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """`copies` are further postings of the very same bytes; they take the answer. `near` need their own look."""
+    """`copies` are further postings of the very same bytes; they take the answer. `near` need their own look.
+
+    `comparable` are the near pictures that the third person may have compared with the shown one, unseen.
+    """
 
     assignment_id: int
     investigation: str
@@ -75,12 +91,14 @@ class Workspace:
     media_type: str
     width: int | None
     height: int | None
+    film: FilmOnSheet | None
     copies: int
     near: tuple[NearPicture, ...]
     shown_member_id: int
     shown_seen_step: int
     waiting_since: dt.datetime
     why_next: tuple[Counted, ...]
+    by_hand: bool
     leased_until: dt.datetime
     lease_over: bool
     framework: str
@@ -88,6 +106,8 @@ class Workspace:
     questions: tuple[Question, ...]
     form: Form
     disputed: tuple[DisputedFact, ...]
+    origin: OriginPanel | None
+    comparable: tuple[NearPicture, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +129,30 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
     shown = next(member for member in members if member.place == MemberPlace.SHOWN)
     third = assignment.step == Step.THIRD
     seen = _deepest_own_views(assignment, person)
-    postings = Item.objects.filter(investigation=investigation, file_id=shown.file_id)
-    first_posting = postings.order_by("pk").first()
+    postings = Item.objects.filter(investigation=investigation, file_id=shown.file_id).aggregate(
+        count=Count("pk"), first=Min("imported_at")
+    )
     leased_until = assignment.expires_at or at
+    origin = origin_panel(shown.file_id) if third else None
     return Workspace(
         assignment_id=assignment.pk,
         investigation=investigation.reference,
         third=third,
         source=SourceKind(investigation.source_kind),
-        taken_in=first_posting.imported_at if first_posting is not None else None,
+        taken_in=postings["first"],
         media_type=shown.file.media_type,
         width=shown.file.width,
         height=shown.file.height,
-        copies=max(0, postings.count() - 1),
+        film=_film(shown.file),
+        copies=max(0, postings["count"] - 1),
         near=() if third else _near_pictures(members, seen),
         shown_member_id=shown.pk,
         shown_seen_step=seen.get(shown.file_id, 0),
         waiting_since=assignment.opened_at,
         why_next=_why_next(assignment, investigation, at=at),
+        by_hand=SetAside.objects.filter(
+            assignment=assignment, person=person, ended_at=assignment.leased_at, ended_at__isnull=False
+        ).exists(),
         leased_until=leased_until,
         lease_over=leased_until <= at,
         framework=framework.id,
@@ -134,7 +160,17 @@ def open_workspace(person: Person, *, at: dt.datetime) -> Workspace | None:
         questions=framework.questions,
         form=framework.form(),
         disputed=_disputed(assignment, framework) if third else (),
+        origin=origin,
+        comparable=_near_pictures(members, seen) if origin is not None else (),
     )
+
+
+def _film(file: File) -> FilmOnSheet | None:
+    frames = evidence.frames_on_sheet(file)
+    if not frames:
+        return None
+    last = FrameHash.objects.filter(file=file).aggregate(last=Max("second"))["last"]
+    return FilmOnSheet(frames, int(last or 0) + 1)
 
 
 def pools_to_pass_to() -> tuple[tuple[PoolKind, str], ...]:
@@ -151,6 +187,15 @@ def _why_next(assignment: Assignment, investigation: Investigation, *, at: dt.da
         disputed=assignment.step == Step.THIRD,
     )
     return reasons(facts, at=at)
+
+
+def compared_places(member_id: int, *, person: Person) -> tuple[Place, Place] | None:
+    """The shown picture of the person's open stack and the other member of it, or None."""
+    other = place_of(member_id, person=person)
+    if other is None:
+        return None
+    shown = StackMember.objects.get(revision__assignments=other.assignment_id, place=MemberPlace.SHOWN)
+    return None if shown.file_id == other.file_id else (Place(other.assignment_id, shown.file_id), other)
 
 
 def place_of(member_id: int, *, person: Person) -> Place | None:

@@ -18,6 +18,9 @@ _PERMISSIONS = (
     "publickey-credentials-get=(self), publickey-credentials-create=(self)"
 )
 
+_ASKED_BY_PAGES = ("/escalations/waiting", "/import/progress")
+"""What pages ask for now and then while nobody may be there; a session that is idle ends all the same."""
+
 
 def never_stored(
     get_response: Callable[[HttpRequest], HttpResponseBase],
@@ -44,7 +47,9 @@ def sessions_in_force(
         if isinstance(request.user, Person):
             session = session_of(request)
             try:
-                held = session is not None and hold_session(session, at=timezone.now())
+                held = session is not None and hold_session(
+                    session, by_itself=request.path.endswith(_ASKED_BY_PAGES), at=timezone.now()
+                )
             except COMES_BACK:
                 return unavailable(request)
             if not held:

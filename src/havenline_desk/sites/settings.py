@@ -25,6 +25,12 @@ CONTENT_STORE = os.environ.get("HAVENLINE_CONTENT_STORE", "")
 """s3://bucket/prefix of this installation alone, for sealed content; empty: a folder in the data folder."""
 S3_ENDPOINT = os.environ.get("HAVENLINE_S3_ENDPOINT", "")
 """Where that store answers, https://…; empty: as AWS_ENDPOINT_URL or the region says."""
+INBOX = os.environ.get("HAVENLINE_INBOX", "")
+"""The folder from which imports may be started on a page; empty: `inbox` in the data folder."""
+LISTS = [name for name in os.environ.get("HAVENLINE_LISTS", "").split(os.pathsep) if name]
+"""Hash lists that such an import is looked up in, as `--list` names them, between colons."""
+MATCHD = os.environ.get("HAVENLINE_MATCHD", "")
+"""Path of the socket of a `matchd` whose lists it is looked up in too; empty: none."""
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
 ORIGIN = os.environ.get("HAVENLINE_ORIGIN", "").rstrip("/")
@@ -81,6 +87,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -97,10 +104,11 @@ TEMPLATES = [
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["havenline_desk.pages.told"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "havenline_desk.pages.layout.layout",
-            ]
+            ],
         },
     }
 ]
@@ -153,6 +161,11 @@ LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("es", "Español"), ("ar", "العربية")]  # each by its own name, for who reads no other
+LOCALE_PATHS = [Path(__file__).parents[1] / "locale"]
+LANGUAGE_COOKIE_NAME = "language" if SECURE_LOOPBACK else "__Host-language"
+LANGUAGE_COOKIE_SECURE = not SECURE_LOOPBACK
+LANGUAGE_COOKIE_HTTPONLY = True
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

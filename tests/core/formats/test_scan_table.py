@@ -14,9 +14,11 @@ from havenline.formats import scan_table as module
 from havenline.formats.scan_table import ENDINGS, ScanTableError, check_ending, scan_table
 from havenline.vocabulary import (
     EditionRef,
+    FilmMatch,
     Finding,
     Fingerprint,
     FrameHash,
+    FrameMatch,
     HashKind,
     Match,
     Refusal,
@@ -40,7 +42,10 @@ HASHED = Fingerprint(
     orientation=6,
     pdq_upright="f" * 64,
     frames=(FrameHash(0.0, "1" * 64, 97), FrameHash(1.5, "2" * 64, 40)),
+    frames_upright=(FrameHash(0.0, "3" * 64, 97), FrameHash(1.5, "4" * 64, 41)),
 )
+BY_FILM = FilmMatch(1.0, 0.25, (FrameMatch(0.0, 7.5, 3), FrameMatch(1.5, 9.0, 0)), upright=True)
+NO_FILM = {"asked_share": None, "listed_share": None, "upright": None, "moments": []}
 BROKEN = Fingerprint(md5="0" * 32, sha1="1" * 40, sha256="2" * 64, size=7, refusal=Refused(Refusal.BROKEN, "cut short"))
 FINDINGS = [
     (Finding("a/b.jpg", HASHED), 1234),
@@ -48,7 +53,11 @@ FINDINGS = [
         Finding(
             "=cmd.jpg",
             HASHED,
-            matches=(Match(REF, "e1", HashKind.SHA256, 0), Match(REF, "e2", HashKind.PDQ, 12, seconds=(1.5, 3.0))),
+            matches=(
+                Match(REF, "e1", HashKind.SHA256, 0),
+                Match(REF, "f", HashKind.FILM, 0, seconds=(0.0, 1.5), film=BY_FILM),
+                Match(REF, "e2", HashKind.PDQ, 12, seconds=(1.5, 3.0)),
+            ),
         ),
         1234,
     ),
@@ -89,6 +98,9 @@ def test_each_row_says_all_that_is_known(tmp_path: Path, ending: str) -> None:
         "frames": [
             {"second": 0.0, "pdq": "1" * 64, "quality": 97}, {"second": 1.5, "pdq": "2" * 64, "quality": 40},
         ],
+        "frames_upright": [
+            {"second": 0.0, "pdq": "3" * 64, "quality": 97}, {"second": 1.5, "pdq": "4" * 64, "quality": 41},
+        ],
     }  # fmt: skip
     assert rows[1]["matches"] == [
         {
@@ -100,6 +112,24 @@ def test_each_row_says_all_that_is_known(tmp_path: Path, ending: str) -> None:
             "allowed": False,
             "more": 0,
             "seconds": [],
+            **NO_FILM,
+        },
+        {
+            "list": "shapes",
+            "edition": 3,
+            "entry": "f",
+            "kind": "film",
+            "distance": 0,
+            "allowed": False,
+            "more": 0,
+            "seconds": [0.0, 1.5],
+            "asked_share": 1.0,
+            "listed_share": 0.25,
+            "upright": True,
+            "moments": [
+                {"asked_second": 0.0, "listed_second": 7.5, "distance": 3},
+                {"asked_second": 1.5, "listed_second": 9.0, "distance": 0},
+            ],
         },
         {
             "list": "shapes",
@@ -110,6 +140,7 @@ def test_each_row_says_all_that_is_known(tmp_path: Path, ending: str) -> None:
             "allowed": False,
             "more": 0,
             "seconds": [1.5, 3.0],
+            **NO_FILM,
         },
     ]
     assert (rows[2]["refusal"], rows[2]["refusal_detail"]) == ("broken", "cut short")
@@ -119,11 +150,13 @@ def test_each_row_says_all_that_is_known(tmp_path: Path, ending: str) -> None:
 
 def test_the_csv_has_the_best_match_in_columns_and_all_as_json(tmp_path: Path) -> None:
     rows = rows_of(made(tmp_path / "out.csv"))
-    assert [row["match_count"] for row in rows] == ["0", "2", "0", "0", "0"]
+    assert [row["match_count"] for row in rows] == ["0", "3", "0", "0", "0"]
     assert [rows[1][f"match_best_{name}"] for name in ("list", "edition", "entry", "kind", "distance")] == [
         "shapes", "3", "e1", "sha256", "0",
     ]  # fmt: skip
-    assert json.loads(rows[1]["matches"])[1]["distance"] == 12
+    assert json.loads(rows[1]["matches"])[2]["distance"] == 12
+    assert json.loads(rows[1]["matches"])[1]["listed_share"] == 0.25
+    assert [frame["quality"] for frame in json.loads(rows[0]["frames_upright"])] == [97, 41]
     assert json.loads(rows[0]["matches"]) == []
     assert (rows[3]["refusal"], rows[3]["pdq"], rows[3]["size"]) == ("unreadable", "", "")
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from havenline.frameworks import CANNOT_DETERMINE, Framework, LegalStatus, available, load
+from havenline.frameworks.model import DISAGREEMENT, NOT_APPROVED
 
 EAW = load("gb-eaw", "2023-09")
 SHAPES = load("demo.shapes", "1")
@@ -247,3 +248,11 @@ def test_the_form_alone_shows_the_same_questions(framework: Framework, seed: int
 def test_the_form_does_not_say_what_is_compared() -> None:
     # A person at the form must not be able to tell which answers would raise a dispute.
     assert all("compared" not in question for question in SHAPES.form()["questions"])
+
+
+def test_what_is_disputed_is_undetermined_whatever_the_rest_says() -> None:
+    answers = told("child=yes image_kind=pseudo_photograph indecent=yes")
+    assert EAW.derive(answers, approved=True).status is not LegalStatus.UNDETERMINED
+    disputed = EAW.derive(answers, approved=True, disputed=True)
+    assert (disputed.status, disputed.rule_path) == (LegalStatus.UNDETERMINED, (DISAGREEMENT,))
+    assert EAW.derive(answers, approved=False, disputed=True).rule_path == (NOT_APPROVED,)

@@ -211,3 +211,19 @@ def test_settlement_does_not_depend_on_who_came_first(
     swapped = settled(ReviewPlan.DOUBLE, first(other, yes="a", no="b"), second(one, yes="ab"), *submissions[2:])
     assert (swapped.facts, swapped.members) == (outcomes[0].facts, outcomes[0].members)
     assert SHAPES.check(outcomes[0].facts or {}) == {}
+
+
+def test_where_there_is_no_third_person_what_two_differ_in_is_left_open() -> None:
+    both = [first(ALTERED, yes="m"), second(CIRCLE, yes="m")]
+    settlement = settle(plan=ReviewPlan.DOUBLE, framework=SHAPES, assessments=both, third_person=False)
+    assert (settlement.next_step, settlement.settled_by) == (None, SettledBy.DISAGREEMENT)
+    assert [each.question for each in settlement.disputed] == ["largest_shape"]
+    assert settlement.facts is not None
+    assert settlement.facts["largest_shape"] == CANNOT_DETERMINE
+    assert settlement.facts["largest_colour"] == "red"
+    assert settlement.facts["altered"] == "yes", "a flag that either raised"
+    assert settlement.members == {"m"}
+    agreeing = [first(CIRCLE), second(CIRCLE)]
+    alike = settle(plan=ReviewPlan.DOUBLE, framework=SHAPES, assessments=agreeing, third_person=False)
+    assert alike.settled_by is SettledBy.AGREEMENT
+    assert alike == settled(ReviewPlan.DOUBLE, *agreeing)

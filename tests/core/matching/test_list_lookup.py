@@ -13,9 +13,11 @@ import pytest
 
 from havenline.entries import Entries, Values
 from havenline.matching import Edition, HammingIndex, Lists, lists
-from havenline.matching.lists import Asked, Source
+from havenline.matching.asked import Asked, match_order
 from havenline.matching.snapshot import Snapshot
+from havenline.matching.sources import Source
 from havenline.vocabulary import (
+    VALUE_KINDS,
     EditionRef,
     Fingerprint,
     FrameHash,
@@ -60,7 +62,7 @@ def found(*entries: ListEntry, of: Fingerprint) -> list[tuple[str, HashKind, int
     return [(match.entry, match.kind, match.distance) for match in matches]
 
 
-ALL = {kind.value: getattr(fingerprint(), kind.value) for kind in HashKind}
+ALL = {kind.value: getattr(fingerprint(), kind.value) for kind in VALUE_KINDS}
 
 
 @pytest.mark.parametrize(
@@ -344,7 +346,7 @@ def plainly(editions: list[Edition], of: Fingerprint) -> tuple[Match, ...]:
                 good = (of.pdq_quality or 0) >= floor and (entry.pdq_quality is None or entry.pdq_quality >= floor)
                 if good and distance <= each.terms.radius:
                     found.append(Match(each.ref, entry.entry, PDQ, distance, allowed))
-    return tuple(sorted(found, key=lists._order))
+    return tuple(sorted(found, key=match_order))
 
 
 def test_a_search_finds_each_code_once_however_many_entries_have_it() -> None:

@@ -21,8 +21,8 @@ from tests.core.test_entries import drawn
 
 from havenline.entries import Entries
 from havenline.matching import Edition, HammingIndex, Lists, Snapshot
-from havenline.matching.lists import Source
 from havenline.matching.mapped_file import Flaw, MappedFileRefused
+from havenline.matching.sources import Source
 from havenline.texts import Texts
 from havenline.vocabulary import PDQ_512, EditionRef, Fingerprint, HashKind, ListTerms
 
@@ -116,7 +116,8 @@ def list_changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (head_changed("entries", 29), Flaw.HEAD),
         (head_changed("lists", []), Flaw.HEAD),
         (head_changed("lists", [1]), Flaw.HEAD),
-        (head_changed("form", 2), Flaw.VERSION),
+        (head_changed("form", 2), Flaw.HEAD),
+        (head_changed("form", 3), Flaw.VERSION),
         (list_changed("entries", 31), Flaw.HEAD),
         (list_changed("terms", {}), Flaw.HEAD),
         (list_changed("terms", {"radius": 900}), Flaw.HEAD),

@@ -1,6 +1,7 @@
 // Joins the parts of the assessment page. Without it the facts can still be answered and sent.
 
 import { watchActivity } from "./activity.js";
+import { bindComparing } from "./compare.js";
 import { bindKeys } from "./keys.js";
 import { Ladder } from "./ladder.js";
 import { watchLease } from "./lease.js";
@@ -123,4 +124,5 @@ watchLease({
   words,
   present: activity.present,
 });
+bindComparing({ token, words });
 document.getElementById("refused")?.focus({ preventScroll: true });

@@ -1,0 +1,70 @@
+"""Refusals in the language of the page. They are raised in English, in layers that know of no reader.
+
+The whole sentence is the message. Those that hold a number stand in COUNTED; what is in no catalogue stays English.
+"""
+
+from __future__ import annotations
+
+import re
+
+from django import template
+from django.utils.translation import gettext, ngettext
+
+register = template.Library()
+
+COUNTED = (
+    (
+        "too many attempts: wait %(count)s minute and try again",
+        "too many attempts: wait %(count)s minutes and try again",
+    ),
+    (
+        "%(count)s near picture needs an own look and a key",
+        "%(count)s near pictures need an own look and a key",
+    ),
+    (
+        "%(count)s near picture was not looked at as closely as the picture that was judged",
+        "%(count)s near pictures were not looked at as closely as the picture that was judged",
+    ),
+)
+
+SENTENCES = (
+    # Of the form:
+    "This question does not apply to the other answers; clear it.",
+    "This question needs an answer; “Cannot determine” is one.",
+    "This is not one of the answers; choose one of those shown.",
+    "nothing of this picture was viewed yet; press the full stop key for the first step",
+    # Of the key process, word for word:
+    "this person has no budget here: it is given by two others",
+    "the budget for an hour is used up; nothing was opened. An escalation needs no budget",
+    "the budget for a day is used up; nothing was opened. An escalation needs no budget",
+    "it is time for a pause of 15 minutes; nothing was opened. An escalation needs no budget",
+    "the budget of bytes for a day is used up; nothing was opened. An escalation needs no budget",
+    "this grant is unknown, or was given to somebody or something else",
+    "this grant was used already",
+    "this grant has run out",
+    "this object was destroyed; nothing can open it",
+    # Of pages that answer JSON, or form a sentence where nothing is raised:
+    "this page is too old: sign in once more",
+    "show your factor once more first",
+    "the form names no act",
+    "that escalation is not open to you; nothing was recorded",
+)
+"""Sentences raised or written outside of what the collector reads by itself; a test compares them with their source."""
+
+
+def _written(message: str) -> str:
+    return re.escape(message).replace(re.escape("%(count)s"), "([0-9]+)")
+
+
+_FORMS = [(re.compile(f"{_written(one)}|{_written(many)}"), one, many) for one, many in COUNTED]
+
+
+@register.filter
+def told(refusal: object) -> str:
+    """`refusal`, a sentence or what was raised, in the language in force; as it is where no catalogue has it."""
+    said = str(refusal)
+    for form, one, many in _FORMS:
+        if found := form.fullmatch(said):
+            count = int(found[1] or found[2])
+            return ngettext(one, many, count) % {"count": count}
+    return gettext(said)

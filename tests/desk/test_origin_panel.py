@@ -1,0 +1,173 @@
+"""Signals of origin are evidence for those who may know: after both blind assessments, and never before; no order."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+
+import pytest
+from django.utils import timezone
+
+from havenline.provenance import NOT_SHOWN, Signal, SignalKind, Strength, read_picture
+from havenline_desk.actions.record_origin import record_origin
+from havenline_desk.actions.take_next import take_next
+from havenline_desk.models import Assignment, File, Investigation, OriginReading, OriginSignal, Outcome, Person, Role
+from havenline_desk.queries.origin import origin_panel, origin_trends
+from tests.core.provenance import drawn_marks as marks
+
+from . import factories as make
+
+pytestmark = pytest.mark.django_db
+CIRCLE = make.TRIANGLE | {"largest_shape": "circle"}
+MARKED = read_picture(marks.png({"parameters": marks.A1111}), key=marks.KEY)
+INFERRED = Signal(SignalKind.AI_LABEL, "XMP", Strength.HINT, "pictures/1", value="says so", inferred=True)
+
+
+@pytest.fixture
+def at() -> dt.datetime:
+    return timezone.now() - dt.timedelta(minutes=20)
+
+
+def mark(*, at: dt.datetime, only: int | None = None) -> None:
+    files = list(File.objects.order_by("pk"))
+    record_origin(dict.fromkeys(files[:only], (*MARKED, INFERRED)), "key", at=at)
+
+
+def unmark() -> None:
+    OriginSignal.objects.all().delete()
+    OriginReading.objects.all().delete()
+
+
+def disputed(people: dict[str, Person], *, at: dt.datetime) -> None:
+    make.assess(people["analyst-one"], make.TRIANGLE, at=at)
+    make.assess(people["analyst-two"], CIRCLE, at=at + dt.timedelta(minutes=3))
+
+
+def pages_of_the_blind(people: dict[str, Person]) -> list[tuple[int, bytes]]:
+    """Everything that somebody can open who has an assessment before them."""
+    seen = []
+    for name in ("analyst-one", "analyst-two"):
+        client = make.client_of(people[name])
+        client.post("/work/start")
+        for page in ("/work", "/", "/exposure", "/escalations", "/frameworks", "/calibration"):
+            seen.append(make.seen(client.get(page)))
+        for page in ("/investigations/HL-1/records", "/investigations/HL-1/origin", "/records/unknown"):
+            assert client.get(page).status_code == 403
+    return seen
+
+
+def test_before_both_assessments_are_in_every_page_is_byte_for_byte_the_same_with_and_without_signals(
+    at: dt.datetime,
+) -> None:
+    people = make.world(at=at, near=2)
+    without = pages_of_the_blind(people)
+    mark(at=at)
+    assert OriginSignal.objects.count() > 9
+    assert pages_of_the_blind(people) == without
+    assert b"Hidden until both assessments are in" in without[0][1]
+
+
+def test_the_third_person_sees_the_signals_with_their_limits_observed_apart_from_inferred(at: dt.datetime) -> None:
+    people = make.world(at=at)
+    mark(at=at)
+    disputed(people, at=at)
+    client = make.client_of(people["adjudicator"])
+    client.post("/work/start")
+    page = client.get("/work").content.decode()
+    observed, inferred = page.split("Inferred by rule from these")
+    assert "Observed" in observed
+    for signal in MARKED:
+        assert f"Does not show {NOT_SHOWN[signal.kind]}." in observed
+        assert signal.location in observed
+        assert signal.digest is None or signal.digest[:12] in observed
+    assert "says so" in inferred
+    assert "says so" not in observed
+    assert "Absence means nothing" in page
+    assert [text for text in marks.SECRETS if text in page] == []
+
+
+def test_the_third_person_is_told_that_nothing_was_read(at: dt.datetime) -> None:
+    people = make.world(at=at)
+    disputed(people, at=at)
+    client = make.client_of(people["adjudicator"])
+    client.post("/work/start")
+    assert "was not read" in client.get("/work").content.decode()
+    record_origin({File.objects.get(): None}, "key", at=at)
+    assert "No reader could read" in client.get("/work").content.decode()
+
+
+def test_the_record_shows_them_once_settled_and_hides_them_while_the_file_is_assessed_elsewhere(
+    at: dt.datetime,
+) -> None:
+    people = make.world(at=at)
+    mark(at=at)
+    client = make.client_of(people["lead"])
+    assert "Nothing is settled yet" in client.get("/investigations/HL-1/records").content.decode()
+    assert origin_panel(File.objects.get().pk) is None
+    disputed(people, at=at)
+    make.assess(people["adjudicator"], CIRCLE, at=at + dt.timedelta(minutes=6))
+    settled = Outcome.objects.get()
+    address = f"/records/{settled.audit_id.hex}"
+    assert address in client.get("/investigations/HL-1/records").content.decode()
+    page = client.get(address).content.decode()
+    assert "Observed" in page
+    assert "<img" not in page
+    assert [text for text in (*marks.SECRETS, settled.file.sha256) if text in page] == []
+    elsewhere = Assignment.objects.filter(step="first").get()
+    Assignment.objects.filter(pk=elsewhere.pk).update(done_at=None)
+    page = client.get(address).content.decode()
+    assert "Observed" not in page
+    assert "Hidden while somebody still assesses" in page
+    for unknown in ("/records/1", f"/records/{people['lead'].audit_id.hex}", "/investigations/HL-9/records"):
+        assert client.get(unknown).status_code == 404
+
+
+def test_the_order_of_the_queue_is_the_same_whatever_files_say_of_their_origin(at: dt.datetime) -> None:
+    """Drawn: which files are marked, and with what; handed out is always the same."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    drawn = random.Random(seed)
+    people = make.world(at=at, stacks=6)
+
+    def order() -> list[tuple[int, str, dt.datetime]]:
+        rows = Assignment.objects.order_by("waits_as_if_since", "pk")
+        return list(rows.values_list("revision", "step", "waits_as_if_since"))
+
+    def handed_out() -> list[int]:
+        taken = []
+        for name in ("analyst-one", "analyst-two"):
+            assignment = take_next(people[name], at=at)
+            assert assignment is not None
+            taken.append(assignment.pk)
+            Assignment.objects.filter(pk=assignment.pk).update(person=None, leased_at=None, expires_at=None)
+        return taken
+
+    first, taken = order(), handed_out()
+    for _ in range(8):
+        files = drawn.sample(list(File.objects.all()), drawn.randint(1, 6))
+        record_origin({file: tuple(drawn.sample(MARKED, 2)) for file in files}, "key", at=at)
+        assert (order(), handed_out()) == (first, taken)
+        unmark()
+
+
+def test_trends_count_items_that_nobody_has_yet_to_assess_by_month(at: dt.datetime) -> None:
+    people = make.world(at=at, stacks=3)
+    mark(at=at, only=2)
+    record_origin({File.objects.order_by("pk").last(): ()}, "key", at=at)  # type: ignore[dict-item]
+    waiting = origin_trends("HL-1")
+    assert waiting is not None
+    assert (waiting.items, waiting.marked, waiting.families) == (0, 0, ())
+    for minute in range(3):
+        for name in ("analyst-one", "analyst-two"):
+            make.assess(people[name], make.TRIANGLE, at=at + dt.timedelta(minutes=3 * minute))
+    trends = origin_trends("HL-1")
+    assert trends is not None
+    assert (trends.items, trends.marked, len(trends.months)) == (3, 2, 1)
+    assert [(row.name, row.total, row.by_month) for row in trends.families] == [("a1111", 2, (2,))]
+    assert {row.name: row.total for row in trends.kinds}["model name"] == 2
+    page = make.client_of(people["senior"]).get("/investigations/HL-1/origin").content.decode()
+    assert "do not publish" in page
+    assert "a1111" in page
+    assert origin_trends("HL-9") is None
+    assert Investigation.objects.count() == 1
+    assert people["senior"].role_grants.get().role == Role.SENIOR
