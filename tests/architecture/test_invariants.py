@@ -65,7 +65,7 @@ def test_no_library_that_finds_faces_ages_or_nudity_is_installed(lock: Path) -> 
 
 
 def test_i7_pages_read_no_query_parameter_but_where_to_go_after_sign_in_and_the_auditors_own() -> None:
-    """Nothing sorts, filters or searches by what an item shows; entries of the log are narrowed, and name none of it."""
+    """Nothing sorts, filters or searches by what an item shows; entries of the log are narrowed and name none of it."""
     from havenline_desk.pages import audit
 
     reading = {
