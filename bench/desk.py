@@ -9,7 +9,8 @@ it back, a rendition with its last byte. The clients run on the same cores.
 
 No peer: of Coop and Ozone, the open review tools that we read, single granted views, sealed content and leases under a
 signed log are not documented in what we read, and Coop needs several servers of its own; nothing does the same work.
-Beside the times stands that of `/ready`, the least that the server can do.
+Beside the times stands that of `/ready`, the least that the server can do, and the processor time of each process for
+one item, which says what the desk needs whatever else the machine does.
 
 HAVENLINE_BENCH_ITEMS (100000), _ANALYSTS (10), _THINK seconds (10), _SECONDS of the run (180), _SEED (2026).
 """
@@ -37,7 +38,7 @@ from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _full_desk import FACTS, Filled, fill
+from _full_desk import FACTS, fill
 
 ITEMS = int(os.environ.get("HAVENLINE_BENCH_ITEMS", "100000"))
 ANALYSTS = int(os.environ.get("HAVENLINE_BENCH_ANALYSTS", "10"))
@@ -63,6 +64,7 @@ class Analyst:
     draw: random.Random
     times: dict[str, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
     trouble: str = ""
+    items: int = 0
 
     def __post_init__(self) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -106,6 +108,7 @@ class Analyst:
         with self.timed("submit"):
             self.ask("POST", "/work/submit", form | {"assignment": assignment, "active_seconds": "1"}, expected=302)
             page = self.ask("GET", "/work")
+        self.items += 1
         if b'id="undo"' not in page:
             raise Stopped("what was submitted cannot be taken back")
         if self.draw.random() < 0.5:
@@ -186,6 +189,7 @@ def run(wired: Any) -> int:
     keys = [signed_in(person) for person in filled.analysts]
     with supervised(wired, port):
         analysts = [Analyst(port, key, random.Random(f"{SEED} {number}")) for number, key in enumerate(keys)]
+        before = processor_seconds(wired)
         until = time.monotonic() + SECONDS
         threads = [threading.Thread(target=analyst.work, args=(until,)) for analyst in analysts]
         for number, thread in enumerate(threads):
@@ -193,7 +197,33 @@ def run(wired: Any) -> int:
             thread.start()
         for thread in threads:
             thread.join()
-    return told(filled, analysts)
+        spent = {name: seconds - before.get(name, 0) for name, seconds in processor_seconds(wired).items()}
+    code = told(analysts)
+    items = max(1, sum(analyst.items for analyst in analysts))
+    each = ", ".join(f"{name} {1000 * seconds / items:.0f} ms" for name, seconds in spent.items())
+    print(f"processor time for one of {items} items: {each}; all {1000 * sum(spent.values()) / items:.0f} ms")
+    return code
+
+
+def processor_seconds(wired: Any) -> dict[str, float]:
+    """What each process of the desk has used by now, its children and what it has reaped of them included."""
+    from havenline_desk.sites.supervisor import STATUS_FILE
+    from havenline_desk.sites.supervisor import told as processes
+
+    parents, used = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(words[1])
+        used[int(folder.name)] = sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+
+    def tree(pid: int) -> float:
+        return used.get(pid, 0.0) + sum(tree(child) for child, parent in parents.items() if parent == pid)
+
+    own = {each.name: each.pid for each in processes(wired.home.path / STATUS_FILE) if each.name != "supervisor"}
+    return {name: tree(pid) for name, pid in own.items()}
 
 
 def kept_for_the_run() -> int:
@@ -221,7 +251,7 @@ def signed_in(person: Any) -> str:
     return session.session_key
 
 
-def told(filled: Filled, analysts: list[Analyst]) -> int:
+def told(analysts: list[Analyst]) -> int:
     """Print the table; 1 where a bar is missed or an analyst was stopped."""
     times: dict[str, list[float]] = collections.defaultdict(list)
     for analyst in analysts:

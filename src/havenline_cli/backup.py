@@ -18,6 +18,7 @@ from .told import now, plain
 if TYPE_CHECKING:
     from havenline.formats.backup import BackupManifest
     from havenline_desk.sites.home import Home
+    from havenline_guard.vault_store import Store
 
 _EVERY = 1000
 _Identity = Annotated[Path | None, typer.Option(help="The file of the age identity, where it is sealed.")]
@@ -45,7 +46,7 @@ def backup(
     longer than 35 days: so long may a key that was destroyed still lie in a backup.
     """
     with opening.desk(opening.existing_home(home)) as wired:
-        from havenline_desk import audit
+        from havenline_desk import audit, evidence
         from havenline_desk.actions.note_backup import note_backup
         from havenline_desk.sites.backup import back_up
 
@@ -57,6 +58,7 @@ def backup(
             at=at,
             database=os.environ.get("HAVENLINE_OWNER_URL") or os.environ["HAVENLINE_DATABASE_URL"],
             audit_folder=audit.sink().folder,
+            content=evidence.sealed_objects(),
             keyd_socket=_keyd_socket(wired.home),
             recipients=recipient or (),
             tell=_teller(),
@@ -95,7 +97,8 @@ def restore(
     checked; where checkpoints go further than the log, the desk refuses urgent acts until two auditors close that log:
     `havenline audit reopen`.
     """
-    from havenline_desk.sites.restore import finish, put_back, verified
+    # long: its steps in their order, one after the other
+    from havenline_desk.sites.restore import finish, put_back, put_content, verified
 
     tell = _teller()
     opened = verified(backup_folder, identity=identity, tell=tell)
@@ -115,10 +118,14 @@ def restore(
         keys=keys,
         passphrase=passphrase_file.read_bytes().split(b"\n")[0] if passphrase_file is not None else None,
         database=own,
-        tell=tell,
     )
     with opening.desk(made):
-        wrong = list(_wrong(manifest, destroyed, made if keys else None))
+        from havenline_desk import evidence
+
+        content = evidence.sealed_objects() if keys else None
+        if content is not None:
+            put_content(opened, made, content, destroyed=destroyed, tell=tell)
+        wrong = list(_wrong(manifest, destroyed, content))
         older = _log_told()
         if not wrong:
             finish(made)
@@ -136,7 +143,7 @@ def restore(
         raise typer.Exit(SOMETHING_REFUSED)
 
 
-def _wrong(manifest: BackupManifest, destroyed: set[str], home: Home | None) -> Iterator[str]:
+def _wrong(manifest: BackupManifest, destroyed: set[str], content: Store | None) -> Iterator[str]:
     """What is not as it was taken: rows by table, entries, kept objects, and the audit log as the verifier sees it."""
     from django.db import connections
 
@@ -155,9 +162,10 @@ def _wrong(manifest: BackupManifest, destroyed: set[str], home: Home | None) -> 
             # Restoring may bring the tables to a newer form, which adds rows of its own to these.
             if found != count and table != SESSIONS and not table.startswith(("django_", "auth_")):
                 yield f"{table} holds {found:,} rows, and {count:,} were taken"
-    if home is not None:
+    if content is not None:
+        kept = set(content.names())
         for name in StoredContent.objects.values_list("object_name", flat=True):
-            there = (home.kept_content / name).is_file()
+            there = name in kept
             if there == (name in destroyed) and name not in manifest.missing:
                 yield f"the kept object {name} {'is there, though it was destroyed' if there else 'is not there'}"
     sink = audit.sink()

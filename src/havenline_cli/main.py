@@ -29,6 +29,7 @@ from havenline_cli import (
     picture,
     proposal,
     provenance,
+    publish,
     quality,
     queue,
     retention,
@@ -87,6 +88,7 @@ app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
 app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
 app.command("decoderd", help=decoderd.HELP, epilog=exits.EPILOG)(decoderd.decoderd)
 app.command("figures")(figures.figures)
+app.command("publish", epilog=exits.EPILOG)(publish.publish)
 app.add_typer(people.person, name="person")
 app.add_typer(framework.app, name="framework")
 app.add_typer(quality.calibration, name="calibration")

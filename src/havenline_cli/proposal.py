@@ -73,6 +73,8 @@ def carry_out(name: NameArgument, by: opening.ByOption, home: opening.HomeOption
         proposal = proposal_named(name)
         if proposal.act == Act.IMPORT_COLLECTION.value:
             raise opening.CommandError("an import is carried out by `havenline investigation import … --proposal`")
+        if proposal.act == Act.PUBLISH_FIGURES.value:
+            raise opening.CommandError("figures are published by `havenline publish --release FOLDER --proposal`")
         carry_out(proposal, person=opening.person_named(by), keys=_keys(), at=now())
     typer.echo("Carried out.")
 

@@ -119,8 +119,11 @@ def scrub(
     """
     with opening.desk(opening.existing_home(home)):
         from havenline_desk import evidence
+        from havenline_desk.actions.raise_alarm import note_scrub
 
         found = evidence.scrub()
+        wrong = len(found.damaged) + len(found.missing)
+        note_scrub(wrong=wrong, of=found.whole + wrong, at=now())
         swept = evidence.sweep() if sweep else 0
     for word, names in (("damaged", found.damaged), ("missing", found.missing), ("unnamed", found.unnamed)):
         for name in names:
@@ -129,5 +132,5 @@ def scrub(
         f"{found.whole:,} whole, {len(found.damaged):,} damaged, {len(found.missing):,} missing, "
         f"{len(found.unnamed):,} named by no record{f', {swept:,} taken away' if sweep else ''}"
     )
-    if found.damaged or found.missing:
+    if wrong:
         raise opening.CommandError("kept content is damaged or missing: bring it back from a backup; see above")

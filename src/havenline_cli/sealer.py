@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
@@ -15,23 +18,49 @@ from havenline_cli.told import now, plain
 SEAL_EVERY = 60
 """Seconds; docs/formats/audit-log.md, 5."""
 _MINUTES = 60
+SCRUB_IN, SCRUB_EVERY = 30, 24 * _MINUTES
+"""Minutes: from the start to the first reading of all kept content, and from each to the next."""
 
 
 def sealer(home: opening.HomeOption = None) -> None:
-    """Sign the end of the audit log and record held submissions each minute; destroy what is due each hour; until told.
+    """Sign the log and record submissions each minute, destroy what is due each hour, read all content each day.
 
     `havenline up` and `demo` start it. What fails is said on stderr, and tried again when it is due again.
     """
     with contextlib.suppress(KeyboardInterrupt), opening.desk(opening.existing_home(home)):
-        minute = 0
+        minute, reading = 0, Beside()
         while True:
             time.sleep(SEAL_EVERY)
             minute += 1
             keep_house(minute)
+            if minute % SCRUB_EVERY == SCRUB_IN:
+                reading.begin(_scrub)
+
+
+class Beside:
+    """A thread for one duty that may take hours, so that it delays no other; it ends with the process."""
+
+    def __init__(self) -> None:
+        self.thread: threading.Thread | None = None
+
+    def begin(self, do: Callable[[], None]) -> None:
+        """Begin it, unless the last time is not over yet."""
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=_alone, args=(do,), daemon=True)
+            self.thread.start()
+
+
+def _alone(do: Callable[[], None]) -> None:
+    from django.db import connections
+
+    try:
+        _told(do)
+    finally:
+        connections.close_all()
 
 
 def keep_house(minute: int) -> None:
-    """Do what is to be done in the `minute`th minute, from 1."""
+    """Do what is to be done in the `minute`th minute, from 1; what fails in one duty keeps no other from being done."""
     _told(_record_due)
     _told(_seal)
     if minute % _MINUTES == 1:
@@ -48,6 +77,9 @@ def _told(do: Callable[[], None]) -> None:
         do()
     except (HavenlineError, DatabaseError, OSError) as error:
         _say(plain(str(error).strip() or type(error).__name__))
+    except Exception as error:
+        *_, place = traceback.extract_tb(error.__traceback__)
+        _say(f"UNEXPECTED {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: please report it")
 
 
 def _record_due() -> None:
@@ -78,6 +110,20 @@ def _run_sealer() -> None:
         _say(f"{len(done.destroyed):,} kept objects were destroyed: their time had come")
     if done.refused:
         _say(f"{len(done.refused):,} due objects were kept: the key process would not")
+
+
+def _scrub() -> None:
+    from havenline_desk import evidence
+    from havenline_desk.actions.raise_alarm import note_scrub
+    from havenline_desk.keys import keyd
+
+    if keyd() is None:
+        return  # nothing is sealed here
+    found = evidence.scrub()
+    wrong = len(found.damaged) + len(found.missing)
+    note_scrub(wrong=wrong, of=found.whole + wrong, at=now())
+    if wrong:
+        _say(f"ALARM: {wrong:,} kept objects are damaged or missing; `havenline scrub` names them")
 
 
 def _say(line: str) -> None:

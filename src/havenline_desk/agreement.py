@@ -31,9 +31,11 @@ SAYS: Mapping[Act, Mapping[str, type[str] | type[int]]] = {
     Act.RAISE_BUDGET: {"person": str, "per_hour": int, "per_day": int, "minutes": int, "bytes_per_day": int},
     Act.RELEASE_HOLD: {"object": str, "reference": str},
     Act.DESTROY_EARLY: {"object": str, "rule": str},
+    Act.PUBLISH_FIGURES: {"investigation": str, "reference": str, "title": str, "period": str, "digest": str},
 }
 """What each act says of itself. `person`, `investigation` and `object` are random ids of 32 hexadecimal digits,
-`source` a path on the host, `manifest` the SHA-256 of the manifest or empty, budgets as `keyd` counts them."""
+`source` a path on the host, `manifest` the SHA-256 of the manifest or empty, budgets as `keyd` counts them; `digest` is
+the SHA-256 of the manifest of a publication, `reference` its public number."""
 
 
 class ProposalRefused(HavenlineError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,21 +22,38 @@ from havenline.media import kinds
 from havenline.media.contact_sheet import FRAMES
 from havenline.media.decode import Picture
 from havenline.media.renditions import render, room
+from havenline.provenance import SignalKind
 from havenline.provenance.keypoints import LONGEST, Grey, as_shown
+from havenline.provenance.signals import keyed
 from havenline.vocabulary import HavenlineError, Refused
 from havenline.whole_file import write_whole
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
+from havenline_guard.decoder_wire import Decoded
 from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_wire import Bound, KeydRefused
 from havenline_guard.vault import Kept, Scrubbed, Vault, VaultError
 from havenline_guard.vault_store import FolderStore, Store, StoreError, Unreachable
 
 from . import gates
-from .keys import keyd
-from .models import Escalation, File, FrameHash, InstallationKind, Person, Policy, Reveal, Role, StoredContent
+from .keys import key_name, keyd, origin_key
+from .models import (
+    Escalation,
+    File,
+    FrameHash,
+    InstallationKind,
+    OriginSignal,
+    Person,
+    Policy,
+    Reveal,
+    Role,
+    StoredContent,
+    TextLook,
+)
 from .store_s3 import s3_store
 
 KIND = "original"
+TEXT = "origin_text"
+"""What a look at a text is for, as both logs name it."""
 GRANT = dt.timedelta(seconds=120)
 _KEEPING = 0x4B454550
 
@@ -132,6 +149,47 @@ def grant(reveal: Reveal) -> str:
         raise RevealRefused(str(refused)) from None
 
 
+def grant_text(look: TextLook) -> str:
+    """The token that opens the file of `look` once, within 120 seconds, inside the person's budget.
+
+    Raises RevealRefused where the content is not kept or `keyd` would not, KeydUnreachable.
+    """
+    client, bound = keyd(), _text_bound(look)
+    if client is None:
+        return secrets.token_urlsafe(24)
+    try:
+        return client.grant(bound, seconds=int(GRANT.total_seconds()), escalation=False)
+    except KeydRefused as refused:
+        raise RevealRefused(str(refused)) from None
+
+
+def text(look: TextLook, *, token: str) -> str:
+    """The text of a look that was just marked as used, read again from the original in the sandbox; kept nowhere.
+
+    It is the one that was recorded: of the same keyed digest, or of the same length where the house's key has changed
+    since. Raises EvidenceError, and gives nothing, where it is not; KeydUnreachable.
+    """
+    if look.used_at is None:
+        raise RevealRefused("this look has not been recorded as used")
+    if not settings.DECODERD:
+        raise EvidenceError("no decoderd is running (HAVENLINE_DECODERD), so no content is opened")
+    signal = OriginSignal.objects.select_related("reading").get(reading__file=look.file_id, place=look.place)
+    content = _opened(look.file, token, lambda: _text_bound(look))
+    try:
+        found = DecoderClient(settings.DECODERD).text(content, place=look.place)
+    except DecoderdUnreachable as error:
+        raise EvidenceError(str(error)) from error
+    if isinstance(found, Refused):
+        raise EvidenceError(found.detail)
+    key = origin_key()
+    same = len(found) == signal.length
+    if signal.reading.keyed_by == key_name(key):
+        same = keyed(key, SignalKind(signal.kind), found) == signal.digest
+    if not same:
+        raise EvidenceError("the file does not give the text that was recorded; nothing was shown")
+    return found.decode("utf-8", "replace")
+
+
 def rendition(reveal: Reveal, *, token: str) -> bytes:
     """WebP bytes for a reveal that `actions.use_reveal` has just marked as used; re-checks the digest.
 
@@ -140,8 +198,10 @@ def rendition(reveal: Reveal, *, token: str) -> bytes:
     if reveal.used_at is None or not reveal.ladder_step:
         raise RevealRefused("this reveal has not been recorded as used, or shows nothing")
     frames = frames_on_sheet(reveal.file)
-    picture = _pixels(_opened(reveal, token), room(reveal.ladder_step), frames=frames)
-    mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.pk}"
+    content = _opened(reveal.file, token, lambda: _bound(reveal))
+    picture = _pixels(content, room(reveal.ladder_step), frames=frames)
+    # The grant by the random id that the log has: a number that counts up would tell how much others view.
+    mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.audit_id.hex[:12]}"
     return render(picture, reveal.ladder_step, mark=mark)
 
 
@@ -169,7 +229,7 @@ def grey(reveal: Reveal, *, token: str) -> Grey:
     """
     if reveal.used_at is None or reveal.ladder_step:
         raise RevealRefused("this was not opened for a comparison")
-    picture = _pixels(_opened(reveal, token), (LONGEST, LONGEST))
+    picture = _pixels(_opened(reveal.file, token, lambda: _bound(reveal)), (LONGEST, LONGEST))
     return as_shown(picture.rgb, picture.orientation)
 
 
@@ -193,7 +253,8 @@ def _pixels(content: bytes, size: tuple[int, int], *, frames: int = 0) -> Pictur
     if isinstance(found, Refused):
         raise EvidenceError(found.detail)
     rgb = np.frombuffer(found.rgb, np.uint8).reshape(found.shown_height, found.shown_width, 3)
-    return Picture(rgb, found.shown_width, found.shown_height, found.media_type)
+    mark = found.orientation if isinstance(found, Decoded) else 1  # the frames of a sheet are turned already
+    return Picture(rgb, found.shown_width, found.shown_height, found.media_type, orientation=mark)
 
 
 @transaction.atomic
@@ -203,7 +264,7 @@ def sweep() -> int:
     Waits until everybody who is writing objects has recorded them.
     """
     _alone_or_with_others("pg_advisory_xact_lock")
-    named, store = _named(), _store()
+    named, store = _named(), sealed_objects()
     unnamed = [name for name in store.names() if name not in named]
     for name in unnamed:
         store.delete(name)
@@ -269,8 +330,8 @@ def _kept_as(content: bytes) -> str:
         raise EvidenceError(f"{refused}; nothing was kept") from None
 
 
-def _opened(reveal: Reveal, token: str) -> bytes:
-    stored = StoredContent.objects.select_related("file").get(file=reveal.file)
+def _opened(file: File, token: str, bound: Callable[[], Bound]) -> bytes:
+    stored = StoredContent.objects.select_related("file").get(file=file)
     client = keyd()
     if client is None:
         content = (_folder() / stored.object_name).read_bytes()
@@ -281,7 +342,7 @@ def _opened(reveal: Reveal, token: str) -> bytes:
         return content
     kept_object = Kept(stored.object_name, KIND, stored.file.size, stored.file.sha256)
     try:
-        return _vault(client).open(kept_object, token, _bound(reveal))
+        return _vault(client).open(kept_object, token, bound())
     except KeydRefused as refused:
         raise RevealRefused(str(refused)) from None
     except VaultError as error:
@@ -293,9 +354,6 @@ def _opened(reveal: Reveal, token: str) -> bytes:
 
 def _bound(reveal: Reveal) -> Bound:
     """What the grant is bound to: random ids, which the audit log names too, and the session by its digest."""
-    stored = StoredContent.objects.filter(file_id=reveal.file_id, tombstone=None).first()
-    if stored is None:
-        raise RevealRefused("the content of this file is not kept here; nothing was shown")
     assignment = reveal.assignment
     return Bound(
         person=reveal.person.audit_id.hex,
@@ -303,9 +361,29 @@ def _bound(reveal: Reveal) -> Bound:
         item=str(reveal.file_id),
         assignment=assignment.audit_id.hex,
         purpose=purpose_of(reveal),
-        object=stored.object_name,
+        object=_kept_name(reveal.file_id),
         grant=reveal.audit_id.hex,
     )
+
+
+def _text_bound(look: TextLook) -> Bound:
+    """Alike; a look at a text belongs to an investigation in place of an assignment."""
+    return Bound(
+        person=look.person.audit_id.hex,
+        session=look.session_digest,
+        item=str(look.file_id),
+        assignment=look.investigation.audit_id.hex,
+        purpose=TEXT,
+        object=_kept_name(look.file_id),
+        grant=look.audit_id.hex,
+    )
+
+
+def _kept_name(file_id: int) -> str:
+    stored = StoredContent.objects.filter(file_id=file_id, tombstone=None).first()
+    if stored is None:
+        raise RevealRefused("the content of this file is not kept here; nothing was shown")
+    return stored.object_name
 
 
 def purpose_of(reveal: Reveal) -> str:
@@ -314,11 +392,14 @@ def purpose_of(reveal: Reveal) -> str:
 
 
 def _vault(client: KeyClient) -> Vault:
-    return Vault(_store(), client)
+    return Vault(sealed_objects(), client)
 
 
-def _store() -> Store:
-    """Where kept content lies. Raises StoreError where HAVENLINE_CONTENT_STORE names a place that cannot be used."""
+def sealed_objects() -> Store:
+    """Where kept content lies, as it lies there. Raises StoreError where HAVENLINE_CONTENT_STORE cannot be used.
+
+    KeydUnreachable where the keys whose prefix it is are not there to be asked.
+    """
     client = keyd()
     if not settings.CONTENT_STORE or client is None:
         return FolderStore(_folder())

@@ -61,6 +61,7 @@ class Act(StrEnum):
     SEE_INVESTIGATIONS = "see_investigations"
     SEE_FIGURES = "see_figures"
     SEE_RECORDS = "see_records"
+    READ_ORIGIN_TEXT = "read_origin_text"
     CREATE_INVESTIGATION = "create_investigation"
     APPROVE_IMPORT = "approve_import"
     IMPORT_COLLECTION = "import_collection"
@@ -99,6 +100,7 @@ class Act(StrEnum):
     PLACE_HOLD = "place_hold"
     RELEASE_HOLD = "release_hold"
     DESTROY_EARLY = "destroy_early"
+    PUBLISH_FIGURES = "publish_figures"
     # Of later parts:
     PROPOSE_RELEASE = "propose_release"
     RELEASE_HASH = "release_hash"
@@ -154,6 +156,7 @@ class About(StrEnum):
     OWN_VIEW = "own grant, same session, unused, within 120 seconds"
     NEVER_TWICE = "a stack that one has not assessed"
     UNSEEN_ESCALATION = "own escalation, or of a stack that one never worked on"
+    SETTLED = "a settled file that nobody assesses blind"
     NOT_ONESELF = "another person"
     ONESELF = "oneself"
     ANOTHERS_PROPOSAL = "a proposal of another person, open, that waits for one's role"
@@ -167,6 +170,7 @@ ENFORCED_BY: Mapping[About, str] = {
     About.OWN_VIEW: "havenline_desk.actions.grant_reveal.use_reveal",
     About.NEVER_TWICE: "havenline_desk.waiting.waiting_for",
     About.UNSEEN_ESCALATION: "havenline_desk.escalated.escalations_open_to",
+    About.SETTLED: "havenline_desk.actions.look_at_text.grant_text_look",
     About.NOT_ONESELF: "havenline_desk.actions.enrol_person.certify_person",
     About.ONESELF: "havenline_desk.gates.is_oneself",
     About.ANOTHERS_PROPOSAL: "havenline_desk.gates.may_second",
@@ -213,6 +217,7 @@ RULES: Mapping[Act, Rule] = {
     Act.SEE_INVESTIGATIONS: _by(_L, _S, Role.AUDITOR),
     Act.SEE_FIGURES: _by(_L, _S, _J, Role.LIAISON, Role.AUDITOR),
     Act.SEE_RECORDS: _by(_L, _S),
+    Act.READ_ORIGIN_TEXT: _by(_L, _S, about=About.SETTLED, fresh=True),
     Act.CREATE_INVESTIGATION: _by(_L),
     Act.APPROVE_IMPORT: _by(_S, _L, about=About.NOT_ONESELF),
     Act.IMPORT_COLLECTION: _two(_L, second=frozenset({_S, _L}), about=About.IN_DATE),
@@ -251,6 +256,7 @@ RULES: Mapping[Act, Rule] = {
     Act.PLACE_HOLD: _by(_L, _S, _J),
     Act.RELEASE_HOLD: _two(_L, second=frozenset({_S, _J, _L})),
     Act.DESTROY_EARLY: _two(_L, second=frozenset({_S})),
+    Act.PUBLISH_FIGURES: _two(_L, second=frozenset({_S, _J, Role.AUDITOR})),
     Act.PROPOSE_RELEASE: _by(_S, _J),
     Act.RELEASE_HASH: _two(_S, _J, second=frozenset({_S, _J}), about=About.NOT_AN_ASSESSOR),
     Act.WITHDRAW_HASH: _by(_S, _J, _L),

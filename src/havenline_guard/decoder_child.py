@@ -15,6 +15,7 @@ from havenline.fingerprints.pdq import hash_512_first, hash_picture
 from havenline.media import kinds
 from havenline.media.contact_sheet import contact_sheet
 from havenline.media.decode import decode_picture
+from havenline.provenance.one_text import text_at
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
 from havenline_guard.lockdown import end_with_parent
@@ -23,7 +24,10 @@ from havenline_guard.sandbox import Room, SandboxUnavailable, close_off
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The most pixels wide and high, and the most frames of a film's sheet; none where a picture is wanted."""
+    """The most pixels wide and high, and the most frames of a film's sheet; none where a picture is wanted.
+
+    `frames` of `wire.TEXTS` and more: the text of the signal of origin whose place is so much more.
+    """
 
     width: int
     height: int
@@ -37,8 +41,10 @@ _SECONDS = 8
 
 
 def answer(content: bytes, asked: Asked) -> bytes:
-    """A whole answer: a picture, hashed by both pipelines and shrunk, or a sheet. Raises nothing of a decoder's."""
+    """A whole answer: a picture (hashed by both pipelines, shrunk), a sheet or a text; no decoder's error is raised."""
     try:
+        if asked.frames >= wire.TEXTS:
+            return _one_text(content, asked.frames - wire.TEXTS)
         return _sheet(content, asked) if asked.frames else _picture(content, asked)
     except MemoryError:
         return wire.refusal(Refused(Refusal.DECODER_FAILED, "there was not enough memory to open this file"))
@@ -77,6 +83,15 @@ def _sheet(content: bytes, asked: Asked) -> bytes:
             wide, high, found.rgb.tobytes(),
         )
     )  # fmt: skip
+
+
+def _one_text(content: bytes, place: int) -> bytes:
+    found = text_at(content, place)
+    if found is None:
+        return wire.refusal(Refused(Refusal.UNREADABLE, "the file has no such text; was it read by another version?"))
+    if len(found[1]) > wire.LARGEST_TEXT:
+        return wire.refusal(Refused(Refusal.TOO_LARGE, f"texts up to {wire.LARGEST_TEXT:,} bytes are shown"))
+    return wire.one_text(found[1])
 
 
 def warm() -> None:

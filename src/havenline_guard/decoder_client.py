@@ -57,6 +57,20 @@ class DecoderClient:
         with self._this_version():
             return wire.read_sheet(said, width=width, height=height, frames=frames)
 
+    def text(self, content: bytes, *, place: int) -> bytes | Refused:
+        """The text of the signal of origin at `place`, from 0, of a file; or why there is none. 1 MiB at most.
+
+        Not known to be true: that the file has it; the caller compares its keyed digest. Raises DecoderdUnreachable,
+        ValueError for another place.
+        """
+        if not 0 <= place < wire.MOST_TEXTS:
+            raise ValueError(f"a text is asked for by a place from 0 to {wire.MOST_TEXTS - 1}")
+        said = self._pixels(content, width=1, height=1, frames=wire.TEXTS + place)
+        if isinstance(said, Refused):
+            return said
+        with self._this_version():
+            return wire.read_text(said)
+
     def _pixels(self, content: bytes, *, width: int, height: int, frames: int) -> bytearray | Refused:
         if not (0 < width <= wire.LONGEST_SIDE and 0 < height <= wire.LONGEST_SIDE):
             raise ValueError(f"a picture is asked for in 1 to {wire.LONGEST_SIDE} pixels a side")

@@ -11,11 +11,13 @@ FORM = 1
 LONGEST_PATH = 100
 """Bytes of a socket's path."""
 LARGEST_CONTENT = 256 << 20
+LARGEST_TEXT = 1 << 20
 LONGEST_SIDE = 1024
 """The most pixels of a side that an answer carries."""
 QUESTION = struct.Struct("<8sHHHHQ")
 """Magic, form, most pixels wide and high (0 and 0: no pixels, the state of the server), most frames of a film's
-sheet (0: a picture is wanted), bytes of content."""
+sheet (0: a picture is wanted; from TEXTS on: a text by its place, with one pixel), bytes of content."""
+TEXTS, MOST_TEXTS = 1000, 512
 HEAD = struct.Struct("<8sHHIQ")
 """Magic, form, verdict, zero, bytes that follow."""
 _PICTURE = struct.Struct("<IIIHHBBBBB32s32s")
@@ -23,7 +25,7 @@ _PICTURE = struct.Struct("<IIIHHBBBBB32s32s")
 _SHEET = struct.Struct("<IIQHHHBB")
 """A frame's width and height, milliseconds of the film, frames on the sheet, its width and height; cut short, kind."""
 MAGIC = b"HVLNDECO"
-PICTURE, REFUSED, NOT_SERVED, STATE, SHEET = 1, 2, 3, 4, 5
+PICTURE, REFUSED, NOT_SERVED, STATE, SHEET, TEXT = 1, 2, 3, 4, 5, 6
 """Verdicts. NOT_SERVED: nothing was learned about the content."""
 LARGEST_ANSWER = HEAD.size + _PICTURE.size + 3 * LONGEST_SIDE * LONGEST_SIDE
 KINDS = (
@@ -93,11 +95,12 @@ def question(*, width: int, height: int, length: int, frames: int = 0) -> bytes:
 
 
 def read_question(said: bytes) -> tuple[int, int, int, int]:
-    """Width, height, frames of a film's sheet (0: a picture), and length. Raises Malformed."""
+    """Width, height, frames of a film's sheet (0: a picture; TEXTS and more: a text), and length. Raises Malformed."""
     if len(said) != QUESTION.size:
         raise Malformed("a question is one message of its own")
     magic, form, width, height, frames, length = QUESTION.unpack(said)
-    if magic != MAGIC or form != FORM or frames > MOST_FRAMES:
+    text = TEXTS <= frames < TEXTS + MOST_TEXTS and (width, height) == (1, 1)
+    if magic != MAGIC or form != FORM or (frames > MOST_FRAMES and not text):
         raise Malformed("this is no question of a form that is known here")
     if max(width, height) > LONGEST_SIDE or (not width) != (not height):
         raise Malformed(f"at most {LONGEST_SIDE} x {LONGEST_SIDE} pixels are given")
@@ -136,6 +139,11 @@ def sheet(made: DecodedSheet) -> bytes:
         FILM_KINDS.index(made.media_type),
     )
     return HEAD.pack(MAGIC, FORM, SHEET, 0, len(fixed) + len(made.rgb)) + fixed + made.rgb
+
+
+def one_text(raw: bytes) -> bytes:
+    """A whole answer that holds a text of the file."""
+    return _text(TEXT, raw)
 
 
 def refusal(refused: Refused) -> bytes:
@@ -180,6 +188,16 @@ def read_sheet(said: bytes | bytearray, *, width: int, height: int, frames: int)
     if not 0 < shown <= frames or not full_width or not full_height or cut > 1 or kind >= len(FILM_KINDS):
         raise Malformed("the answer holds values that no film has")
     return DecodedSheet(full_width, full_height, milliseconds, shown, bool(cut), FILM_KINDS[kind], wide, high, rgb)
+
+
+def read_text(said: bytes | bytearray) -> bytes | Refused:
+    """What a decoder answered to a question for a text: 1 MiB at most, any bytes. Raises Malformed."""
+    verdict, body = _opened(said)
+    if verdict == REFUSED:
+        return _read_refusal(body)
+    if verdict != TEXT or len(body) > LARGEST_TEXT:
+        raise Malformed("the answer is not of this form")
+    return body
 
 
 def _opened(said: bytes | bytearray) -> tuple[int, bytes]:

@@ -170,7 +170,9 @@ class _Supervisor:
         self._zygote: socket.socket | None = None
         self._zygote_pid, self._ready, self._started, self._pause = 0, False, 0.0, 0.0
         self._numbers = 0
-        self._counts = dict.fromkeys(("pictures", "sheets", "refused", "ended", "late", "restarts", "most_kib"), 0)
+        self._counts = dict.fromkeys(
+            ("pictures", "sheets", "texts", "refused", "ended", "late", "restarts", "most_kib"), 0
+        )
         self._ending = False
         self._falls = 0
         """How often in a row the zygote fell before it was ready."""
@@ -441,12 +443,14 @@ class _Supervisor:
 def _counted_as(job: _Job) -> str:
     """What a child that ended well has answered. Raises Malformed where it is no answer to what was asked."""
     width, height, frames = job.asked.width, job.asked.height, job.asked.frames
-    found: wire.Decoded | wire.DecodedSheet | Refused
-    if frames:
-        found = wire.read_sheet(job.said, width=width, height=height, frames=frames)
+    found: wire.Decoded | wire.DecodedSheet | bytes | Refused
+    if frames >= wire.TEXTS:
+        found, counted = wire.read_text(job.said), "texts"
+    elif frames:
+        found, counted = wire.read_sheet(job.said, width=width, height=height, frames=frames), "sheets"
     else:
-        found = wire.read_answer(job.said, width=width, height=height)
-    return "refused" if isinstance(found, Refused) else "sheets" if frames else "pictures"
+        found, counted = wire.read_answer(job.said, width=width, height=height), "pictures"
+    return "refused" if isinstance(found, Refused) else counted
 
 
 def _is_sealed(descriptor: int, length: int) -> bool:

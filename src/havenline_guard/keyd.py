@@ -170,6 +170,9 @@ _ACTS: Mapping[str, Callable[[State, dict[str, Any]], object]] = {
     "shred": lambda state, said: state.shred(said["object"], said["rule"], by=said["by"], second=said["second"]),
     "sign_checkpoint": lambda state, said: _signed(state.sign_checkpoint(said["after"], said["leaves"])),
     "sign_own": lambda state, _: _signed(state.sign_own()),
+    "sign_publication": lambda state, said: state.sign_publication(
+        said["digest"], by=said["by"], second=said["second"]
+    ).hex(),
     "rotate": lambda state, said: state.rotate(by=said["by"], second=said["second"]),
     "copy": lambda state, _: state.copy(),
     "new_log": lambda state, said: state.new_log(said["origin"], by=said["by"], second=said["second"]),

@@ -114,6 +114,10 @@ class KeyClient:
         """The tree over `keyd`'s own log, signed for the log whose name has `.keyd` at its end."""
         return _signed(self.ask("sign_own"))
 
+    def sign_publication(self, digest: str, *, by: str, second: str) -> bytes:
+        """The raw signature over the text that `havenline.formats.publication_note` makes of a manifest's digest."""
+        return bytes.fromhex(self.ask("sign_publication", digest=digest, by=by, second=second))
+
     def rotate(self, *, by: str, second: str) -> int:
         return int(self.ask("rotate", by=by, second=second))
 

@@ -275,6 +275,12 @@ class State:
         text = _checkpoint(self._origin + ".keyd", self._own)
         return self._own.size, self._own.root(), self._master.signer.sign(text)
 
+    def sign_publication(self, digest: str, *, by: str, second: str) -> bytes:
+        """The signature over a text that names a manifest of figures, and can be no checkpoint. Two people."""
+        with self._writing("sign_publication", {"digest": digest, "by": by, "second": second}):
+            _need_two(by, second)
+        return self._master.signer.sign(f"{self._origin}.publication\n{digest}\n".encode())
+
     def _signed(self) -> GrowingTree:
         size, *peaks = self._setting("signed", "0").split()
         return GrowingTree(int(size), tuple(bytes.fromhex(each) for each in peaks))

@@ -145,6 +145,7 @@ QUESTIONS: Mapping[str, Question] = {
     "shred": _of(Peer.SEALER, object=OBJECT, rule=NAME, **_TWO),
     "sign_checkpoint": _of(Peer.DESK, after=COUNT, leaves=_hashes),
     "sign_own": _of(Peer.AUDITOR),
+    "sign_publication": _of(Peer.DESK, Peer.OFFICER, digest=HASH, **_TWO),
     "rotate": _of(Peer.OFFICER, **_TWO),
     "copy": _of(Peer.OFFICER),
     "new_log": _of(Peer.OFFICER, origin=ORIGIN, **_TWO),

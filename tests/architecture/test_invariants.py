@@ -41,7 +41,7 @@ def importers(names: set[str]) -> dict[str, set[str]]:
 
 def test_i8_nothing_fetches_a_url() -> None:
     # One client asks the desk's own loopback port whether it is ready; the other asks a partner's base URL, follows
-    # nothing and asks no address that an answer names (docs/decisions/0018-connectors.md, tests/core/connectors).
+    # nothing and asks no address that an answer names (docs/decisions/0019-connectors.md, tests/core/connectors).
     assert importers(FETCHERS) == {
         "havenline_desk/sites/server.py": {"http.client"},
         "havenline/connectors/one_host.py": {"requests"},
@@ -75,7 +75,7 @@ def test_i7_pages_read_no_query_parameter_but_where_to_go_after_sign_in_and_the_
     }
     assert reading == {"havenline_desk/pages/session.py", "havenline_desk/pages/audit.py"}
     text = (ROOT / "src/havenline_desk/pages/audit.py").read_text()
-    assert (audit._FIELDS, re.findall(r'GET\.get\((\w+|"\w+")', text)) == (
+    assert (audit.FIELDS, re.findall(r'GET\.get\((\w+|"\w+")', text)) == (
         ("act", "person", "day"),
         ["name", '"before"'],
     )

@@ -32,7 +32,8 @@ def test_an_item_is_assessed_in_arabic_from_start_to_submitted(browser: Browser,
         assert left_in_english(page) == set()
         page.screenshot(path=SCREENSHOTS / f"15-arabic-home-{scheme}.png")
         page.goto(f"{desk.address}work")
-        start(page)
+        if not page.locator("#assessment").count():
+            start(page)
         show_step(page, 1)
         assert left_in_english(page) == set()
         column = {part: page.locator(part).bounding_box() for part in (".before", ".stage", ".facts-form")}

@@ -27,6 +27,7 @@ from havenline_desk.actions.approve_framework import approve_framework
 from havenline_desk.actions.ask_import import ask_import, stop_import
 from havenline_desk.actions.assign_by_hand import assign_by_hand, free_assignment
 from havenline_desk.actions.cancel import cancel
+from havenline_desk.actions.cancel_reset import cancel_reset
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.change_factors import add_authenticator_app, make_recovery_codes, remove_factor
 from havenline_desk.actions.configure_framework import configure_framework
@@ -45,6 +46,7 @@ from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.import_framework import import_framework
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.link_account import link_account, unlink_accounts
+from havenline_desk.actions.look_at_text import grant_text_look
 from havenline_desk.actions.note_backup import note_backup, note_restore
 from havenline_desk.actions.place_hold import place_hold
 from havenline_desk.actions.propose import propose
@@ -54,7 +56,9 @@ from havenline_desk.actions.prove_person import (
     prove_by_account,
     prove_by_recovery_code,
 )
+from havenline_desk.actions.raise_alarm import end_alarm, raise_alarm
 from havenline_desk.actions.record_study import record_study
+from havenline_desk.actions.reset_factors import reset_factors
 from havenline_desk.actions.run_sealer import destroy_in_time
 from havenline_desk.actions.see_exposure import see_exposure
 from havenline_desk.actions.see_log import see_log
@@ -68,6 +72,7 @@ from havenline_desk.actions.take_role_away import take_role_away
 from havenline_desk.gates import Act
 from havenline_desk.keys import keyd
 from havenline_desk.models import (
+    AlarmKind,
     Assignment,
     AuthenticatorApp,
     Ending,
@@ -79,6 +84,8 @@ from havenline_desk.models import (
     ImportJob,
     InstallationKind,
     Investigation,
+    OriginSignal,
+    Outcome,
     Person,
     Plan,
     PoolKind,
@@ -90,6 +97,7 @@ from havenline_desk.models import (
     SkipReason,
     SourceKind,
     StoredContent,
+    TextReason,
     Way,
 )
 from havenline_guard.keyd_client import KeydUnreachable
@@ -108,6 +116,7 @@ STAFF = {
     "analyst-one": Role.ANALYST,
     "analyst-two": Role.ANALYST,
     "adjudicator": Role.ADJUDICATOR,
+    "admin": Role.ADMIN,
 }
 
 
@@ -133,10 +142,12 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-one", make.TRIANGLE, at=AT + 10 * MINUTE)
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
+    yield reading_a_text
     yield from taking_in("HL-2", home)
     yield from asking_for_an_import(home)
     yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
+    yield from publishing()
     yield from law_and_quality()
     yield from retention(home)
     yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
@@ -210,9 +221,26 @@ def signing_in(home: Path) -> Iterator[Step]:
     yield lambda: remove_factor(
         AuthenticatorApp.objects.get(person__name=NEWCOMER), by=who(NEWCOMER), keeping=None, at=AT + make.DAY
     )
+    yield from resetting(at=AT + 2 * make.DAY)
+    yield lambda: cancel_reset(who(NEWCOMER), at=AT + 2 * make.DAY)
+    yield from resetting(at=AT + 3 * make.DAY)
+    yield lambda: reset_factors(who(NEWCOMER), at=AT + 5 * make.DAY)
     yield linked
     yield lambda: unlink_accounts(who(NEWCOMER), at=AT)
     yield lambda: close_person(who(NEWCOMER), at=AT)
+
+
+def resetting(*, at: dt.datetime) -> Iterator[Step]:
+    """Two people agree that the newcomer may set up new factors."""
+    names: list[Proposal] = []
+
+    def ask() -> None:
+        what = {"person": who(NEWCOMER).audit_id.hex}
+        names.append(propose(Act.RESET_FACTORS, what, person=who("admin"), at=at))
+
+    yield ask
+    yield lambda: approve(names[-1], person=who("lead"), digest=names[-1].digest, at=at)
+    yield lambda: carry_out(names[-1], person=who("admin"), at=at)
 
 
 def by_keyd(home: Path, do: Step) -> Step:
@@ -250,6 +278,8 @@ def retention(home: Path) -> Iterator[Step]:
     yield by_keyd(home, keep_both)
     yield by_keyd(home, lambda: place_hold(kept(70), "court-1", placed_by=who("lead"), at=at))
     yield by_keyd(home, lambda: destroy_in_time(kept(71), rule="demo", at=at))
+    yield lambda: raise_alarm(AlarmKind.STOPPED, counted=9, of=9, at=at)
+    yield lambda: end_alarm(AlarmKind.STOPPED, at=at)
 
 
 def two_people(home: Path) -> Iterator[Step]:
@@ -266,6 +296,29 @@ def two_people(home: Path) -> Iterator[Step]:
     yield lambda: propose_house(House.SIX)
     yield lambda: cancel(names[-1], person=who("lead"), at=AT)
     yield by_keyd(home, lambda: set_budget(who("analyst-one"), USUAL, set_by=who("welfare"), second=who("lead"), at=AT))
+
+
+def reading_a_text() -> None:
+    settled = Outcome.objects.filter(investigation=named("HL-1")).order_by("pk")[0]
+    text = {"kind": "text", "location": "a comment", "strength": "hint", "reader": "pictures/1", "length": 3}
+    OriginSignal.objects.get_or_create(
+        reading=settled.file.origin, place=0, defaults=text | {"digest": "0" * 64, "inferred": False}
+    )
+    grant_text_look(settled, 0, reason=TextReason.DECISION, person=who("senior"), session_key="s", at=AT + 38 * MINUTE)
+
+
+def publishing() -> Iterator[Step]:
+    """Figures that two people release."""
+    names: list[Proposal] = []
+
+    def proposed() -> None:
+        what = {"investigation": named("HL-1").audit_id.hex, "digest": "d" * 64}
+        what |= {"reference": "HL-2026-1", "title": "Drawn pictures", "period": "not stated"}
+        names.append(propose(Act.PUBLISH_FIGURES, what, person=who("lead"), at=AT))
+
+    yield proposed
+    yield lambda: approve(names[-1], person=who("senior"), digest=names[-1].digest, at=AT)
+    yield lambda: carry_out(names[-1], person=who("lead"), at=AT)
 
 
 def law_and_quality() -> Iterator[Step]:

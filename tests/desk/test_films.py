@@ -87,7 +87,7 @@ def test_a_film_that_is_kept_can_be_assessed_and_is_a_film_in_its_record(people:
 
 def test_what_it_is_and_how_long_is_said_before_anything_of_it_is_loaded(people: dict[str, Person]) -> None:
     _, page, _ = started(people["analyst-one"])
-    assert "<dd>film (MP4)</dd>" in page
+    assert "<dd>film (<bdi>MP4</bdi>)</dd>" in page
     assert f"about {SECONDS} seconds" in page
     assert f"one sheet of up to {SECONDS} frames, no sound" in page
     assert "<img" not in page
@@ -154,7 +154,7 @@ def test_a_picture_asks_no_decoder_before_it_is_looked_at(
     make.add_stack(make.investigation().imports.get(), 1, at=at)
     settings.DECODERD = str(tmp_path / "gone")
     _, page, _ = started(people["analyst-one"])
-    assert "<dd>picture (PNG)</dd>" in page
+    assert "<dd>picture (<bdi>PNG</bdi>)</dd>" in page
     assert "film-not-opened" not in page
 
 

@@ -1,4 +1,4 @@
-"""The desk in Arabic and Spanish: every message has its translation, every word of a template is a message."""
+"""The desk in Arabic and Spanish: what an analyst meets is translated, every word of a template is a message."""
 
 from __future__ import annotations
 
@@ -14,35 +14,44 @@ from django.utils.translation import override
 from havenline_desk.pages.told import SENTENCES, told
 from tests.messages.collect import DESK, LANGUAGES, SOURCE, TEMPLATES, catalogue, collected, compiled, mo, translated
 
-NOT_YET: frozenset[str] = frozenset()
-"""Templates, by name, whose messages need no translation yet; docs/known-gaps.md names the pages."""
+WITHOUT_A_GAP = {
+    *("base.html", "sign_in.html", "_passkey.html", "second_factor.html", "_code.html", "recovery.html", "set_up.html"),
+    *("_new_factor.html", "recovery_codes.html", "own_sign_in.html", "_remove.html", "confirm.html", "add_factor.html"),
+    *("organisation_refused.html", "login_redirect.html", "home.html", "nothing_open.html", "calibration.html"),
+    *(
+        "workspace.html",
+        "_dispute.html",
+        "_budget_left.html",
+        "_budget_table.html",
+        "exposure.html",
+        "escalations.html",
+    ),
+    *("error_400.html", "error_403.html", "error_404.html", "error_500.html", "error_503.html", "403_csrf.html"),
+    *("words.py", "work.py", "reveal.py", "layout.py", "told.py", "exposure.py", "set_up.py", "own_sign_in.py"),
+    *("people.py", "factors.py", "investigations.py", "queue.py", "escalations.py"),  # labels of enumerations
+    *("submit_assessment.py", "grant_reveal.py", "escalate.py", "start_calibration.py", "set_budget.py"),
+    *("prove_person.py", "change_factors.py", "codes.py", "passkeys.py", "sealing.py", "evidence.py"),
+    *("1.toml", "reading.py"),
+}
+"""What an analyst meets. Other pages are translated too, but a new message there may wait for its translation."""
 
 ALIKE = {
-    "Havenline",
-    "UTC",
-    "JavaScript",
-    "PIN",
-    "SHA",
-    "MiB",
-    "min",
-    "localhost",
-    "https",
-    "Esc",
-    "Ctrl",
-    "Alt",
-    "Meta",
+    *("CSV", "JSON", "UTC", "SHA", "PIN", "MiB", "min", "Esc", "Ctrl", "Alt", "Meta"),
+    *("Havenline", "JavaScript", "localhost", "https"),
 }
 """Words that are the same in every language."""
 
 
 def messages_wanted() -> set[str | tuple[str, str]]:
+    named = {place.name: place for place in (*DESK.rglob("*.html"), *SOURCE.rglob("*.py"), *SOURCE.rglob("*.toml"))}
+    assert set(named) >= WITHOUT_A_GAP
     return {
-        message for message, places in collected().items() if not all(Path(place).name in NOT_YET for place in places)
+        message for message, places in collected().items() if any(Path(place).name in WITHOUT_A_GAP for place in places)
     }
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_message_is_translated_with_the_same_values(language: str) -> None:
+def test_what_an_analyst_meets_is_translated_with_the_same_values(language: str) -> None:
     kept = catalogue(language)
     of_id = {message.id if isinstance(message.id, str) else tuple(message.id): message for message in kept}
     wanted = messages_wanted()
@@ -56,7 +65,8 @@ def test_every_message_is_translated_with_the_same_values(language: str) -> None
         ids = (message.id,) if isinstance(message.id, str) else message.id
         if message.id and all(strings):
             names = {name for one in ids for name in placeholders(one)}
-            assert [one for one in strings if placeholders(one) != names] == [], message.id
+            assert [one for one in strings if not placeholders(one) <= names] == [], message.id
+            assert placeholders(strings[-1]) == placeholders(ids[-1]), message.id
 
 
 def placeholders(text: str) -> set[str]:
@@ -67,13 +77,6 @@ def placeholders(text: str) -> set[str]:
 def test_what_is_compiled_is_what_is_written(language: str) -> None:
     """The .mo are kept in the repository, so that a machine without gettext runs the desk in each language."""
     assert mo(language).read_bytes() == compiled(language), "run ./dev messages"
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_no_message_is_kept_that_nothing_says(language: str) -> None:
-    said = collected()
-    kept = {message.id if isinstance(message.id, str) else tuple(message.id) for message in catalogue(language)}
-    assert kept - set(said) - {""} == set(), "run ./dev messages"
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.name)

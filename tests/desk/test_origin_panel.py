@@ -51,7 +51,11 @@ def pages_of_the_blind(people: dict[str, Person]) -> list[tuple[int, bytes]]:
         client.post("/work/start")
         for page in ("/work", "/", "/exposure", "/escalations", "/frameworks", "/calibration"):
             seen.append(make.seen(client.get(page)))
-        for page in ("/investigations/HL-1/records", "/investigations/HL-1/origin", "/records/unknown"):
+        for page in (
+            "/investigations/HL-1/records",
+            "/investigations/HL-1/origin",
+            "/investigations/HL-1/records/unknown",
+        ):
             assert client.get(page).status_code == 403
     return seen
 
@@ -107,7 +111,7 @@ def test_the_record_shows_them_once_settled_and_hides_them_while_the_file_is_ass
     disputed(people, at=at)
     make.assess(people["adjudicator"], CIRCLE, at=at + dt.timedelta(minutes=6))
     settled = Outcome.objects.get()
-    address = f"/records/{settled.audit_id.hex}"
+    address = f"/investigations/HL-1/records/{settled.audit_id.hex}"
     assert address in client.get("/investigations/HL-1/records").content.decode()
     page = client.get(address).content.decode()
     assert "Observed" in page
@@ -118,8 +122,8 @@ def test_the_record_shows_them_once_settled_and_hides_them_while_the_file_is_ass
     page = client.get(address).content.decode()
     assert "Observed" not in page
     assert "Hidden while somebody still assesses" in page
-    for unknown in ("/records/1", f"/records/{people['lead'].audit_id.hex}", "/investigations/HL-9/records"):
-        assert client.get(unknown).status_code == 404
+    for unknown in ("HL-1/records/1", f"HL-1/records/{people['lead'].audit_id.hex}", "HL-9/records"):
+        assert client.get(f"/investigations/{unknown}").status_code == 404
 
 
 def test_the_order_of_the_queue_is_the_same_whatever_files_say_of_their_origin(at: dt.datetime) -> None:

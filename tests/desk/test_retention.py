@@ -29,6 +29,7 @@ from havenline_desk.evidence import EvidenceError, RevealRefused
 from havenline_desk.gates import Act, Denied
 from havenline_desk.keys import keyd
 from havenline_desk.models import (
+    AlarmKind,
     Assignment,
     AuditAct,
     AuditEntry,
@@ -44,6 +45,7 @@ from havenline_desk.models import (
     Policy,
     Reveal,
     StackRevision,
+    StorageAlarm,
     StoredContent,
     Tombstone,
 )
@@ -300,7 +302,69 @@ def test_where_too_much_is_due_nothing_goes_and_the_alarm_is_told(
     sealer.keep_house(2)
     assert capfd.readouterr().err == ""
     assert Tombstone.objects.count() == 0
+    alarm = StorageAlarm.objects.get()
+    assert (alarm.kind, alarm.counted, alarm.of, alarm.ended_at) == (AlarmKind.STOPPED, 14, 14, None)
+    entry = AuditEntry.objects.get(act=AuditAct.STORAGE_ALARM_RAISED)
+    assert (entry.object, entry.purpose) == (alarm.audit_id, "retention_stopped")
+    for name, shown in (("lead", True), ("auditor", True), ("analyst-one", False), ("admin", False)):
+        page = make.client_of(people[name]).get("/").content.decode()
+        assert ("14 of 14 kept objects, since" in page) is shown, name
     assert len(run_sealer(kept_facts(), at=later, looked_at=True).destroyed) == 14
+    assert AuditEntry.objects.get(act=AuditAct.STORAGE_ALARM_ENDED).object == alarm.audit_id
+    assert "kept objects, since" not in make.client_of(people["lead"]).get("/").content.decode()
+
+
+def test_a_duty_that_breaks_is_told_and_keeps_no_other_from_being_done(
+    people: dict[str, Person], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise KeyError("a word that nobody should read")
+
+    settle()
+    monkeypatch.setattr(sealer, "now", lambda: DECIDED + TOO_LATE)
+    monkeypatch.setattr(sealer, "_record_due", broken)
+    sealer.keep_house(1)
+    said = capfd.readouterr().err
+    assert "UNEXPECTED KeyError in test_retention.py, line" in said
+    assert "nobody should read" not in said
+    assert Tombstone.objects.count() == 3, "the third duty of that minute"
+
+
+def test_the_daily_reading_of_all_content_delays_nothing_and_raises_and_ends_an_alarm(
+    people: dict[str, Person], home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, beside, scrubbed = threading.Event(), sealer.Beside(), evidence.scrub
+
+    def slow() -> object:
+        assert go_on.wait(60)
+        return scrubbed()
+
+    def read_all() -> None:
+        beside.begin(sealer._scrub)
+        assert beside.thread is not None
+        beside.thread.join(60)
+
+    monkeypatch.setattr(evidence, "scrub", slow)
+    damaged = home / "content" / objects()[0].object_name
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    beside.begin(sealer._scrub)
+    first = beside.thread
+    beside.begin(sealer._scrub)
+    assert beside.thread is first, "one at a time"
+    sealer.keep_house(2)
+    go_on.set()
+    assert first is not None
+    first.join(60)
+    assert "ALARM: 1 kept objects are damaged or missing" in capfd.readouterr().err
+    alarm = StorageAlarm.objects.get()
+    assert (alarm.kind, alarm.counted, alarm.of) == (AlarmKind.DAMAGED, 1, 3)
+    assert "1 of 3 kept objects, since" in make.client_of(people["senior"]).get("/").content.decode()
+    read_all()
+    assert AuditEntry.objects.filter(act=AuditAct.STORAGE_ALARM_RAISED).count() == 1, "one alarm, however often"
+    damaged.write_bytes(whole)
+    read_all()
+    assert StorageAlarm.objects.get().ended_at is not None
 
 
 def test_the_commands_end_with_what_they_found(

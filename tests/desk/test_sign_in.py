@@ -96,7 +96,7 @@ def enrolled(client: Client, key: Authenticator, name: str = "lead") -> list[str
     options = client.post("/sign-in/set-up/options").json()
     answer = client.post("/sign-in/set-up", {"answer": key.create(options), "label": "blue  key"})
     assert answer.status_code == 200, answer.content.decode()
-    return re.findall(r"<code>([a-z2-7-]{19})</code>", answer.content.decode())
+    return re.findall(r'<code dir="ltr">([a-z2-7-]{19})</code>', answer.content.decode())
 
 
 def by_passkey(client: Client, key: Authenticator, *, answer: str | None = None) -> HttpResponse:
@@ -387,7 +387,7 @@ def with_app(client: Client) -> str:
     """Enrol with an authenticator app; returns its secret."""
     assert by_password(client).headers["Location"] == "/sign-in/set-up"
     page = client.get("/sign-in/set-up").content.decode()
-    secret = re.search(r'id="secret">([A-Z2-7 ]+)<', page)[1].replace(" ", "")  # type: ignore[index]
+    secret = re.search(r'id="secret" dir="ltr">([A-Z2-7 ]+)<', page)[1].replace(" ", "")  # type: ignore[index]
     sealed = re.search(r'name="sealed" value="([^"]+)"', page)[1]  # type: ignore[index]
     assert secret not in sealed
     form = {"sealed": sealed, "code": code_of(secret, timezone.now()), "password": factories.PASSWORD}
@@ -453,7 +453,7 @@ def test_the_secret_of_an_app_is_sealed_in_the_database_and_bound_to_its_person(
     client = factories.client_of()
     by_password(client)
     page = client.get("/sign-in/set-up").content.decode()
-    secret = re.search(r'id="secret">([A-Z2-7 ]+)<', page)[1].replace(" ", "")  # type: ignore[index]
+    secret = re.search(r'id="secret" dir="ltr">([A-Z2-7 ]+)<', page)[1].replace(" ", "")  # type: ignore[index]
     other = factories.make_person("other", Role.SENIOR, at=timezone.now())
     stolen = factors.seal(f"{other.audit_id.hex} {secret}")
     form = {"sealed": stolen, "code": code_of(secret, timezone.now()), "password": factories.PASSWORD}
@@ -587,7 +587,7 @@ def test_new_recovery_codes_withdraw_the_old_ones(lead: Person) -> None:
     client = factories.client_of()
     old = enrolled(client, Authenticator())
     page = client.post("/own-sign-in/codes").content.decode()
-    new = re.findall(r"<code>([a-z2-7-]{19})</code>", page)
+    new = re.findall(r'<code dir="ltr">([a-z2-7-]{19})</code>', page)
     assert not set(new) & set(old)
     assert factories.client_of().post("/sign-in/recovery", {"name": "lead", "code": old[0]}).status_code == 422
     assert factories.client_of().post("/sign-in/recovery", {"name": "lead", "code": new[0]}).status_code == 302

@@ -475,6 +475,13 @@ def test_each_act_that_can_be_proposed_can_be_carried_out_and_said_in_words() ->
             "source": "/held/c",
             "manifest": "",
         },
+        Act.PUBLISH_FIGURES: {
+            "investigation": make.investigation().audit_id.hex,
+            "reference": "HL-2026-1",
+            "title": "One year",
+            "period": "2025-01-01 to 2025-12-31",
+            "digest": "d" * 64,
+        },
         **{act: what for act, what, _ in KEYD_ACTS},
     }
     by = {Act.GRANT_ROLE: "admin", Act.RAISE_BUDGET: "welfare"}
@@ -492,6 +499,8 @@ def test_each_act_that_can_be_proposed_can_be_carried_out_and_said_in_words() ->
         "raise_budget": f"Let somebody not enrolled here ({'a' * 32}) open up to 9 objects an hour, 8 a day and "
         "6 bytes a day, 7 minutes without a pause.",
         "release_hold": f"Release the legal hold case-1 on the object {'b' * 32}: it may be destroyed in time.",
+        "publish_figures": "Publish figures of HL-1 as HL-2026-1, “One year”, 2025-01-01 to 2025-12-31: the "
+        f"folder whose manifest has the SHA-256 {'d' * 64}.",
         "destroy_early": f"Destroy the object {'c' * 32} for good, before its time, by the rule police-order.",
     }
     assert waiting_proposals(people["analyst"], at=AT) == 0

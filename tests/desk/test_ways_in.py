@@ -190,6 +190,10 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "proposal release-hold": ["a" * 32, "--reference", "case-1"],
         "proposal destroy": ["a" * 32, "--rule", "order"],
         "audit export": [str(folder / "log")],
+        "publish": [
+            *("HL-1", "--number", "HL-1", "--title", "Drawn", "--to", str(folder.parent / "published")),
+            *("--snapshot", str(folder.parent / "snapshot"), "--before", str(folder.parent / "nothing")),
+        ],
     }
 
 

@@ -21,6 +21,8 @@ from PIL import Image
 from havenline.fingerprints import fingerprint_bytes
 from havenline.media import kinds
 from havenline.media.contact_sheet import Sheet, contact_sheet
+from havenline.provenance import SignalKind, read_picture
+from havenline.provenance.signals import keyed
 from havenline.testing.films import film, still
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
@@ -28,6 +30,7 @@ from havenline_guard import sandbox
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
 from havenline_guard.decoder_wire import Decoded, DecodedSheet
 from havenline_guard.decoderd import DecoderdError, Settings, serve
+from tests.core.provenance import drawn_marks as marks
 from tests.guard.closed_probes import PROBES
 from tests.guard.decoder_rig import OPENING, PROBING, WITHOUT_FILMS, Rig
 
@@ -87,6 +90,42 @@ def test_what_is_no_picture_has_a_named_reason(opening: Rig, content: bytes, rea
     found = opening.client.decode(content, width=64, height=64)
     assert isinstance(found, Refused)
     assert found.reason is reason
+
+
+def test_one_text_of_a_file_is_given_as_it_stands_or_refused(opening: Rig, probed: Rig) -> None:
+    content = marks.png({"parameters": marks.A1111})
+    signals = read_picture(content, key=marks.KEY)
+    place = next(place for place, each in enumerate(signals) if each.kind is SignalKind.TEXT)
+    found = opening.client.text(content, place=place)
+    assert isinstance(found, bytes)
+    assert keyed(marks.KEY, SignalKind.TEXT, found) == signals[place].digest
+    for other, at in ((content, 511), (b"words", 0), (b"", 0)):
+        refused = opening.client.text(other, place=at)
+        assert isinstance(refused, Refused)
+        assert refused.reason is Refusal.UNREADABLE
+    long = opening.client.text(marks.png({"Comment": "x" * (wire.LARGEST_TEXT + 1)}), place=0)
+    assert isinstance(long, Refused)
+    assert long.reason is Refusal.TOO_LARGE
+    assert opening.client.state()["texts"] >= 1
+    with pytest.raises(ValueError, match="from 0 to 511"):
+        opening.client.text(content, place=512)
+    assert isinstance(probed.client.text(content, place=place), bytes)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        wire.one_text(b"words")[:-1],
+        wire.one_text(bytes(wire.LARGEST_TEXT + 1)),
+        wire.state("{}"),
+        wire.refusal(Refused(Refusal.BROKEN, "x"))[: wire.HEAD.size],
+    ],
+)
+def test_what_is_no_text_is_not_taken_for_one(said: bytes) -> None:
+    with pytest.raises(wire.Malformed):
+        wire.read_text(said)
+    assert wire.read_text(wire.one_text(b"\xff\0")) == b"\xff\0"
 
 
 def test_a_file_that_took_its_child_over_reaches_nothing_and_the_next_one_is_whole(probed: Rig) -> None:

@@ -47,6 +47,18 @@ def test_a_checkpoint_is_signed_so_that_anybody_can_check(tmp_path: Path) -> Non
     assert rig.acts() == ["sign_checkpoint"]
 
 
+def test_a_publication_is_signed_for_two_people_and_is_no_checkpoint(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    digest = hashlib.sha256(b"manifest").hexdigest()
+    signature = rig.keys.sign_publication(digest, by="lead", second="senior")
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(rig.keys.status()["public_key"]))
+    public.verify(signature, f"havenline.test/log.publication\n{digest}\n".encode())
+    assert rig.acts() == ["sign_publication"]
+    refused("two", rig.keys.sign_publication, digest, by="lead", second="lead")
+    refused("two", rig.keys.sign_publication, digest, by="lead", second="")
+    assert rig.acts() == ["sign_publication"]
+
+
 def text(name: str, size: int, top: bytes) -> bytes:
     return f"{name}\n{size}\n{base64.b64encode(top).decode()}\n".encode()
 

@@ -24,7 +24,7 @@ GOOD_AND_BAD: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     **dict.fromkeys(("person", "item", "assignment", "purpose", "kind", "rule", "reference", "by"), NAMES),
     **dict.fromkeys(("object", "grant"), OBJECTS),
     **dict.fromkeys(("size", "after", "per_hour", "per_day", "minutes", "bytes_per_day"), COUNTS),
-    "session": HASHES,
+    **dict.fromkeys(("session", "digest"), HASHES),
     "second": ((*NAMES[0], ""), NAMES[1][1:]),
     "seconds": ((1, 120), (0, 121, True, "60")),
     "escalation": ((True, False), (0, 1, None, "true")),

@@ -299,12 +299,12 @@ class SupervisedRig:
 
     def kill(self, name: str) -> float:
         """kill -9 of one process; in how many seconds another runs and somebody has had an answer that came later."""
-        within(60, lambda: name in self.numbers())
+        within(300, lambda: name in self.numbers())
         before = self.numbers()[name]
         with contextlib.suppress(ProcessLookupError):
             os.kill(before, signal.SIGKILL)
         seen = self.views()
-        return within(60, lambda: self.numbers().get(name, before) != before and self.views() > seen)
+        return within(300, lambda: self.numbers().get(name, before) != before and self.views() > seen)
 
     def acknowledged(self) -> list[dict[str, Any]]:
         return [json.loads(line) for number in range(WRITERS + 1) for line in _lines(self.folder / f"told-{number}")]

@@ -22,6 +22,7 @@ from havenline.formats.backup import BackupError, BackupManifest
 from havenline_desk.sites.cluster import Cluster, throwaway_folder
 from havenline_desk.sites.home import Home
 from havenline_desk.sites.restore import put_back, verified
+from tests.desk.s3_server import BUCKET, S3Server
 from tests.guard.keyd_rig import AMPLE, OBJECTS, Process, Rig, refused, told
 from tests.guard.keyd_rig import opened as opens
 
@@ -292,4 +293,66 @@ def test_a_folder_with_a_keyd_of_its_own_comes_back_with_its_passphrase_or_is_no
             Cluster(new / "postgresql").stop()
             shutil.rmtree(new)
     finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """An object store in which every command and driver of the test keeps content."""
+    server = S3Server(tmp_path)
+    server.start()
+    monkeypatch.setitem(ENVIRON, "HAVENLINE_CONTENT_STORE", f"s3://{BUCKET}/house")
+    monkeypatch.setitem(ENVIRON, "HAVENLINE_S3_ENDPOINT", server.endpoint)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setitem(ENVIRON, name, "drawn")
+    monkeypatch.setitem(ENVIRON, "AWS_REGION", "us-east-1")
+    yield server
+    server.stop()
+
+
+@pytest.mark.timeout(600)
+def test_content_in_an_object_store_is_in_the_backup_and_comes_back_into_an_empty_store(
+    store: S3Server, tmp_path: Path
+) -> None:
+    folder = throwaway_folder()
+    old, new, plain, sealed = (folder / name for name in ("old", "new", "plain", "sealed"))
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "identity").write_text(str(identity))
+    path = f"/{BUCKET}/house/{{}}".format
+
+    def clear() -> None:
+        Cluster(new / "postgresql").stop()
+        shutil.rmtree(new)
+
+    try:
+        drive(old, "with its keyd")
+        run(old, "backup", plain)
+        run(old, "backup", sealed, "--recipient", str(identity.to_public()))
+        assert list((old / "content").iterdir()) == []
+        kept = {part.name: part.read_bytes() for part in (plain / "content").iterdir()}
+        assert len(kept) == 4
+        assert {name: store.ask("GET", path(name)) for name in kept} == kept
+        gone, *others = kept
+        store.ask("DELETE", path(gone))
+        assert gone in run(old, "backup", folder / "two", code=3)
+        assert BackupManifest.parse((folder / "two" / "manifest.json").read_bytes()).missing == (gone,)
+        store.stop()
+        assert "does not answer" in run(old, "backup", folder / "three", code=1)
+        assert not (folder / "three").exists()
+        store.start()  # with nothing in it
+        assert "is restored" in run(new, "restore", sealed, "--identity", tmp_path / "identity")
+        assert list((new / "content").iterdir()) == []
+        assert {name: store.ask("GET", path(name)) for name in kept} == kept
+        clear()
+        store.ask("DELETE", path(others[0]))  # as after a restore that was cut short
+        assert "is restored" in run(new, "restore", plain, "--passphrase-file", old / "keyd/passphrase")
+        assert {name: store.ask("GET", path(name)) for name in kept} == kept
+        clear()
+        store.ask("PUT", path(others[0]), b"the bytes of another")
+        said = run(new, "restore", plain, "--passphrase-file", old / "keyd/passphrase", code=1)
+        assert "kept already" in said
+        assert "cut short" in run(new, "audit", "check", code=1)
+    finally:
+        for home in (old, new):
+            Cluster(home / "postgresql").stop()
         shutil.rmtree(folder)

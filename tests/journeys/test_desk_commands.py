@@ -214,6 +214,29 @@ def test_figures_of_a_young_investigation_withhold_working_time(staffed: Desk) -
     assert staffed.run("figures", "HL-2026-1", "--csv").startswith("figure,")
 
 
+@pytest.mark.timeout(600)
+def test_figures_are_published_by_two_people_and_made_again(staffed: Desk, tmp_path: Path) -> None:
+    out, snapshot = tmp_path / "HL-2026-014", tmp_path / "snapshot"
+    made = ("publish", "HL-2026-1", "--number", "HL-2026-014", "--title", "A first figure", "--to", out)
+    told = staffed.run(*made, "--snapshot", snapshot, "--by", "lead")
+    agreed = re.search(r"proposal approve (\w{32}) --digest (\w{64})", told)
+    assert agreed is not None, told
+    release = ("publish", "--release", out, "--proposal", agreed[1], "--by", "lead")
+    assert "2 people must agree" in staffed.run(*release, code=1)
+    assert not (out / "manifest.sig").exists()
+    staffed.run("proposal", "approve", agreed[1], "--digest", agreed[2], "--by", "outside")
+    staffed.run(*release)
+    key = staffed.run("audit", "key").splitlines()[-1]
+    verify = ("publish", "--verify", out, "--key", key, "--snapshot", snapshot)
+    assert "The signature is that of the key." in staffed.run(*verify)
+    assert "40 items were posted" in (out / "index.html").read_text()
+    (out / "manifest.json").write_bytes((out / "manifest.json").read_bytes().replace(b"A first", b"Another"))
+    said = staffed.run("publish", "--verify", out, "--key", key, code=1)
+    assert "manifest.json is not what the cube gives" in said
+    assert "manifest.sig: this signs another manifest" in said
+    assert "not the one that was agreed to" in staffed.run(*release, code=1)
+
+
 def test_a_desk_and_a_demonstration_never_share_a_folder(staffed: Desk) -> None:
     assert "not of a demo" in staffed.run("demo", "--no-serve", code=1)
 

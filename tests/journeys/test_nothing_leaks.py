@@ -1,4 +1,4 @@
-"""Promise 15: seeded words, digests and bytes go through intake, views, backup and errors, and turn up nowhere.
+"""Promise 15: seeded words, digests and bytes go through intake, work, backup and errors, and turn up nowhere.
 
 Looked through: what commands and servers print, PostgreSQL's log, answers to the browser, their headers and addresses,
 temporary folders, core files, every column of the database but those that are theirs, the audit log, backups.
@@ -11,13 +11,15 @@ import hashlib
 import http.client
 import io
 import json
+import os
 import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import psycopg
@@ -28,9 +30,9 @@ from psycopg import sql
 
 from havenline.fingerprints.pdq import hash_picture
 from havenline_desk.sites.server import free_port
-from tests.desk.factories import draw
+from tests.desk.factories import TRIANGLE, draw
 
-from .desk_rig import DeskRig, desk_rig
+from .desk_rig import DeskRig, desk_rig, within
 
 HAVENLINE = Path(sys.executable).with_name("havenline")
 
@@ -155,11 +157,12 @@ def _browsing(rig: DeskRig, seeded: Seeded) -> Iterator[tuple[str, bytes]]:
     assert supervisor.stdout is not None
     supervisor.stdout.readline()
 
-    def ask(method: str, path: str, body: object = None, session: str = analyst) -> bytes:
+    def ask(method: str, path: str, body: object = None, session: str = analyst, *, form: bool = False) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         headers = {"Cookie": f"sessionid={session}; csrftoken={'t' * 32}", "X-CSRFToken": "t" * 32}
-        content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, headers | {"Content-Type": "application/json"})
+        content = None if body is None else urlencode(body) if isinstance(body, dict) and form else json.dumps(body)
+        kind = "application/x-www-form-urlencoded" if form else "application/json"
+        connection.request(method, path, content, headers | {"Content-Type": kind})
         answer = connection.getresponse()
         read = f"{method} {path}\n{answer.headers}".encode() + answer.read()
         connection.close()
@@ -177,6 +180,7 @@ def _browsing(rig: DeskRig, seeded: Seeded) -> Iterator[tuple[str, bytes]]:
             yield f"grant {step}", granted.replace(url.encode(), b"")
             yield f"view {step}", ask("GET", url)
             yield f"view {step} again", ask("GET", url)
+        yield from _assessing(ask)
         for path in ("/nothing", f"/reveal/{seeded.word}", f"/investigations/{seeded.word}-none", "/work?x=%00"):
             yield path.replace(seeded.word, "…"), ask("GET", path, session=lead).replace(path.encode(), b"")
         yield "nonsense", ask("POST", "/work/reveal", {"member": seeded.word})
@@ -191,14 +195,39 @@ def _browsing(rig: DeskRig, seeded: Seeded) -> Iterator[tuple[str, bytes]]:
     yield "the web server's log", (rig.folder / "web-log").read_bytes()
 
 
+def _assessing(ask: Callable[..., bytes]) -> Iterator[tuple[str, bytes]]:
+    """One person assesses everything that there is, the seeded pictures among it: take, look, answer, take back."""
+    for turn in range(9):
+        ask("POST", "/work/start", {})
+        page = ask("GET", "/work")
+        yield f"workspace {turn}", page
+        member = re.search(rb'data-member="(\d+)"', page)
+        assignment = re.search(rb'name="assignment" value="(\d+)"', page)
+        if member is None or assignment is None:
+            assert turn > 5, "the seeded pictures are among those assessed"
+            return
+        granted = ask("POST", "/work/reveal", {"member": int(member[1]), "step": 2})
+        url = json.loads(granted[granted.rindex(b"{") :])["url"]
+        yield f"look {turn}", ask("GET", url)
+        answers = {f"fact.{question}": answer for question, answer in TRIANGLE.items()}
+        sent = answers | {"assignment": assignment[1].decode(), "active_seconds": "9.5"}
+        yield f"unanswered {turn}", ask("POST", "/work/submit", sent | {"fact.shapes": ""}, form=True)
+        yield f"submitted {turn}", ask("POST", "/work/submit", sent, form=True)
+        yield f"taken back {turn}", ask("POST", "/work/undo", {})
+        ask("POST", "/work/submit", sent, form=True)
+        yield f"recorded {turn}", ask("POST", "/work/record", {})
+    raise AssertionError("the work does not end")
+
+
 Worked = tuple[DeskRig, Seeded, dict[str, bytes]]
 
 
 def test_no_answer_and_no_output_has_them(worked: Worked) -> None:
     _, seeded, said = worked
-    assert len(said) > 15
-    # The lead's own page names the cases whose figures there are.
-    found = {where: seeded.within(text, but=("case",) if "lead" in where else ()) for where, text in said.items()}
+    assert len(said) > 50
+    # The lead's own page names the cases whose figures there are, the workspace the case of its item.
+    named = re.compile("home of a lead|(workspace|unanswered|taken back) [0-9]")
+    found = {where: seeded.within(text, but=("case",) if named.match(where) else ()) for where, text in said.items()}
     assert {where: kinds for where, kinds in found.items() if kinds} == {}
 
 
@@ -241,3 +270,53 @@ def test_the_audit_log_and_what_goes_beside_a_backup_have_none_of_them(worked: W
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def test_list_import_matchd_scan_and_provenance_say_and_leave_none_of_them(tmp_path: Path) -> None:
+    """Files are named where they are refused, and in the table that was asked for; nothing else of them is."""
+    seeded, scratch = seeded_folder(tmp_path / "source"), tmp_path / "tmp"
+    scratch.mkdir()
+    collection = tmp_path / "source" / "collection"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HAVENLINE_", "DJANGO_"))}
+    environ["TMPDIR"] = str(scratch)
+    said: dict[str, bytes] = {}
+
+    def run(*words: object, code: int) -> bytes:
+        command = [str(each) for each in (HAVENLINE, *words)]
+        done = subprocess.run(command, env=environ, capture_output=True, timeout=300, cwd=tmp_path)
+        assert done.returncode == code, done.stderr.decode()
+        said[f"{len(said)} {words[0]}"] = done.stderr + done.stdout
+        return done.stdout
+
+    pictures = sorted(collection.glob(f"{seeded.word}-[12].png"))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures]
+    with Image.open(pictures[0]) as picture:
+        pdq = hash_picture(np.asarray(picture.convert("RGB")))[0]
+    lines = ["entry,sha256,pdq,pdq_quality,label", f"{seeded.word}-e1,{digests[0]},{pdq},100,{seeded.word}-label"]
+    lines += [f"{seeded.word}-e2,{digests[1]},,,", f"{seeded.word}-e3,{seeded.word},,,", f"{seeded.word}-e1,,{pdq},1,"]
+    (tmp_path / "partner.csv").write_text("\n".join(lines) + "\n")
+    run("list", "import", "partner.csv", "-o", "partner.snapshot", "--name", "Partner", code=3)
+    run("list", "show", "partner.snapshot", code=0)
+    with (tmp_path / "log").open("wb") as log:
+        words = [str(HAVENLINE), "matchd", "partner.snapshot", "--socket", "m", "--workers", "1"]
+        matchd = subprocess.Popen(words, env=environ, stdout=log, stderr=log, cwd=tmp_path)
+    try:
+        within(120, lambda: (tmp_path / "m").exists())
+        run("scan", collection, "--matchd", "m", "-o", "by-matchd.csv", "--workers", "1", code=3)
+    finally:
+        matchd.terminate()
+        matchd.wait(60)
+    run("scan", collection, "--list", "partner.snapshot", "-o", "alone.csv", "--workers", "1", code=3)
+    for table in ("by-matchd.csv", "alone.csv"):
+        found = (tmp_path / table).read_bytes()
+        assert found.count(b"Partner") >= 2, "both pictures were found"
+        assert not seeded.within(found, but=("digest", "name"))
+    run("scan", tmp_path / "none", "--list", "partner.snapshot", code=1)
+    told = run("provenance", collection, "--workers", "1", code=0)
+    assert seeded.word.encode() in told, "it says of which file it speaks"
+    said["matchd's log"] = (tmp_path / "log").read_bytes()
+    assert {where: kinds for where, text in said.items() if (kinds := seeded.within(text, but=("name",)))} == {}
+    importing = [text for where, text in said.items() if "list" in where]
+    assert [seeded.within(text) for text in (*importing, said["matchd's log"])] == [[], [], []]
+    assert {path.name: found for path in _files(scratch) if (found := seeded.within(path.read_bytes()))} == {}
+    assert [path for path in tmp_path.rglob("core*") if path.is_file()] == []

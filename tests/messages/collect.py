@@ -147,7 +147,11 @@ def _of_refusals() -> Iterator[tuple[Message, str]]:
 def _of_labels() -> Iterator[tuple[Message, str]]:
     from havenline_desk import models
 
-    for choices in (models.Role, models.Way, models.SourceKind, models.SkipReason, models.EscalationStage):
+    shown = (
+        *(models.Role, models.Way, models.SourceKind, models.SkipReason, models.EscalationStage, models.Step),
+        *(models.SettledBy, models.SamplingRule, models.Plan, models.ItemState, models.PoolKind, models.HandReason),
+    )
+    for choices in shown:
         where = f"{choices.__module__.replace('.', '/')}.py"
         yield from ((str(label), where) for label in choices.labels)
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import ast
 import concurrent.futures
+import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+FOLDER = f"havenline-mutant-{os.getpid()}-"
 
 TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/keyd_log.py": ("guard/test_keyd_log.py", "guard/test_keyd_state.py"),
@@ -153,7 +156,7 @@ def _text(node: ast.AST) -> bool:
 
 def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> bool:
     """Whether every test passes with the change, or with none: then the change lives."""
-    with tempfile.TemporaryDirectory(prefix="havenline-mutant-") as place:
+    with tempfile.TemporaryDirectory(prefix=FOLDER, ignore_cleanup_errors=True) as place:
         tree = Path(place)
         for part in ("src", "tests", "docs"):
             shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -170,9 +173,19 @@ def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> 
         try:
             return running.wait(seconds) == 0
         except subprocess.TimeoutExpired:
-            os.killpg(running.pid, 9)
-            running.wait()
             return False
+        finally:
+            end_all_of(tree)
+            running.wait()
+
+
+def end_all_of(tree: Path) -> None:
+    """kill -9 whatever was started for one changed copy and still runs, in any session: its environment says so."""
+    named = f"PYTHONPATH={tree / 'src'}{os.pathsep}".encode()
+    for path in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if path.name.isdigit() and named in (path / "environ").read_bytes():
+                os.kill(int(path.name), signal.SIGKILL)
 
 
 def main() -> int:
@@ -183,6 +196,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--least", type=float, default=0.85, help="the share of changes that must be noticed")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     short = False
     for module, tests in TESTS.items():
         if chosen.modules and not any(each in module for each in chosen.modules):
@@ -197,7 +211,13 @@ def main() -> int:
         if chosen.sample is not None and chosen.sample < len(found):
             drawn = random.Random(chosen.seed).sample(found, chosen.sample)
         with concurrent.futures.ThreadPoolExecutor(chosen.at_once) as pool:
-            lives = list(pool.map(lambda each, tests=tests, s=seconds: tested(each, tests, seconds=s), drawn))
+            try:
+                lives = list(pool.map(lambda each, tests=tests, s=seconds: tested(each, tests, seconds=s), drawn))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for tree in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+                    end_all_of(tree)
+                raise
         for each in sorted((each for each, alive in zip(drawn, lives, strict=True) if alive), key=lambda m: m.line):
             print(f"  lives: {module}:{each.line}: {each.what}", flush=True)
         noticed = 1 - sum(lives) / len(drawn)

@@ -6,6 +6,7 @@ once, two frames match within the radius. Not asked: that matching frames come i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,10 @@ from havenline.matching.sources import Rows, Source, Terms, there
 from havenline.texts import stretches
 from havenline.vocabulary import HashKind
 
-_PAIRS_AT_ONCE = 1 << 22
-"""Above so many pairs of an asked frame and a listed one, the fingerprints are asked about one after the other."""
+_PAIRS_AT_ONCE = 1 << 20
+"""Above so many pairs of an asked frame and a listed one, the fingerprints are asked about one after the other, and the
+pairs of each looked at by turns: a card that very many films show makes very many.
+"""
 
 _COLUMNS = ("asked", "row", "edition", "distance")
 
@@ -105,9 +108,24 @@ def find_films(source: Source, asked: Asked, terms: Terms, threads: int) -> Foun
     found = []
     for part in parts:
         places, entries = index.entries_of_all(codes[part])
-        apart = distances[part][places].astype(np.int64)
-        found += _found(source, question, values[part][places], entries, apart, terms)
+        for some in _by_turns(source.snapshot.frames.rows[entries]):
+            at = part[places[some]]
+            found += _found(source, question, values[at], entries[some], distances[at].astype(np.int64), terms)
     return FoundFilms.joined(found)
+
+
+def _by_turns(rows: NDArray[np.uint32]) -> Iterator[NDArray[np.int64]]:
+    """Positions of pairs, not too many at once, those of one listed film together; `rows`, the film of each pair."""
+    if len(rows) <= _PAIRS_AT_ONCE:
+        yield np.arange(len(rows))
+        return
+    order = np.argsort(rows, kind="stable")
+    sorted_, start = rows[order], 0
+    while start < len(rows):
+        last = min(start + _PAIRS_AT_ONCE, len(rows) - 1)
+        end = int(np.searchsorted(sorted_, sorted_[last], side="right"))
+        yield order[start:end]
+        start = end
 
 
 def _found(

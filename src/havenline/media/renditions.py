@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from io import BytesIO
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from havenline.media.decode import Picture
+from havenline.media.orientation import upright
 
 STEPS = (1, 2, 3, 4)
 LONG_SIDE = {1: 512, 2: 320, 3: 640, 4: 1024}
@@ -29,15 +31,17 @@ def room(step: int) -> tuple[int, int]:
 def render(picture: Picture, step: int, *, mark: str) -> bytes:
     """A WebP of `picture` at a step of the ladder, 1 to 4, with `mark` in a strip under it; no metadata.
 
-    The picture is never enlarged. The strip hides nothing of the picture; as much of the mark
-    is shown as fits. Raises ValueError for any other step (0 shows nothing) and for an empty mark.
+    It is turned as its orientation mark says, for nobody should look longer because it lies on its side, and never
+    enlarged. The strip hides nothing of the picture; as much of the mark is shown as fits. Raises ValueError for
+    any other step (0 shows nothing) and for an empty mark.
     """
     if step not in STEPS:
         raise ValueError(f"there is no rendition for step {step}; steps 1 to 4 show something")
     if not mark.strip():
         raise ValueError("a rendition needs a mark")
     out = BytesIO()
-    sheet = _marked(_less(Image.fromarray(picture.rgb), step, room(step)), mark, _letters(step), _strip(step))
+    shown = Image.fromarray(np.ascontiguousarray(upright(picture.rgb, picture.orientation)))
+    sheet = _marked(_less(shown, step, room(step)), mark, _letters(step), _strip(step))
     sheet.save(out, "WEBP", quality=_QUALITY, method=2)
     return out.getvalue()
 

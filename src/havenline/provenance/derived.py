@@ -76,8 +76,7 @@ class Comparison:
 def compare(one: Grey, other: Grey) -> Comparison:
     """Lay `other` over `one`, both grey (height, width) uint8 as they are shown; the same answer for the same pixels.
 
-    Looked at in 512 pixels on the longer side. Found are shifts, turns, sizes, mirrored pictures and mild slants; not
-    checked is which came first. A second or less of one core.
+    Looked at in 512 pixels on the longer side. Not checked: which came first. About half a second of one core.
     """
     first, second = shrunk(one), shrunk(other)
     of_first = keypoints(first)

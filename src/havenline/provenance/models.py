@@ -78,6 +78,15 @@ def read_model(stream: BinaryIO, *, key: bytes) -> ModelReading | None:
     what the model does, and whether anything that its header says is true.
     """
     notes = Notes(key)
+    found = note_model(notes, stream)
+    if found is None:
+        return None
+    kind, digests, trouble = found
+    return ModelReading(kind, digests, notes.done(), trouble)
+
+
+def note_model(notes: Notes, stream: BinaryIO) -> tuple[str, ModelDigests, str | None] | None:
+    """As `read_model`, into `notes`: kind, digests, and why it was not laid out."""
     stream.seek(0)
     kind = kinds.recognise(stream.read(kinds.HEAD_BYTES))
     if kind not in _LAYOUTS:
@@ -90,7 +99,7 @@ def read_model(stream: BinaryIO, *, key: bytes) -> ModelReading | None:
     _note_fields(notes, layout, digests)
     for place, content in layout.pickles:
         _note_names(notes, place, content)
-    return ModelReading(kind, digests, notes.done(), trouble)
+    return kind, digests, trouble
 
 
 def layout_of(stream: BinaryIO, kind: str) -> tuple[Layout, str | None]:

@@ -38,8 +38,14 @@ def read_picture(content: bytes, *, key: bytes) -> tuple[Signal, ...]:
     found before the damage. Not read: pixels (watermarks and marks in the lowest bits), items inside the `meta` box
     of HEIF and AVIF, compressed boxes of JPEG XL.
     """
-    notes, kind = Notes(key), kinds.recognise(content[: kinds.HEAD_BYTES])
-    signed = False
+    notes = Notes(key)
+    note_picture(notes, content)
+    return notes.done()
+
+
+def note_picture(notes: Notes, content: bytes) -> None:
+    """As `read_picture`, into `notes`."""
+    kind, signed = kinds.recognise(content[: kinds.HEAD_BYTES]), False
     for part in parts.parts_of(content, kind):
         if part.form == "c2pa":
             if not signed:
@@ -48,7 +54,6 @@ def read_picture(content: bytes, *, key: bytes) -> tuple[Signal, ...]:
         else:
             _note_part(notes, part)
     _infer(notes)
-    return notes.done()
 
 
 def read_sidecar(content: bytes, *, key: bytes) -> tuple[Signal, ...]:

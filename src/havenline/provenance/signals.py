@@ -113,14 +113,19 @@ class Signal:
 class Notes:
     """Signals of one file in the making: texts become keyed digests the moment they are noted."""
 
-    __slots__ = ("_key", "_seen", "cut", "signals")
+    __slots__ = ("_key", "_seen", "_wanted", "cut", "found", "signals")
 
-    def __init__(self, key: bytes) -> None:
-        """`key`: what the digests of texts are keyed with, at least 16 bytes; else ValueError."""
+    def __init__(self, key: bytes, *, wanted: int | None = None) -> None:
+        """`key`: what the digests of texts are keyed with, at least 16 bytes; else ValueError.
+
+        `wanted`: the place from 0 of the one signal whose kind and text are kept as `found`, for who may read it.
+        """
         if len(key) < LEAST_KEY:
             raise ValueError(f"a key for digests has at least {LEAST_KEY} bytes")
         self._key = key
         self._seen: set[Signal] = set()
+        self._wanted = wanted
+        self.found: tuple[SignalKind, bytes] | None = None
         self.signals: list[Signal] = []
         self.cut = False
 
@@ -136,7 +141,7 @@ class Notes:
         inferred: bool = False,
     ) -> None:
         """Note one signal, once; `text` is of the file and goes no further, `value` is told in clear."""
-        digest, length = None, None
+        digest, length, raw = None, None, b""
         if text is not None:
             raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
             digest, length = keyed(self._key, kind, raw), len(raw)
@@ -146,6 +151,8 @@ class Notes:
         if len(self.signals) >= MOST_SIGNALS:
             self.cut = True
             return
+        if text is not None and len(self.signals) == self._wanted:
+            self.found = kind, raw
         self._seen.add(signal)
         self.signals.append(signal)
 

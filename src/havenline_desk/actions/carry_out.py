@@ -17,6 +17,7 @@ from ..models import AuditAct, Hold, House, Person, Proposal, ProposalEnd, Role,
 from .approve_framework import approve_framework
 from .declare_policy import declare_house, declare_storage
 from .enrol_person import grant_role
+from .release_publication import record_publication
 from .reset_factors import agree_reset
 from .run_sealer import bury
 
@@ -143,6 +144,7 @@ DOES: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
     Act.RAISE_BUDGET: _nothing_here,
     Act.RELEASE_HOLD: _released,
     Act.DESTROY_EARLY: _destroyed,
+    Act.PUBLISH_FIGURES: record_publication,
 }
 ASKS: Mapping[Act, Callable[[Accord, Keys], None]] = {
     Act.RAISE_BUDGET: _raise_budget,

@@ -12,7 +12,8 @@ from havenline.judgement.retention import RetentionFacts
 from havenline_guard.retention_run import RetentionRun, run_retention
 
 from .. import audit, evidence
-from ..models import AuditAct, FrameHash, OriginSignal, PerceptualHash, Person, StoredContent, Tombstone
+from ..models import AlarmKind, AuditAct, FrameHash, OriginSignal, PerceptualHash, Person, StoredContent, Tombstone
+from .raise_alarm import end_alarm, raise_alarm
 
 CLEARED = "cleared"
 """The retention class whose files lose their perceptual hashes with their content."""
@@ -27,9 +28,15 @@ def run_sealer(
 
     Where too much is due at once nothing is destroyed, until a person has looked and runs it as `looked_at`. What
     `keyd` holds stays, whatever `facts` say. Raises KeydUnreachable, AuditUnavailable, or EvidenceError where nothing
-    is sealed; what was destroyed before stays so, and the next run goes on.
+    is sealed; what was destroyed before stays so, and the next run goes on. A run that is stopped raises an alarm, the
+    next that is not ends it.
     """
-    return run_retention(_Recorded(at), facts, at=at, dry=dry, looked_at=looked_at)
+    done = run_retention(_Recorded(at), facts, at=at, dry=dry, looked_at=looked_at)
+    if done.stopped and not dry:
+        raise_alarm(AlarmKind.STOPPED, counted=len(done.due), of=len(facts), at=at)
+    elif not dry:
+        end_alarm(AlarmKind.STOPPED, at=at)
+    return done
 
 
 @transaction.atomic

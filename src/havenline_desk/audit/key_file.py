@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from havenline.formats import publication_note
 from havenline.formats.audit_log import ED25519
 from havenline.whole_file import write_whole
 
@@ -42,3 +43,7 @@ class KeyFileSigner:
 
     def sign_checkpoint(self, body: bytes) -> bytes:
         return self._key.sign(body)
+
+    def sign_publication(self, digest: str) -> bytes:
+        """The raw signature over the text of `havenline.formats.publication_note`."""
+        return self._key.sign(publication_note.body(self.name, digest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
 from collections.abc import Callable
@@ -58,7 +59,8 @@ def run_next(
         end_job(job, JobEnd.FAILED, said=said, at=now())
         raise
     except BaseException:
-        let_go(job)
+        with contextlib.suppress(DatabaseError):  # whoever ends this process is not kept waiting
+            let_go(job)
         raise
     else:
         end_job(job, JobEnd.FINISHED, at=now())

@@ -83,4 +83,40 @@ class Migration(migrations.Migration):
                 max_length=16,
             ),
         ),
+        migrations.CreateModel(
+            name="StorageAlarm",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "audit_id",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        default=uuid.uuid4,
+                        editable=False,
+                        unique=True,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("retention_stopped", "so much is due at once that nothing is destroyed"),
+                            ("content_damaged", "kept content is damaged or missing"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("counted", models.PositiveIntegerField()),
+                ("of", models.PositiveIntegerField()),
+                ("raised_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("ended_at", None)), fields=("kind",), name="one_standing_alarm_of_a_kind"
+                    )
+                ],
+            },
+        ),
     ]

@@ -38,9 +38,10 @@ from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramewo
 from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
+from .publications import Publication
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
-from .retention import Hold, Tombstone
+from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 from .wellbeing import OptOut, PaceRule, TalkTo
 
@@ -48,6 +49,7 @@ __all__ = [
     "CONTENT_ROLES",
     "EXCLUSIVE_SETS",
     "URGENT_ACTS",
+    "AlarmKind",
     "Approval",
     "Assessment",
     "Assignment",
@@ -113,6 +115,7 @@ __all__ = [
     "PoolNeed",
     "Proposal",
     "ProposalEnd",
+    "Publication",
     "QualitySample",
     "Quorum",
     "RecoveryCode",
@@ -133,6 +136,7 @@ __all__ = [
     "StackMember",
     "StackRevision",
     "Step",
+    "StorageAlarm",
     "StoredContent",
     "Submission",
     "TalkTo",

@@ -57,6 +57,9 @@ class Reveal(Audited):
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
 
+    class Meta:
+        indexes = (models.Index(fields=("used_at",), name="reveal_used"),)
+
 
 class Submission(Audited):
     """What a person submitted and may still take back for some seconds; then it is recorded as an assessment."""
@@ -106,6 +109,7 @@ class Assessment(Audited):
             models.UniqueConstraint(fields=("revision", "step"), name="one_assessment_per_step"),
             models.UniqueConstraint(fields=("revision", "person"), name="nobody_assesses_twice"),
         )
+        indexes = (models.Index(fields=("submitted_at",), condition=models.Q(step="second"), name="assessment_second"),)
 
 
 class MemberAnswer(models.Model):
@@ -154,3 +158,4 @@ class Outcome(Audited):
                 name="one_uncorrected_outcome_per_file",
             ),
         )
+        indexes = (models.Index(fields=("investigation", "status"), name="outcome_status"),)

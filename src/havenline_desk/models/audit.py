@@ -45,6 +45,7 @@ class AuditAct(models.TextChoices):
     REVEAL_GRANTED = "reveal_granted", "was granted a view"
     REVEAL_USED = "reveal_used", "used a view"
     REVEAL_FAILED = "reveal_failed", "was shown nothing for a view that was used"
+    TEXT_LOOK_GRANTED = "text_look_granted", "was granted a look at a text of a file"
     SUBMISSION_HELD = "submission_held", "submitted, and may still take it back"
     SUBMISSION_TAKEN_BACK = "submission_taken_back", "took back what was submitted"
     ASSESSMENT_SUBMITTED = "assessment_submitted", "submitted an assessment"
@@ -70,6 +71,7 @@ class AuditAct(models.TextChoices):
     PROPOSAL_CANCELLED = "proposal_cancelled", "cancelled a proposal"
     PROPOSAL_CARRIED_OUT = "proposal_carried_out", "carried out what two people had agreed to"
     LOG_SEEN = "log_seen", "looked into the audit log"
+    PUBLICATION_RELEASED = "publication_released", "released a publication of figures"
     LOG_EXPORTED = "log_exported", "took the audit log out"
     LOG_REOPENED = "log_reopened", "closed the audit log and went on with a new one"
     BACKUP_TAKEN = "backup_taken", "took a backup"
@@ -93,6 +95,8 @@ class AuditAct(models.TextChoices):
     ACCOUNT_UNLINKED = "account_unlinked", "unlinked an organisation's account"
     HOLD_PLACED = "hold_placed", "placed a hold on kept content"
     CONTENT_DESTROYED = "content_destroyed", "destroyed kept content"
+    STORAGE_ALARM_RAISED = "storage_alarm_raised", "an alarm about kept content was raised"
+    STORAGE_ALARM_ENDED = "storage_alarm_ended", "what had raised an alarm about kept content was over"
     PERSON_CLOSED = "person_closed", "closed a person's account"
 
 
@@ -106,6 +110,7 @@ URGENT_ACTS = frozenset(
         AuditAct.ROLE_REVOKED,
         AuditAct.CERTIFICATE_RECORDED,
         AuditAct.REVEAL_USED,
+        AuditAct.PUBLICATION_RELEASED,
         AuditAct.LOG_EXPORTED,
         AuditAct.LOG_REOPENED,
         AuditAct.BACKUP_TAKEN,

@@ -12,7 +12,7 @@ from .jobs import ImportJob
 from .origin import OriginSignal, TextLook
 from .people import Person, RoleGrant
 from .queue import PoolMember, SetAside
-from .retention import Hold
+from .retention import Hold, StorageAlarm
 from .stacks import StackRevision
 from .wellbeing import OptOut
 
@@ -34,6 +34,7 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     SetAside: ("ended_at",),
     Session: ("seen_at", "ended_at", "ending"),
     StackRevision: ("frozen_at",),
+    StorageAlarm: ("ended_at",),
     Submission: ("taken_back_at", "recorded_at"),
     TextLook: ("used_at",),
     Throttle: ("tries", "since"),

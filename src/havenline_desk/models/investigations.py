@@ -144,6 +144,7 @@ class Item(models.Model):
                 name="one_item_per_posting",
             ),
         )
+        indexes = (models.Index(fields=("investigation", "imported_at"), name="item_taken_in"),)
 
 
 class Selection(models.Model):

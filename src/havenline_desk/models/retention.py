@@ -36,3 +36,27 @@ class Tombstone(Audited):
     rule = models.CharField(max_length=64)
     hashes_removed = models.BooleanField()
     destroyed_at = models.DateTimeField()
+
+
+class AlarmKind(models.TextChoices):
+    """What about kept content needs a person: too much of it is due at once, or some is not as it was kept."""
+
+    STOPPED = "retention_stopped", "so much is due at once that nothing is destroyed"
+    DAMAGED = "content_damaged", "kept content is damaged or missing"
+
+
+class StorageAlarm(Audited):
+    """One alarm, from when it was raised until what raised it was found to be over; one of each kind at a time."""
+
+    kind = models.CharField(max_length=32, choices=AlarmKind)
+    counted = models.PositiveIntegerField()
+    of = models.PositiveIntegerField()
+    raised_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("kind",), condition=models.Q(ended_at=None), name="one_standing_alarm_of_a_kind"
+            ),
+        )

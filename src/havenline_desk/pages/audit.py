@@ -16,16 +16,17 @@ from ..queries.audit_view import HOST, SIGNS_OF_DAYS, VIEWS, Narrowed, checkpoin
 from .layout import person_of
 from .numbers import whole_number
 
-_FIELDS = ("act", "person", "day")
+FIELDS = ("act", "person", "day")
+"""By what the log can be narrowed. Nothing of an item is among it."""
 
 
 @gate(Act.READ_LOG)
 def audit_log(request: HttpRequest) -> HttpResponse:
     """The entry of the log comes first: where it cannot be written, nothing of it is shown."""
     at = timezone.now()
-    typed = {name: request.GET.get(name, "").strip() for name in _FIELDS}
+    typed = {name: request.GET.get(name, "").strip() for name in FIELDS}
     narrowed, problems = _read(typed, request.GET.get("before", ""))
-    see_log(seen_by=person_of(request), narrowed_by=[name for name in _FIELDS if typed[name]], at=at)
+    see_log(seen_by=person_of(request), narrowed_by=[name for name in FIELDS if typed[name]], at=at)
     page = {
         "log": log_page(narrowed),
         "checkpoints": checkpoints(),

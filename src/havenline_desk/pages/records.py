@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.utils import timezone
 
+from havenline.vocabulary import HavenlineError
+
+from .. import evidence
+from ..actions.look_at_text import grant_text_look, note_failed_text_look, use_text_look
 from ..gates import Act, gate
-from ..queries.origin import NEWEST, origin_trends, record_lines, record_page
+from ..models import TextReason
+from ..queries.origin import NEWEST, origin_trends, record_lines, record_page, settled_record
+from .errors import COMES_BACK
+from .layout import person_of
+from .numbers import whole_number
 
 
 @gate(Act.SEE_RECORDS)
@@ -18,11 +27,8 @@ def records(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 @gate(Act.SEE_RECORDS)
-def record_of(request: HttpRequest, record: str) -> HttpResponse:
-    page = record_page(record)
-    if page is None:
-        raise Http404
-    return render(request, "havenline/record.html", {"page": page})
+def record_of(request: HttpRequest, reference: str, record: str) -> HttpResponse:
+    return _page(request, reference, record)
 
 
 @gate(Act.SEE_RECORDS)
@@ -31,3 +37,44 @@ def origin(request: HttpRequest, reference: str) -> HttpResponse:
     if trends is None:
         raise Http404
     return render(request, "havenline/origin.html", {"trends": trends})
+
+
+@gate(Act.READ_ORIGIN_TEXT)
+def read_text(request: HttpRequest, reference: str, record: str) -> HttpResponse:
+    """One text of the original, once, in this answer alone."""
+    settled = settled_record(reference, record)
+    if settled is None:
+        raise Http404
+    place, reason = whole_number(request.POST.get("place", "")), request.POST.get("reason", "")
+    if request.method != "POST" or place is None or reason not in TextReason.values:
+        return redirect("record_of", reference, record)
+    who, session_key = person_of(request), request.session.session_key or ""
+    try:
+        granted = grant_text_look(
+            settled,
+            place,
+            reason=TextReason(reason),
+            person=who,
+            session_key=session_key,
+            at=timezone.now(),
+        )
+        look = use_text_look(granted, person=who, session_key=session_key, at=timezone.now())
+        try:
+            said = evidence.text(look, token=granted)
+        except HavenlineError:
+            note_failed_text_look(look, at=timezone.now())
+            raise
+    except COMES_BACK:
+        raise
+    except HavenlineError as refused:
+        return _page(request, reference, record, refused=str(refused))
+    shown = "".join(each if each.isprintable() or each == "\n" else "·" for each in said)
+    return render(request, "havenline/text.html", {"reference": reference, "record": record, "text": shown})
+
+
+def _page(request: HttpRequest, reference: str, record: str, *, refused: str = "") -> HttpResponse:
+    page = record_page(reference, record)
+    if page is None:
+        raise Http404
+    shown = {"page": page, "reasons": TextReason.choices, "readable": True, "refused": refused}
+    return render(request, "havenline/record.html", shown, status=403 if refused else 200)

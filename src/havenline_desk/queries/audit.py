@@ -90,7 +90,7 @@ _NAMED_BY = {
 
 
 def _named(row: AuditEntry, model: type[Audited]) -> dict[str, object]:
-    if row.act == AuditAct.REVEAL_GRANTED:
+    if row.act in (AuditAct.REVEAL_GRANTED, AuditAct.TEXT_LOOK_GRANTED):
         return {"audit_id": row.grant}
     return {_NAMED_BY.get(AuditAct(row.act), "audit_id"): row.object}
 
@@ -106,6 +106,7 @@ def _tables() -> Iterator[tuple[str, type[Audited]]]:
         AuditAct.IMPORT_APPROVED: "Import",
         AuditAct.IMPORT_STARTED: "Import",
         AuditAct.REVEAL_GRANTED: "Reveal",
+        AuditAct.TEXT_LOOK_GRANTED: "TextLook",
         AuditAct.SUBMISSION_HELD: "Submission",
         AuditAct.ASSESSMENT_SUBMITTED: "Assessment",
         AuditAct.DISPUTE_OPENED: "Assignment",

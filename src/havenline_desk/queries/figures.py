@@ -48,7 +48,7 @@ def records_of(investigation: Investigation) -> Records:
         labels=Labels.under(
             framework,
             investigation=investigation.reference,
-            dataset=_dataset(),
+            dataset=dataset_words(),
             review_plan=investigation.plan,
             period_start=investigation.period_start,
             period_end=investigation.period_end,
@@ -66,7 +66,7 @@ def _table(schema: pa.Schema, rows: Iterable[tuple[Any, ...]]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
-def _dataset() -> str:
+def dataset_words() -> str:
     """Whose records these are: a desk's own, a demonstration's or a study's."""
     policy = Policy.objects.order_by("-pk").first()
     return {

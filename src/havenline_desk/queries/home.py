@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .. import evidence, gates
-from ..models import Assessment, Person, Role, Step
+from ..models import Assessment, Person, Role, Step, StorageAlarm
 from ..waiting import open_in_the_name_of, waiting_for
+from .alarms import standing_alarms
 from .calibration import calibrating
 from .investigations import InvestigationLine, investigation_lines, references
 from .resets import ResetLine, waiting_resets
@@ -35,6 +36,7 @@ class Home:
     figures_of: tuple[str, ...]
     empty_for: tuple[Role, ...]
     resets: tuple[ResetLine, ...]
+    alarms: tuple[StorageAlarm, ...]
 
 
 EMPTY_ROLES = (Role.WELFARE, Role.LIAISON, Role.ADMIN)
@@ -54,6 +56,7 @@ def home_of(person: Person, *, since: dt.datetime, at: dt.datetime) -> Home:
         figures_of=references() if reads_figures and not leads else (),
         empty_for=tuple(role for role in EMPTY_ROLES if role in held),
         resets=waiting_resets(person, at=at),
+        alarms=standing_alarms(person, at=at),
     )
 
 

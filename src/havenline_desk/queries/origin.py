@@ -78,7 +78,6 @@ class RecordPage:
     reference: str
     line: RecordLine
     answers: tuple[tuple[str, str], ...]
-    file_id: int
     panel: OriginPanel | None
 
 
@@ -130,19 +129,24 @@ def record_lines(reference: str) -> tuple[RecordLine, ...] | None:
     return tuple(_line(each) for each in settled[:NEWEST])
 
 
-def record_page(record: str) -> RecordPage | None:
-    """The record in force that has this random id, or None."""
+def settled_record(reference: str, record: str) -> Outcome | None:
+    """The outcome in force of that investigation that has this random id, or None."""
     try:
-        settled = Outcome.objects.select_related("investigation").filter(audit_id=UUID(record), correction=None).first()
+        named = Outcome.objects.filter(audit_id=UUID(record), investigation__reference=reference, correction=None)
     except ValueError:
         return None
+    return named.select_related("investigation", "file").first()
+
+
+def record_page(reference: str, record: str) -> RecordPage | None:
+    """The record of `settled_record` for reading, or None."""
+    settled = settled_record(reference, record)
     if settled is None:
         return None
     return RecordPage(
-        reference=settled.investigation.reference,
+        reference=reference,
         line=_line(settled),
         answers=_answers(settled),
-        file_id=settled.file_id,
         panel=origin_panel(settled.file_id),
     )
 

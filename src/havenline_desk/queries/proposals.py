@@ -36,8 +36,9 @@ class ProposalLine:
     on_host: bool
 
 
-ON_HOST = frozenset({Act.IMPORT_COLLECTION, Act.RELEASE_HOLD, Act.DESTROY_EARLY, Act.RAISE_BUDGET})
-"""Carried out by a command on the host: an import reads files there, and the key process answers its officer there."""
+ON_HOST = frozenset({Act.IMPORT_COLLECTION, Act.RELEASE_HOLD, Act.DESTROY_EARLY, Act.RAISE_BUDGET, Act.PUBLISH_FIGURES})
+"""Carried out by a command on the host: an import and a publication are files there, and the key process answers its
+officer there."""
 LONGEST = 200
 
 
@@ -142,6 +143,15 @@ def _destroy(what: Mapping[str, Any]) -> str:
     return f"Destroy the object {what['object']} for good, before its time, by the rule {what['rule']}."
 
 
+def _publish(what: Mapping[str, Any]) -> str:
+    found = Investigation.objects.filter(audit_id=what["investigation"]).first()
+    of = found.reference if found is not None else what["investigation"]
+    return (
+        f"Publish figures of {of} as {what['reference']}, “{what['title']}”, {what['period']}: the folder whose "
+        f"manifest has the SHA-256 {what['digest']}."
+    )
+
+
 _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.GRANT_ROLE: _grant,
     Act.RESET_FACTORS: _reset,
@@ -152,4 +162,5 @@ _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.RAISE_BUDGET: _budget,
     Act.RELEASE_HOLD: _hold,
     Act.DESTROY_EARLY: _destroy,
+    Act.PUBLISH_FIGURES: _publish,
 }

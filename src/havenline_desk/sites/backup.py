@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import psycopg
 import pyrage
@@ -25,6 +25,7 @@ from havenline.formats.backup import BackupError, BackupManifest, BackupPart
 from havenline.whole_file import write_whole
 from havenline_guard.keyd_client import KeyClient
 from havenline_guard.keyd_copy import COPY, DATABASE, copy_at_rest
+from havenline_guard.vault_store import Absent, Store, StoreError
 
 from .dump import dumping
 from .folders import sync
@@ -57,13 +58,15 @@ def back_up(
     at: dt.datetime,
     database: str,
     audit_folder: Path,
+    content: Store,
     keyd_socket: Path | None = None,
     recipients: Sequence[str] = (),
     tell: Tell = lambda what, done, of: None,
 ) -> BackupManifest:
     """Write a backup of `home` to the new folder `to` and return its manifest.
 
-    `database` is a conninfo that may read every table; `recipients` are age public keys, to which every part is sealed.
+    `database` is a conninfo that may read every table; `content` is where kept objects lie; `recipients` are age public
+    keys, to which every part is sealed.
     An attempt that was cut short lies beside `to` under another name, and is gone on with. Raises BackupError and
     other HavenlineErrors; then there is no folder `to`. Not checked: that the medium of `to` lasts.
     """
@@ -83,7 +86,7 @@ def back_up(
             tell("database", 0, 1)
             with dumping(database, snapshot=moment.snapshot) as dumped:
                 writer.write("database", dumped)
-        missing = _take_content(home, writer, moment.objects, tell)
+        missing = _take_content(content, writer, moment.objects, tell)
         for path in _settings(home, sealed=bool(sealing)):
             writer.take(f"settings/{path.name}", path)
         passphrase = home.keyd / "passphrase"
@@ -121,13 +124,17 @@ class _Writer:
         self._folder, self._sealing = folder, sealing
         self.salt, self.parts = secrets.token_hex(16), list[BackupPart]()
 
-    def take(self, name: str, source: Path, *, again: bool = False) -> None:
-        """Copy `source` as the part `name`; with `again`, one that an earlier attempt wrote whole stands as it is."""
-        if again and (self._folder / name).exists():
-            self._note(name)
-            return
+    def take(self, name: str, source: Path) -> None:
+        """Copy `source` as the part `name`."""
         with source.open("rb") as reading:
             self.write(name, reading)
+
+    def has(self, name: str) -> bool:
+        """Whether an earlier attempt wrote the part `name` whole; it then stands as it is."""
+        if (self._folder / name).exists():
+            self._note(name)
+            return True
+        return False
 
     def write(self, name: str, reading: BinaryIO) -> None:
         """Write all that can be read as the part `name`."""
@@ -203,16 +210,44 @@ def _take_keys(home: Home, socket: Path | None, writer: _Writer) -> None:
     writer.take(f"{KEYS}/master.keys", folder / "master.keys")
 
 
-def _take_content(home: Home, writer: _Writer, names: Sequence[str], tell: Tell) -> list[str]:
+def _take_content(content: Store, writer: _Writer, names: Sequence[str], tell: Tell) -> list[str]:
     """Copy each kept object that the snapshot names; return those that are not there."""
     missing = []
     for number, name in enumerate(names, 1):
-        try:
-            writer.take(f"content/{name}", home.kept_content / name, again=True)
-        except FileNotFoundError:
-            missing.append(name)
+        if not writer.has(f"content/{name}"):
+            pieces = _Pieces(content.get(name))
+            try:
+                pieces.begin()
+                writer.write(f"content/{name}", cast(BinaryIO, pieces))
+            except Absent:
+                missing.append(name)
+            if pieces.error is not None:
+                raise pieces.error
         tell("kept objects", number, len(names))
     return missing
+
+
+class _Pieces:
+    """What a store gives in pieces, as a file that is read. `error` is what ended it early: age tells no cause."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._held = pieces, b""
+        self.error: StoreError | None = None
+
+    def begin(self) -> None:
+        """Ask for the first piece. Raises StoreError, Absent among them, before anything is written."""
+        self._held = next(self._pieces, b"")
+
+    def read(self, count: int = -1) -> bytes:
+        if not self._held:
+            try:
+                self._held = next(self._pieces, b"")
+            except StoreError as error:
+                self.error = error
+                raise
+        wanted = len(self._held) if count < 0 else count
+        given, self._held = self._held[:wanted], self._held[wanted:]
+        return given
 
 
 def _settings(home: Home, *, sealed: bool) -> list[Path]:

@@ -11,8 +11,9 @@ import hashlib
 import io
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -23,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 
 from havenline.formats.backup import KEYS_KEPT, BackupError, BackupManifest
 from havenline.whole_file import write_whole
+from havenline_guard.vault_store import Store
 
 from .backup import KEYS, MANIFEST, Tell, digest_of
 from .cluster import OWNER_ROLE, Cluster
@@ -133,15 +135,13 @@ def put_back(
     keys: bool = True,
     passphrase: bytes | None = None,
     database: str | None = None,
-    tell: Tell = lambda what, done, of: None,
 ) -> set[str]:
-    """Fill the empty data folder `home`; return the objects that the ledger names. `finish` is what comes after.
+    """Fill the empty data folder `home` but for its content; return the objects that the ledger names.
 
-    `ledgers`: newer ledgers than the backup's; `outside`: the folder of checkpoints that another administrator kept.
-    `keys` false leaves the keys out, and with them the content; `passphrase` opens them where the backup does not hold
-    it. `database` is a conninfo of an empty database of the
-    operator's own. Raises BackupError, also where keys are older than they may be and no newer ledger says what was
-    destroyed since.
+    `put_content` and `finish` are what comes after. `ledgers`: newer ledgers than the backup's; `outside`: the folder
+    of checkpoints that another administrator kept. `keys` false leaves the keys out; `passphrase` opens them where the
+    backup does not hold it. `database` is a conninfo of an empty database of the operator's own. Raises BackupError,
+    also where keys are older than they may be and no newer ledger says what was destroyed since.
     """
     # long: its steps in their order, one after the other
     manifest = opened.manifest
@@ -171,10 +171,6 @@ def put_back(
             write(folder / PASSPHRASE, passphrase)
     _load_database(opened, home, database)
     home.kept_content.mkdir(mode=0o700)
-    wanted = [name for name in opened.names("content") if keys and name not in destroyed]
-    for number, name in enumerate(wanted, 1):
-        opened.put(f"content/{name}", home.kept_content / name)
-        tell("kept objects", number, len(wanted))
     kept_outside = home.path / "audit"
     kept_outside.mkdir(mode=0o700)
     for name in opened.names("audit"):
@@ -188,6 +184,22 @@ def put_back(
     sync(home.path)
     write(home.kind_file, f"{manifest.kind}\n".encode())
     return destroyed
+
+
+def put_content(
+    opened: Opened, home: Home, store: Store, *, destroyed: Set[str], tell: Tell = lambda what, done, of: None
+) -> None:
+    """Put each kept object of the backup that is not `destroyed` into `store`. Raises StoreError and BackupError.
+
+    One that lies there already as it is stands, so that a restore that was cut short goes on; other bytes are refused.
+    """
+    wanted = [name for name in opened.names("content") if name not in destroyed]
+    for number, name in enumerate(wanted, 1):
+        with tempfile.TemporaryFile(dir=home.path) as held:
+            opened.into(f"content/{name}", cast(BinaryIO, held))
+            held.seek(0)
+            store.put(name, iter(lambda file=held: file.read(_BETWEEN), b""))  # type: ignore[misc]
+        tell("kept objects", number, len(wanted))
 
 
 def finish(home: Home) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,8 +28,8 @@ S3_ENDPOINT = os.environ.get("HAVENLINE_S3_ENDPOINT", "")
 """Where that store answers, https://…; empty: as AWS_ENDPOINT_URL or the region says."""
 INBOX = os.environ.get("HAVENLINE_INBOX", "")
 """The folder from which imports may be started on a page; empty: `inbox` in the data folder."""
-LISTS = [name for name in os.environ.get("HAVENLINE_LISTS", "").split(os.pathsep) if name]
-"""Hash lists that such an import is looked up in, as `--list` names them, between colons."""
+LISTS = shlex.split(os.environ.get("HAVENLINE_LISTS", ""))
+"""Hash lists that such an import is looked up in, as `--list` names them, between spaces; quoted as in a shell."""
 MATCHD = os.environ.get("HAVENLINE_MATCHD", "")
 """Path of the socket of a `matchd` whose lists it is looked up in too; empty: none."""
 DEBUG = False

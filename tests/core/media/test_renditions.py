@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -42,6 +43,14 @@ def test_a_rendition_is_never_larger_than_its_step_or_its_original(height: int, 
     assert image.width <= min(width, LONG_SIDE[step])
     assert image.height - strip_height(step) <= height
     assert image.height <= max(LONG_SIDE[step], 1 + strip_height(step))
+
+
+def test_a_picture_is_shown_as_its_orientation_mark_turns_it() -> None:
+    lying = picture(300, 600)  # its left half is red
+    turned = opened(render(replace(lying, orientation=6), 4, mark=MARK))
+    assert turned.width < turned.height
+    top, bottom = (np.asarray(turned.convert("RGB"))[rows, :, 0].mean() for rows in (slice(20, 250), slice(350, 550)))
+    assert top > 200 > bottom
 
 
 def test_a_large_picture_fills_its_step() -> None:
