@@ -42,7 +42,9 @@ class Commands:
     def told(self, *arguments: object) -> dict[str, Any]:
         code, text = self(*arguments, "--json")
         assert code in (0, 3), text
-        read: dict[str, Any] = json.loads(text[text.index("{") :])
+        # What is said on standard error stands behind it.
+        read: dict[str, Any]
+        read, _ = json.JSONDecoder().raw_decode(text)
         return read
 
 
