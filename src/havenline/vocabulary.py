@@ -29,6 +29,8 @@ PDQ_FULL = "pdq-full/1"
 """Name of the fingerprint pipeline: PDQ over the full-size picture, decoded by `havenline.media` policy 1."""
 PDQ_512 = "pdq-512/1"
 """Name of Meta's other pipeline: shrunk to 512 x 512 by nearest neighbour where a side is longer, then PDQ."""
+NCII = "ncii."
+"""The name of a list of adults' intimate pictures begins so; it is kept apart from lists of child abuse."""
 PIPELINES = (PDQ_FULL, PDQ_512)
 """The pipelines that the values of a list can come from."""
 UPRIGHT = " upright"
@@ -294,10 +296,10 @@ class ListEntry:
     frames: tuple[FrameHash, ...] = ()
 
     def __post_init__(self) -> None:
-        values = {kind: getattr(self, kind) for kind in _HEX}
-        if not any(values.values()) and not self.opaque and not self.frames:
+        if not (self.md5 or self.sha1 or self.sha256 or self.pdq or self.opaque or self.frames):
             raise ValueError("an entry needs at least one hash")
-        for kind, value in values.items():
+        for kind in _HEX:
+            value = getattr(self, kind)
             if value is not None:
                 check_hex(kind, value)
         if self.frames and listed_frames(self.frames) != self.frames:

@@ -16,6 +16,7 @@ from havenline_cli import (
     decoderd,
     demo,
     doctor,
+    exchange,
     exits,
     figures,
     film,
@@ -79,6 +80,7 @@ app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.command("provenance", help=provenance.HELP, epilog=exits.EPILOG)(provenance.provenance)
 app.add_typer(lists.app, name="list")
+app.add_typer(exchange.app, name="exchange")
 app.add_typer(film.app, name="film")
 app.add_typer(picture.app, name="picture")
 app.add_typer(investigation.app, name="investigation")

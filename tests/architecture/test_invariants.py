@@ -40,8 +40,19 @@ def importers(names: set[str]) -> dict[str, set[str]]:
 
 
 def test_i8_nothing_fetches_a_url() -> None:
-    # The one client asks the desk's own loopback port whether it is ready.
-    assert importers(FETCHERS) == {"havenline_desk/sites/server.py": {"http.client"}}
+    # One client asks the desk's own loopback port whether it is ready; the other asks a partner's base URL, follows
+    # nothing and asks no address that an answer names (docs/decisions/0019-connectors.md, tests/core/connectors).
+    assert importers(FETCHERS) == {
+        "havenline_desk/sites/server.py": {"http.client"},
+        "havenline/connectors/one_host.py": {"requests"},
+    }
+
+
+def test_only_simulators_listen_and_nothing_but_tests_starts_them() -> None:
+    simulators = {path for path in importers({"http.server"}) if not path.endswith("connectors/simulator.py")}
+    assert simulators == set()
+    users = importers({"havenline.connectors.simulator", "havenline.connectors.ncmec.simulator"})
+    assert {path for path in users if not path.endswith("/simulator.py")} == set()
 
 
 def test_no_model_file_is_ever_loaded_and_nothing_is_unpickled() -> None:

@@ -404,6 +404,32 @@ def test_an_import_is_bound_to_its_investigation_collection_source_and_manifest(
 
 
 @pytest.mark.django_db
+def test_a_list_of_adults_intimate_pictures_gives_no_lead_in_an_investigation(tmp_path: Path) -> None:
+    from havenline.entries import Entries
+    from havenline.matching import Edition, Lists
+    from havenline.vocabulary import EditionRef, ListEntry
+
+    people = desk(house=House.TWO)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "one.png").write_bytes(make.draw(1))
+    entries = Entries.of([ListEntry("e", md5="0a" * 16)])
+    edition = Edition(EditionRef("ncii.stopncii", 1, entries.digest()), entries)
+    with pytest.raises(ImportRefused, match="intimate pictures"):
+        import_collection(
+            make.investigation(),
+            source=tmp_path / "in",
+            collection="new",
+            manifest=None,
+            lists=Lists.build([edition]),
+            imported_by=people["lead"],
+            approved_by=people["senior"],
+            workers=1,
+            at=AT,
+        )
+    assert not Import.objects.filter(collection="new").exists()
+
+
+@pytest.mark.django_db
 def test_in_a_house_of_two_the_approver_is_named_and_may_be_from_outside(tmp_path: Path) -> None:
     from havenline.matching import Lists
 

@@ -17,7 +17,7 @@ from havenline.matching.films import FoundFilms, find_films
 from havenline.matching.snapshot import Edition, EditionHead, Snapshot
 from havenline.matching.sources import Rows, Source, Terms, there
 from havenline.texts import Texts, stretches
-from havenline.vocabulary import EditionRef, Fingerprint, HashKind, Leeway, ListTerms, Match
+from havenline.vocabulary import NCII, EditionRef, Fingerprint, HashKind, HavenlineError, Leeway, ListTerms, Match
 
 MOST = 1000
 """So many entries of one edition are told one by one for one fingerprint; of the others their number."""
@@ -26,6 +26,20 @@ _ONE_BY_ONE = 24
 """So many leads are made in plain Python: NumPy's calls would take longer."""
 _DIRECTLY = 1 << 16
 """Up to this many pairs of a question and an entry are made at once, however often codes repeat."""
+
+
+class KindsMixed(HavenlineError):
+    """Lists of adults' intimate pictures and lists of child abuse were named together; nothing was looked up."""
+
+
+def keep_apart(names: Iterable[str]) -> None:
+    """Raises KindsMixed where some lists of these names are of kind ncii and others are not."""
+    kinds = {name.startswith(NCII): name for name in names}
+    if len(kinds) > 1:
+        raise KindsMixed(
+            f"the list {kinds[True]!r} is of adults' intimate pictures and {kinds[False]!r} is not: they are kept "
+            "apart, so name them in two runs"
+        )
 
 
 class ListLookup(Protocol):
@@ -47,8 +61,9 @@ class Together:
     __slots__ = ("_lookups",)
 
     def __init__(self, lookups: Sequence[ListLookup]) -> None:
-        """Ask `lookups`, each time all of them."""
+        """Ask `lookups`, each time all of them. Raises KindsMixed."""
         self._lookups = tuple(lookups)
+        keep_apart(head.ref.list_name for head in self.heads)
 
     @property
     def heads(self) -> tuple[EditionHead, ...]:
@@ -81,6 +96,7 @@ class Lists:
 
     def _set_heads(self, heads: Iterable[EditionHead]) -> None:
         self.heads: tuple[EditionHead, ...] = tuple(heads)
+        keep_apart(head.ref.list_name for head in self.heads)
         self._floor = np.array([head.terms.quality_floor for head in self.heads], np.int64)
         self._allow = np.array([head.terms.allow for head in self.heads], np.bool_)
         self._allowing = bool(self._allow.any())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 
 from havenline.entries import Entries
 from havenline.matching.change_log import Change, ChangeLog, LiveListsDamaged, Recorded
-from havenline.matching.lists import Lists
+from havenline.matching.lists import KindsMixed, Lists, keep_apart
 from havenline.matching.snapshot import Edition, Snapshot
 from havenline.matching.sources import Rows, Source
 from havenline.texts import Texts
@@ -147,12 +147,26 @@ class LiveLists:
             self._take_in([recorded])
             return Changed(self.generation, recorded.digest)
 
+    def taken(self, name: str, ids: Sequence[str]) -> frozenset[str]:
+        """Those of `ids` that the list `name` has, or that were withdrawn from it: `change` would refuse to add them.
+
+        Raises as `open` does.
+        """
+        with self._lock:
+            if self._stale():
+                self._catch_up()
+            there = set(self._base.ids(self._base.rows_of_ids(name, Texts.of(ids))).strings())
+            there |= self._delta.ids.get(name, set()) | self._delta.withdrawn.get(name, {}).keys()
+            return frozenset(there.intersection(ids))
+
     def publish(self, edition: Edition, *, threads: int = 1) -> Changed:
         """Put `edition` in the place of the earlier edition of its list, and of what was added to that.
 
         Ids that were withdrawn from the list are left out. The terms are the edition's. Raises ChangeRefused while
         another process folds or publishes, ValueError, OSError; then nothing was changed.
         """
+        self.current()
+        self._check_kinds([edition.ref.list_name])
         self._fold(edition, threads=threads)
         return Changed(self.generation, self._log.digest.hex())
 
@@ -245,7 +259,14 @@ class LiveLists:
         known = (head.terms for head in self._base.heads if head.ref.list_name == name)
         return self._delta.terms.get(name) or next(known, ListTerms())
 
+    def _check_kinds(self, names: Iterable[str]) -> None:
+        try:
+            keep_apart([*(head.ref.list_name for head in self._base.heads), *self._delta.ids, *names])
+        except KindsMixed as error:
+            raise ChangeRefused(f"{error}; nothing was changed") from None
+
     def _check(self, change: Change) -> None:
+        self._check_kinds(change.add)
         for name, entries in change.add.items():
             ids = [entry.entry for entry in entries]
             gone = {*self._delta.withdrawn.get(name, ()), *change.withdraw.get(name, ())}

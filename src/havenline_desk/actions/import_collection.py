@@ -20,7 +20,7 @@ from havenline.formats.manifest import Manifest
 from havenline.matching.lists import ListLookup
 from havenline.scan import Scanned, fingerprint_source
 from havenline.scan_workers import CloseOff
-from havenline.vocabulary import PDQ_FULL, HavenlineError
+from havenline.vocabulary import NCII, PDQ_FULL, HavenlineError
 
 from .. import audit, evidence, gates
 from ..agreement import Standing, standing_of, what_of
@@ -72,11 +72,13 @@ def import_collection(
 
     `proposal` is what two people agreed to: this investigation, collection, source, and manifest (its SHA-256). Without
     one `approved_by` is named, which a demonstration and a house of one or two may do.
-    Raises ImportRefused without authority, Denied without the role, SourceError when the source cannot be read.
+    Raises ImportRefused without authority or with a list of kind ncii, Denied without the role, SourceError when the
+    source cannot be read.
     Not checked here: that the organisation may hold the collection; the investigation records who says so.
     """
     # long: half of it is what must be given, the rest are its steps, one a line
     _check_authority(investigation, manifest, imported_by=imported_by, at=at)
+    _check_kinds(lists)
     what = {
         "investigation": investigation.audit_id.hex,
         "collection": collection,
@@ -121,6 +123,15 @@ def import_collection(
         selected=selected,
         stacks=stacks,
     )
+
+
+def _check_kinds(lists: ListLookup) -> None:
+    mixed = next((head.ref.list_name for head in lists.heads if head.ref.list_name.startswith(NCII)), None)
+    if mixed is not None:
+        raise ImportRefused(
+            f"the list {mixed!r} is of adults' intimate pictures: it gives no lead in an investigation of child abuse. "
+            "Nothing was taken in; leave the list out"
+        )
 
 
 def _approver(

@@ -1,0 +1,260 @@
+"""One exchange in one folder: configuration, sealed credentials, state, and the live list that it feeds.
+
+```
+exchange.json     connector, base URL, name of the list, what the connector is told
+credentials.age   sealed, with the base URL inside the seal
+state.sqlite      records, quarantine, checkpoint
+live/             the live list, for `havenline scan --list` and `havenline matchd`
+```
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from havenline.connectors import sealed
+from havenline.connectors.feeding import feed
+from havenline.connectors.frame import Connector
+from havenline.connectors.ncmec.client import Ncmec
+from havenline.connectors.one_host import Credentials, OneHost, checked_base
+from havenline.connectors.stopncii.client import StopNcii
+from havenline.connectors.store import Store, key_of
+from havenline.connectors.threatexchange.client import TOKEN, ThreatExchange
+from havenline.matching.live import CURRENT, LiveLists
+from havenline.vocabulary import NCII, HavenlineError, check_text
+from havenline.whole_file import write_whole
+
+MakeHost = Callable[[str, Credentials], OneHost]
+
+
+class ExchangeError(HavenlineError):
+    """An exchange cannot be set up or used; the text says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one kind of connector needs: its secrets, what it must be told, and how both make one.
+
+    `ncii`: its entries are of adults' intimate pictures shared without consent, never a lead of child abuse.
+    """
+
+    secrets: tuple[str, ...]
+    credentials: Callable[[str, Mapping[str, str]], Credentials]
+    made: Callable[[OneHost, Mapping[str, str]], Connector]
+    settings: tuple[str, ...] = ()
+    ncii: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What `exchange.json` says."""
+
+    connector: str
+    base_url: str
+    list_name: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one fetch did. `applied`: how many additions and withdrawals the live list got."""
+
+    pages: int
+    records: int
+    unread: int
+    applied: int
+    resynced: bool
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "ncmec": Kind(
+            secrets=("user", "password"),
+            credentials=lambda base, said: Credentials(base, basic=(said["user"], said["password"])),
+            made=lambda host, _: Ncmec(host),
+        ),
+        "stopncii": Kind(
+            secrets=("fetch_key", "subscription_key"),
+            credentials=lambda base, said: Credentials(
+                base,
+                headers={"x-functions-key": said["fetch_key"], "Ocp-Apim-Subscription-Key": said["subscription_key"]},
+            ),
+            made=lambda host, _: StopNcii(host),
+            ncii=True,
+        ),
+        "threatexchange": Kind(
+            secrets=("access_token",),
+            credentials=lambda base, said: Credentials(base, query={TOKEN: said["access_token"]}),
+            made=lambda host, settings: ThreatExchange(host, settings["privacy_group"]),
+            settings=("privacy_group",),
+        ),
+    }
+)
+
+
+class Exchange:
+    """An exchange in use. Close it when done."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the exchange in `folder`; asks nobody. Raises ExchangeError, StateRefused, LiveListsDamaged."""
+        self.folder, self.configured = folder, configured_in(folder)
+        self.kind = KINDS[self.configured.connector]
+        self.store = Store(folder / "state.sqlite")
+        live = folder / "live"
+        self.live = LiveLists.open(live) if (live / CURRENT).exists() else LiveLists.create(live)
+
+    def close(self) -> None:
+        """Let the state go."""
+        self.store.close()
+
+    def connector(self, key: Path, *, make_host: MakeHost | None = None) -> Connector:
+        """The connector, with the credentials that `key` opens. Raises CredentialsRefused, PartnerError."""
+        said = self.configured
+        bound, secrets = sealed.opened(self.folder / "credentials.age", key=key)
+        if missing := [name for name in self.kind.secrets if name not in secrets]:
+            raise ExchangeError(f"{self.folder}: the sealed credentials lack {missing[0]}; set the exchange up anew")
+        credentials = self.kind.credentials(bound, secrets)
+        host = (make_host or self._host)(said.base_url, credentials)
+        return self.kind.made(host, said.settings)
+
+    def fetch(
+        self,
+        connector: Connector,
+        *,
+        at: dt.datetime,
+        resync: bool = False,
+        accept_loss: bool = False,
+        threads: int = 1,
+    ) -> Fetched:
+        """Fetch what changed and apply it to the live list.
+
+        After `fresh_for` without a whole fetch, or with `resync`, everything is fetched anew and what the partner no
+        longer serves is withdrawn. Whatever happens, the pages that were kept are applied. Raises ExchangeError while
+        another process fetches, PartnerError, StateRefused, ChangeRefused, OSError.
+        """
+        with self._alone():
+            return self._fetch(connector, at=at, resync=resync, accept_loss=accept_loss, threads=threads)
+
+    def withhold(self, ids: list[str], *, at: dt.datetime) -> int:
+        """Take entries out of the list for good by this house's own decision; returns how many were in it.
+
+        `ids`: of entries, as a match names them. Later versions of the same records stay out too. Raises as `fetch`.
+        """
+        with self._alone():
+            keys = [id_ if self.store.raw(id_) is not None else key_of(id_) for id_ in ids]
+            taken = self.store.withhold(keys, at=at)
+            self._apply(at=at, threads=1)
+        return taken
+
+    def retry(self, connector: Connector, *, at: dt.datetime, threads: int = 1) -> int:
+        """Read the quarantine again, as after this program became newer; returns how many records it understood.
+
+        Raises as `fetch`.
+        """
+        with self._alone():
+            rows = [(unread, connector.reread(unread.raw)) for unread, _ in self.store.quarantine()]
+            understood = self.store.retry(rows)
+            self._apply(at=at, threads=threads)
+        return understood
+
+    def _fetch(
+        self, connector: Connector, *, at: dt.datetime, resync: bool, accept_loss: bool, threads: int
+    ) -> Fetched:
+        store, pages, records, unread = self.store, 0, 0, 0
+        # What an earlier fetch kept and could not apply any more comes first.
+        applied = self._apply(at=at, threads=threads)
+        before = store.standing()
+        stale = False
+        if connector.fresh_for is not None and before.complete_at is not None:
+            stale = at - before.complete_at > connector.fresh_for
+        if resync or (stale and not before.resyncing):
+            store.begin_resync()
+        resyncing = store.standing().resyncing
+        try:
+            for page in connector.pages(store.checkpoint, at=at):
+                store.keep(page, at=at, accept_loss=accept_loss)
+                pages, records, unread = pages + 1, records + len(page.records), unread + len(page.unread)
+        finally:
+            applied += self._apply(at=at, threads=threads)
+        return Fetched(pages, records, unread, applied, resyncing)
+
+    def _apply(self, *, at: dt.datetime, threads: int) -> int:
+        return feed(self.store, self.live, self.configured.list_name, at=at, threads=threads)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Alone among all that change this exchange; the lock falls with the process."""
+        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ExchangeError(f"{self.folder}: another process fetches; wait for it, or stop it") from None
+            yield
+        finally:
+            os.close(lock)
+
+    def _host(self, base_url: str, credentials: Credentials) -> OneHost:
+        return OneHost(base_url, credentials, ca_file=self.configured.ca_file)
+
+
+def set_up(folder: Path, configured: Configured, secrets: Mapping[str, str], *, key: Path) -> None:
+    """Make an exchange in `folder`, or give it new credentials; what it fetched before stays.
+
+    Raises ExchangeError where the configuration cannot be or is another partner's than before, CredentialsRefused,
+    OSError.
+    """
+    kind = KINDS.get(configured.connector)
+    if kind is None:
+        raise ExchangeError(f"there is no connector {configured.connector!r}; there is: {', '.join(KINDS)}")
+    try:
+        base = checked_base(configured.base_url)
+        check_text("name of the list", configured.list_name)
+    except ValueError as error:
+        raise ExchangeError(f"{error}; nothing was set up") from None
+    if configured.list_name.startswith(NCII) is not kind.ncii:
+        only = "alone" if configured.list_name.startswith(NCII) else "always"
+        raise ExchangeError(f"a list of kind ncii is named {NCII}…, and {only} such a list; nothing was set up")
+    for what, wanted, given in (("setting", kind.settings, configured.settings), ("secret", kind.secrets, secrets)):
+        if set(given) != set(wanted):
+            raise ExchangeError(f"{configured.connector} needs each {what} of: {', '.join(wanted) or 'none'}")
+    said = {
+        "connector": configured.connector,
+        "base_url": base,
+        "list": configured.list_name,
+        "settings": dict(configured.settings),
+        "ca_file": configured.ca_file,
+    }
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "exchange.json"
+    if path.exists():
+        before = configured_in(folder)
+        if (before.connector, before.base_url, before.list_name) != (configured.connector, base, configured.list_name):
+            raise ExchangeError(f"{folder}: is the exchange of another partner or list; use another name")
+    sealed.seal(secrets, base_url=base, key=key, to=folder / "credentials.age")
+    with write_whole(path, replace=True) as file:
+        file.write(json.dumps(said, indent=2).encode() + b"\n")
+
+
+def configured_in(folder: Path) -> Configured:
+    """What the exchange in `folder` is. Raises ExchangeError."""
+    path = folder / "exchange.json"
+    try:
+        said = json.loads(path.read_bytes())
+        made = Configured(said["connector"], said["base_url"], said["list"], dict(said["settings"]), said["ca_file"])
+    except FileNotFoundError:
+        raise ExchangeError(f"{folder}: there is no exchange; make it with `havenline exchange set-up`") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExchangeError(f"{path}: cannot be read ({type(error).__name__})") from None
+    if made.connector not in KINDS:
+        raise ExchangeError(f"{path}: there is no connector {made.connector!r}")
+    return made

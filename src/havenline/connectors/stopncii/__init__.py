@@ -1,0 +1,1 @@
+"""StopNCII: adults' intimate pictures shared without consent. Kept apart from lists of child abuse everywhere."""

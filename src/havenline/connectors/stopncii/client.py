@@ -1,0 +1,64 @@
+"""Asking StopNCII for what changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from havenline.connectors.frame import Checkpoint, Page, PartnerError, PartnerRecord, UnreadRecord
+from havenline.connectors.json_records import JsonRefused, parsed
+from havenline.connectors.one_host import OneHost
+from havenline.connectors.stopncii.mapping import record_of, reread
+
+_PATH = "/FetchHashes"
+_FIRST = 10
+"""The time that a first fetch asks from, as StopNCII's own clients do."""
+_PAGE_SIZE = 800
+_OVERLAP = 1
+
+
+class StopNcii:
+    """A connector; see `frame.Connector`. What was withdrawn is told for 30 days; after so long all is fetched anew."""
+
+    fresh_for: dt.timedelta | None = dt.timedelta(days=30)
+
+    def __init__(self, host: OneHost) -> None:
+        """Ask `host`."""
+        self._host = host
+
+    def pages(self, checkpoint: Checkpoint | None, *, at: dt.datetime) -> Iterator[Page]:
+        """See `frame.Connector`. The times are the partner's; `at` is not looked at.
+
+        A page's token is short-lived, so a fetch that broke off begins again where the last whole one ended.
+        """
+        since = int((checkpoint or {}).get("since", _FIRST))
+        begin, token = max(since - _OVERLAP, _FIRST), ""
+        while True:
+            query: dict[str, str | int] = {"startTimestamp": begin, "pageSize": _PAGE_SIZE}
+            if token:
+                query["nextPageToken"] = token
+            try:
+                fields, elements = parsed(self._host.get(_PATH, query).body, array="hashRecords")
+            except JsonRefused as error:
+                raise PartnerError(f"GET {_PATH}: the answer cannot be read: {error}") from None
+            read = [record_of(said, raw) for said, raw in elements]
+            records = [each for each in read if isinstance(each, PartnerRecord)]
+            unread = [each for each in read if isinstance(each, UnreadRecord)]
+            more, following = fields.get("hasMoreRecords"), fields.get("nextPageToken") or ""
+            reached = fields.get("nextSetTimestamp")
+            if not isinstance(more, bool) or not isinstance(following, str) or not isinstance(reached, int):
+                raise PartnerError(f"GET {_PATH}: the answer lacks hasMoreRecords or nextSetTimestamp")
+            if fields.get("count") != len(elements):
+                raise PartnerError(f"GET {_PATH}: the answer does not hold as many records as it says")
+            if not more:
+                # Only the last page's time counts; it has been lower than that of a page before.
+                yield Page(records, unread, {"since": reached}, complete=True)
+                return
+            if not following or following == token:
+                raise PartnerError(f"GET {_PATH}: tells of more records and names no next page")
+            yield Page(records, unread, {"since": since}, complete=False)
+            token = following
+
+    def reread(self, raw: bytes) -> PartnerRecord | UnreadRecord:
+        """See `frame.Connector`."""
+        return reread(raw)

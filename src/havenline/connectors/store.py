@@ -1,0 +1,383 @@
+"""The state of one connector: records as they were sent, quarantine, checkpoint, and what its live list is still owed.
+
+One SQLite file. A page of records and the checkpoint behind it are one transaction, so a crash leaves both or neither.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from havenline.connectors.frame import Checkpoint, Opinion, Page, PartnerRecord, UnreadRecord
+from havenline.vocabulary import HavenlineError, ListEntry
+
+_FORM = 1
+_TABLES = """
+CREATE TABLE record (
+    key TEXT PRIMARY KEY, changed REAL NOT NULL, seen INTEGER NOT NULL, revision INTEGER NOT NULL,
+    entry TEXT, raw BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE opinion (
+    key TEXT NOT NULL, member TEXT NOT NULL, view TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE INDEX opinion_key ON opinion (key);
+CREATE TABLE quarantine (
+    digest BLOB PRIMARY KEY, key TEXT, raw BLOB NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL
+);
+CREATE INDEX quarantine_key ON quarantine (key);
+CREATE TABLE withheld (key TEXT PRIMARY KEY, since TEXT NOT NULL);
+CREATE TABLE owed (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, id TEXT NOT NULL, added INTEGER NOT NULL
+);
+CREATE TABLE said (name TEXT PRIMARY KEY, json TEXT NOT NULL);
+"""
+_FIELDS = ("md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
+REVISION = "~"
+"""Stands between a record's key and the number of its revision, from the second on, in the id of its entry."""
+
+
+class StateRefused(HavenlineError):
+    """The state of a connector cannot be used, or would lose too much; the text says what was kept and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One thing that the live list does not have yet: an entry to add, or an id to withdraw."""
+
+    place: int
+    id: str
+    entry: ListEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an exchange stands. Times in UTC. `resyncing`: everything is being fetched anew and is not all here yet."""
+
+    live: int
+    withdrawn: int
+    quarantined: int
+    withheld: int
+    owed: int
+    opinions: int
+    resyncing: bool
+    fetched_at: dt.datetime | None
+    complete_at: dt.datetime | None
+
+
+class Store:
+    """The state in one file. One process at a time changes it; a second one waits, then is refused."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it, for its owner alone. Raises StateRefused."""
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            self._base = sqlite3.connect(path, timeout=10, isolation_level=None)
+            self._base.execute("PRAGMA journal_mode=WAL")
+            self._base.execute("PRAGMA synchronous=FULL")
+            with self._together():
+                (form,) = self._base.execute("PRAGMA user_version").fetchone()
+                if form == 0:
+                    for statement in _TABLES.split(";\n"):
+                        self._base.execute(statement)
+                    self._base.execute(f"PRAGMA user_version={_FORM}")
+                elif form != _FORM:
+                    raise StateRefused(f"{path}: has form {form}, this program reads {_FORM}: use a matching program")
+        except (OSError, sqlite3.Error) as error:
+            raise StateRefused(f"{path}: cannot be used ({error}); nothing was changed") from None
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._base.close()
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Where to go on from; None at the beginning, and of a resync."""
+        found: Checkpoint | None = self._said("checkpoint")
+        return found
+
+    def begin_resync(self) -> None:
+        """From now on what is seen is marked; the page that completes the resync sweeps what was not."""
+        with self._together():
+            self._say("generation", self._generation + 1)
+            self._say("resyncing", True)
+            self._say("checkpoint", None)
+
+    def keep(self, page: Page, *, at: dt.datetime, accept_loss: bool = False) -> None:
+        """Keep a page and its checkpoint, all or nothing.
+
+        A record replaces the one that is held unless it is older, and in a resync the first time in any case. One that
+        was not understood goes to quarantine; the version that was understood before stays. Raises StateRefused when a
+        resync would sweep more than half of what is live and `accept_loss` does not say that this is meant; then the
+        page is not kept.
+        """
+        with self._together():
+            generation = self._generation
+            self._take_all(page.records, generation)
+            for unread in page.unread:
+                self._set_aside(unread, generation, at)
+            if page.complete and self._said("resyncing"):
+                self._sweep(generation, accept_loss=accept_loss)
+                self._say("resyncing", False)
+            self._say("checkpoint", page.checkpoint)
+            self._say("fetched_at", at.astimezone(dt.UTC).isoformat())
+            if page.complete:
+                self._say("complete_at", at.astimezone(dt.UTC).isoformat())
+
+    def withhold(self, keys: Sequence[str], *, at: dt.datetime) -> int:
+        """Take records out of the list by this house's own decision, now and whatever the partner sends later.
+
+        Returns how many of them were in the list. Not checked: that the partner knows the keys.
+        """
+        taken = 0
+        with self._together():
+            for key in keys:
+                was_in = self._listed(key)
+                self._base.execute("INSERT OR IGNORE INTO withheld VALUES (?, ?)", (key, at.isoformat()))
+                if was_in is not None:
+                    self._owe(key, was_in, added=False)
+                    taken += 1
+        return taken
+
+    def retry(self, read: Iterable[tuple[UnreadRecord, PartnerRecord | UnreadRecord]]) -> int:
+        """Keep what a newer program understands of the quarantine; returns how many."""
+        understood = 0
+        with self._together():
+            for before, after in read:
+                if isinstance(after, PartnerRecord):
+                    digest = hashlib.sha256(before.raw).digest()
+                    self._base.execute("DELETE FROM quarantine WHERE digest = ?", (digest,))
+                    self._take_all([after], self._generation)
+                    understood += 1
+        return understood
+
+    def quarantine(self) -> list[tuple[UnreadRecord, str]]:
+        """What was not understood, and since when, the oldest first."""
+        rows = self._base.execute("SELECT raw, reason, key, since FROM quarantine ORDER BY since, digest")
+        return [(UnreadRecord(raw, reason, key), since) for raw, reason, key, since in rows]
+
+    def owed(self, *, most: int) -> list[Owed]:
+        """The first things that the live list is owed."""
+        rows = self._base.execute(
+            "SELECT place, id, added, owed.key, entry, record.revision FROM owed LEFT JOIN record USING (key) "
+            "ORDER BY place LIMIT ?",
+            (most,),
+        ).fetchall()
+        # What changed again meanwhile is withdrawn further on: of a record only the last revision is added.
+        return [
+            Owed(place, id_, _entry(id_, entry) if added and entry and id_ == entry_id(key, revision) else None)
+            for place, id_, added, key, entry, revision in rows
+        ]
+
+    def last_owed(self) -> int:
+        """The place of the last thing that is owed, 0 where nothing is."""
+        (place,) = self._base.execute("SELECT coalesce(max(place), 0) FROM owed").fetchone()
+        return int(place)
+
+    def count_owed(self) -> int:
+        """How many things are owed."""
+        (count,) = self._base.execute("SELECT count(*) FROM owed").fetchone()
+        return int(count)
+
+    def paid(self, place: int) -> None:
+        """The live list has everything that was owed up to `place`."""
+        with self._together():
+            self._base.execute("DELETE FROM owed WHERE place <= ?", (place,))
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Reads in here see one state."""
+        self._base.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._base.execute("COMMIT")
+
+    def entries(self) -> Iterator[ListEntry]:
+        """Everything that the list should hold, by key."""
+        rows = self._base.execute(
+            "SELECT key, revision, entry FROM record WHERE entry IS NOT NULL AND key NOT IN (SELECT key FROM withheld) "
+            "ORDER BY key"
+        )
+        for key, revision, entry in rows:
+            yield _entry(entry_id(key, revision), entry)
+
+    def opinions(self, key: str) -> tuple[Opinion, ...]:
+        """What members say of a record."""
+        rows = self._base.execute(
+            "SELECT member, view, subject, reason FROM opinion WHERE key = ? ORDER BY member, subject, view, reason",
+            (key,),
+        )
+        return tuple(Opinion(*row) for row in rows)
+
+    def raw(self, key: str) -> bytes | None:
+        """The bytes of a record as they were sent."""
+        row = self._base.execute("SELECT raw FROM record WHERE key = ?", (key,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def standing(self) -> Standing:
+        """How the exchange stands."""
+        live, withdrawn, quarantined, withheld, owed, opinions = self._base.execute(
+            "SELECT (SELECT count(*) FROM record WHERE entry IS NOT NULL), "
+            "(SELECT count(*) FROM record WHERE entry IS NULL), (SELECT count(*) FROM quarantine), "
+            "(SELECT count(*) FROM withheld), (SELECT count(*) FROM owed), (SELECT count(*) FROM opinion)"
+        ).fetchone()
+        times = [self._said(name) for name in ("fetched_at", "complete_at")]
+        fetched, complete = (None if text is None else dt.datetime.fromisoformat(text) for text in times)
+        return Standing(
+            live, withdrawn, quarantined, withheld, owed, opinions, bool(self._said("resyncing")), fetched, complete
+        )
+
+    def next_number(self) -> int:
+        """The number of the next edition that is published of this list; each is given once."""
+        with self._together():
+            number = int(self._said("edition") or 0) + 1
+            self._say("edition", number)
+            return number
+
+    @property
+    def _generation(self) -> int:
+        return int(self._said("generation") or 0)
+
+    def _take_all(self, records: Sequence[PartnerRecord], generation: int) -> None:
+        new: list[tuple[str, float, int, str | None, bytes]] = []
+        ids: set[str] = set()
+        (quarantined,) = self._base.execute("SELECT EXISTS (SELECT 1 FROM quarantine)").fetchone()
+        for record in records:
+            held = self._base.execute(
+                "SELECT changed, seen, revision, entry FROM record WHERE key = ?", (record.key,)
+            ).fetchone()
+            said = None if record.entry is None else _said_entry(record.entry)
+            if held is not None:
+                if not self._replaced(record, said, held, generation):
+                    continue
+            elif record.key in ids:
+                # The same record twice on one page: the first must be there before the second is compared with it.
+                self._insert(new)
+                new, ids = [], set()
+                self._take_all([record], generation)
+                continue
+            else:
+                new.append((record.key, record.changed, generation, said, record.raw))
+                ids.add(record.key)
+            if quarantined:
+                self._base.execute("DELETE FROM quarantine WHERE key = ?", (record.key,))
+            if record.opinions:
+                rows = [(record.key, each.member, each.view, each.subject, each.reason) for each in record.opinions]
+                self._base.executemany("INSERT INTO opinion VALUES (?, ?, ?, ?, ?)", rows)
+        self._insert(new)
+
+    def _insert(self, new: Sequence[tuple[str, float, int, str | None, bytes]]) -> None:
+        self._base.executemany("INSERT INTO record VALUES (?, ?, ?, 1, ?, ?)", new)
+        listed = [(row[0], entry_id(row[0], 1)) for row in new if row[3] is not None]
+        self._base.executemany(
+            "INSERT INTO owed (key, id, added) SELECT ?1, ?2, 1 WHERE NOT EXISTS "
+            "(SELECT 1 FROM withheld WHERE key = ?1)",
+            listed,
+        )
+
+    def _replaced(
+        self, record: PartnerRecord, said: str | None, held: tuple[float, int, int, str | None], generation: int
+    ) -> bool:
+        """Put a record in the place of the version that is held; whether it was to be."""
+        changed, seen, revision, before = held
+        if seen >= generation and record.changed < changed:
+            return False
+        after = revision + (said is not None and said != before)
+        self._base.execute(
+            "UPDATE record SET changed = ?, seen = ?, revision = ?, entry = ?, raw = ? WHERE key = ?",
+            (record.changed, generation, after, said, record.raw, record.key),
+        )
+        if said != before:
+            if before is not None:
+                self._owe(record.key, entry_id(record.key, revision), added=False)
+            if said is not None:
+                self._owe(record.key, entry_id(record.key, after), added=True)
+        self._base.execute("DELETE FROM opinion WHERE key = ?", (record.key,))
+        return True
+
+    def _set_aside(self, unread: UnreadRecord, generation: int, at: dt.datetime) -> None:
+        digest = hashlib.sha256(unread.raw).digest()
+        self._base.execute("DELETE FROM quarantine WHERE key = ? AND digest <> ?", (unread.key, digest))
+        self._base.execute(
+            "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?, ?, ?)",
+            (digest, unread.key, unread.raw, unread.reason, at.astimezone(dt.UTC).isoformat()),
+        )
+        if unread.key is not None:
+            self._base.execute("UPDATE record SET seen = ? WHERE key = ?", (generation, unread.key))
+
+    def _sweep(self, generation: int, *, accept_loss: bool) -> None:
+        unseen = self._base.execute(
+            "SELECT key, revision FROM record WHERE entry IS NOT NULL AND seen < ?", (generation,)
+        ).fetchall()
+        (live,) = self._base.execute("SELECT count(*) FROM record WHERE entry IS NOT NULL").fetchone()
+        if not accept_loss and len(unseen) > 100 and len(unseen) * 2 > live:
+            raise StateRefused(
+                f"the partner no longer serves {len(unseen):,} of {live:,} entries; none was withdrawn. Ask the "
+                "partner, and fetch again with --accept-loss where that is meant"
+            )
+        for key, revision in unseen:
+            self._base.execute("UPDATE record SET entry = NULL WHERE key = ?", (key,))
+            self._owe(key, entry_id(key, revision), added=False)
+        # A tombstone that the partner no longer tells of must not keep out what is created anew; its revision stays.
+        self._base.execute("UPDATE record SET changed = 0 WHERE entry IS NULL AND seen < ?", (generation,))
+
+    def _listed(self, key: str) -> str | None:
+        row = self._base.execute(
+            "SELECT revision FROM record WHERE key = ? AND entry IS NOT NULL AND key NOT IN (SELECT key FROM withheld)",
+            (key,),
+        ).fetchone()
+        return None if row is None else entry_id(key, row[0])
+
+    def _owe(self, key: str, id_: str, *, added: bool) -> None:
+        if added and self._base.execute("SELECT 1 FROM withheld WHERE key = ?", (key,)).fetchone():
+            return
+        self._base.execute("INSERT INTO owed (key, id, added) VALUES (?, ?, ?)", (key, id_, int(added)))
+
+    def _said(self, name: str) -> Any:
+        row = self._base.execute("SELECT json FROM said WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def _say(self, name: str, value: object) -> None:
+        self._base.execute("INSERT OR REPLACE INTO said VALUES (?, ?)", (name, json.dumps(value)))
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._base.execute("ROLLBACK")
+            raise
+        self._base.execute("COMMIT")
+
+
+def entry_id(key: str, revision: int) -> str:
+    """The id in the live list, where a withdrawn id is final: so each later version of a record has its own."""
+    return key if revision == 1 else f"{key}{REVISION}{revision}"
+
+
+def key_of(id_: str) -> str:
+    """The partner's key of an entry of the live list."""
+    key, sign, number = id_.rpartition(REVISION)
+    return key if sign and number.isdigit() else id_
+
+
+def _said_entry(entry: ListEntry) -> str:
+    said = {name: value for name in _FIELDS if (value := getattr(entry, name)) is not None}
+    if entry.opaque:
+        said["opaque"] = entry.opaque
+    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+
+
+def _entry(id_: str, text: str) -> ListEntry:
+    said = json.loads(text)
+    opaque = tuple((kind, value) for kind, value in said.pop("opaque", ()))
+    return ListEntry(id_, opaque=opaque, **said)

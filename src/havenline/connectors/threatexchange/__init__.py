@@ -1,0 +1,1 @@
+"""Meta's ThreatExchange: the hashes that a privacy group shares."""

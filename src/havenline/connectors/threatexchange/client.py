@@ -1,0 +1,87 @@
+"""Asking ThreatExchange for the updates of one privacy group."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from havenline.connectors.frame import Checkpoint, Page, PartnerError, PartnerRecord, UnreadRecord
+from havenline.connectors.json_records import JsonRefused, parsed
+from havenline.connectors.one_host import OneHost
+from havenline.connectors.threatexchange.mapping import TYPES, record_of, reread
+
+TOKEN = "access_token"  # noqa: S105 - the name of the parameter
+_LIMIT = 100
+_OVERLAP = 1
+_FIELDS = "indicator,type,last_updated,should_delete,descriptors{id,reactions,owner{id},tags,status}"
+
+
+class ThreatExchange:
+    """A connector; see `frame.Connector`. Tombstones are kept for 90 days; after 85 everything is fetched anew."""
+
+    fresh_for: dt.timedelta | None = dt.timedelta(days=85)
+
+    def __init__(self, host: OneHost, privacy_group: str) -> None:
+        """Ask `host` for one group, by its number. Raises PartnerError where it is none."""
+        if not privacy_group.isascii() or not privacy_group.isdigit():
+            raise PartnerError("a privacy group is a number")
+        self._host, self._path = host, f"/{privacy_group}/threat_updates/"
+
+    def pages(self, checkpoint: Checkpoint | None, *, at: dt.datetime) -> Iterator[Page]:
+        """See `frame.Connector`. The times are the partner's; `at` is not looked at."""
+        said = checkpoint or {}
+        until, latest = int(said.get("until", 0)), int(said.get("latest", 0))
+        beginning = self._beginning(until)
+        following: str | None = said.get("next") or beginning
+        while following:
+            try:
+                records, unread, after = self._asked(following)
+            except PartnerError:
+                if following == beginning or following != said.get("next"):
+                    raise
+                # The address that an earlier fetch kept may be good no more: from the last whole fetch, then.
+                following = beginning
+                continue
+            latest = max([until, latest, *(int(each.changed) for each in records)])
+            if after == following:
+                raise PartnerError(f"GET {self._path}: a page names itself as the next one")
+            going_on = {"until": until, "next": after, "latest": latest}
+            yield Page(records, unread, going_on if after else {"until": latest}, complete=not after)
+            following = after
+
+    def reread(self, raw: bytes) -> PartnerRecord | UnreadRecord:
+        """See `frame.Connector`."""
+        return reread(raw)
+
+    def _beginning(self, until: int) -> str:
+        query: dict[str, str | int] = {"limit": _LIMIT, "types": ",".join(TYPES), "fields": _FIELDS}
+        if until:
+            query["start_time"] = until - _OVERLAP
+        return f"{self._path}?{urlencode(query)}"
+
+    def _asked(self, path: str) -> tuple[list[PartnerRecord], list[UnreadRecord], str | None]:
+        try:
+            fields, elements = parsed(self._host.get(path).body, array="data")
+        except JsonRefused as error:
+            raise PartnerError(f"GET {self._path}: the answer cannot be read: {error}") from None
+        if "error" in fields:
+            raise PartnerError(f"GET {self._path}: answered with an error")
+        read = [record_of(said, raw) for said, raw in elements]
+        records = [each for each in read if isinstance(each, PartnerRecord)]
+        unread = [each for each in read if isinstance(each, UnreadRecord)]
+        paging = fields.get("paging")
+        following = paging.get("next") if isinstance(paging, dict) else None
+        if following is None:
+            return records, unread, None
+        if not isinstance(following, str):
+            raise PartnerError(f"GET {self._path}: names a next page that is no address")
+        return records, unread, self._without_token(self._host.own_path(following))
+
+    def _without_token(self, path: str) -> str:
+        """The partner's own address with everything in it but the credential, which is never kept."""
+        parts = urlsplit(path)
+        if parts.path.rstrip("/") != self._path.rstrip("/"):
+            raise PartnerError(f"GET {self._path}: names a next page of another group")
+        left = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != TOKEN]
+        return f"{parts.path}?{urlencode(left)}"

@@ -1,0 +1,290 @@
+"""`havenline exchange`: partners' lists, fetched in their own protocol into live lists."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from havenline_cli import exits
+from havenline_cli.options import AsJson, checked_text
+from havenline_cli.told import all_cores, now, plain, say_if_compiling, tell
+
+if TYPE_CHECKING:
+    from havenline.connectors.exchange import Exchange, Fetched
+
+app = typer.Typer(
+    help="Fetch partners' lists in their own protocol, and keep them as live lists that follow what the partner adds "
+    "and withdraws.",
+    no_args_is_help=True,
+    epilog=exits.EPILOG,
+)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The exchange's name.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        metavar="FOLDER",
+        envvar="HAVENLINE_EXCHANGES",
+        help="Where exchanges are kept, one folder each.",
+        show_default="exchanges in the data folder",
+    ),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        envvar="HAVENLINE_EXCHANGE_KEY",
+        help="The age identity that credentials are sealed to.",
+        show_default="exchange.key in the data folder",
+    ),
+]
+AcceptLoss = Annotated[
+    bool,
+    typer.Option("--accept-loss", metavar="", help="Also where more than half of the list would be withdrawn."),
+]
+
+
+@app.command("set-up", epilog=exits.EPILOG)
+def set_up(
+    name: Name,
+    connector: Annotated[str, typer.Option(metavar="KIND", help="ncmec, stopncii or threatexchange.")],
+    base_url: Annotated[str, typer.Option("--base-url", metavar="URL", help="The partner's; nothing else is asked.")],
+    list_name: Annotated[
+        str | None, typer.Option("--list", metavar="LIST", help="The live list's name.", show_default="NAME")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SETTING=VALUE", help="For threatexchange: privacy_group=NUMBER."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates to trust in place of the usual ones.")
+    ] = None,
+    folder: Folder = None,
+    key: Key = None,
+) -> None:
+    """Make an exchange, or give it new credentials.
+
+    They are asked for, or read from lines `NAME=VALUE` that are piped in.
+    """
+    from havenline.connectors import exchange, sealed
+
+    settings = dict(_pair(text) for text in set_ or ())
+    kind = exchange.KINDS.get(connector)
+    if kind is None:
+        raise typer.BadParameter(f"is one of {', '.join(exchange.KINDS)}", param_hint="--connector")
+    configured = exchange.Configured(
+        connector,
+        base_url,
+        checked_text("--list", list_name) or name,
+        settings,
+        None if ca_file is None else str(ca_file.absolute()),
+    )
+    where, sealing = _place(folder, name), _key(key)
+    secrets = _secrets(kind.secrets)
+    with _told(where):
+        if not sealing.exists():
+            sealing.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sealed.make_key(sealing)
+            typer.echo(
+                f"havenline: made the key {plain(sealing)}: keep it apart from backups of the exchange", err=True
+            )
+        exchange.set_up(where, configured, secrets, key=sealing)
+    typer.echo(f"{plain(name)}: set up; fetch with `havenline exchange fetch {plain(name)}`")
+
+
+@app.command(epilog=exits.EPILOG)
+def fetch(
+    name: Name, accept_loss: AcceptLoss = False, folder: Folder = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """Fetch what changed since the last time, and apply it to the live list."""
+    _fetch(name, resync=False, accept_loss=accept_loss, folder=folder, key=key, as_json=as_json)
+
+
+@app.command(epilog=exits.EPILOG)
+def resync(
+    name: Name, accept_loss: AcceptLoss = False, folder: Folder = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """Fetch everything anew, and withdraw what the partner serves no more. `fetch` goes on with one that broke off."""
+    _fetch(name, resync=True, accept_loss=accept_loss, folder=folder, key=key, as_json=as_json)
+
+
+@app.command(epilog=exits.EPILOG)
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One exchange.", show_default="all")] = None,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print how exchanges stand: entries, quarantine, and when everything was last here."""
+    root = _root(folder)
+    names = [name] if name else sorted(path.parent.name for path in root.glob("*/exchange.json"))
+    told, lines = [], []
+    for each in names:
+        with _opened(folder, each) as opened:
+            standing, configured = opened.store.standing(), opened.configured
+        told.append(
+            {
+                "name": each,
+                "connector": configured.connector,
+                "base_url": configured.base_url,
+                "list": configured.list_name,
+                "live_lists": str(root / each / "live"),
+                "entries": standing.live,
+                "without_entry": standing.withdrawn,
+                "quarantined": standing.quarantined,
+                "withheld": standing.withheld,
+                "not_yet_applied": standing.owed,
+                "opinions": standing.opinions,
+                "resyncing": standing.resyncing,
+                "fetched_at": _iso(standing.fetched_at),
+                "complete_at": _iso(standing.complete_at),
+            }
+        )
+        more = ", everything is being fetched anew" if standing.resyncing else ""
+        counts = f"{standing.live:,} entries, {standing.quarantined:,} in quarantine, {standing.withheld:,} withheld"
+        whole, last = (_iso(at) or "never" for at in (standing.complete_at, standing.fetched_at))
+        lines.append(f"{plain(each)} ({configured.connector}): {counts}{more}")
+        lines.append(f"  whole at {whole}, last asked {last}; look up with --list {plain(root / each / 'live')}")
+    tell({"exchanges": told}, lines or [f"{plain(root)}: no exchange"], as_json=as_json)
+
+
+@app.command(epilog=exits.EPILOG)
+def quarantine(
+    name: Name,
+    retry: Annotated[
+        bool, typer.Option("--retry", metavar="", help="Read them again, after this program became newer.")
+    ] = False,
+    folder: Folder = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print why records were not understood. What they hold is not printed; the state keeps their bytes."""
+    with _opened(folder, name) as opened:
+        understood = 0
+        if retry:
+            understood = opened.retry(opened.connector(_key(key)), at=now(), threads=all_cores())
+        left = opened.store.quarantine()
+    counts: dict[str, int] = {}
+    for unread, _ in left:
+        counts[unread.reason] = counts.get(unread.reason, 0) + 1
+    summary = {"name": name, "understood_now": understood, "quarantined": len(left), "reasons": counts}
+    lines = [f"{plain(name)}: {len(left):,} in quarantine" + (f", {understood:,} understood now" if retry else "")]
+    lines += [f"  {count:>9,}  {plain(reason)}" for reason, count in sorted(counts.items())]
+    tell(summary, lines, as_json=as_json)
+    raise typer.Exit(exits.SOMETHING_REFUSED if left else exits.DONE)
+
+
+@app.command(epilog=exits.EPILOG)
+def withhold(
+    name: Name,
+    entries: Annotated[list[str], typer.Argument(metavar="ENTRY…", help="Ids of entries, as a match names them.")],
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take entries out of the list by this house's own decision, whatever the partner sends of them later."""
+    with _opened(folder, name) as opened:
+        taken = opened.withhold(entries, at=now())
+    words = f"{plain(name)}: {len(entries):,} withheld, {taken:,} of them in the list until now"
+    tell({"name": name, "withheld": len(entries), "entries_gone": taken}, [words], as_json=as_json)
+
+
+def _fetch(name: str, *, resync: bool, accept_loss: bool, folder: Path | None, key: Path | None, as_json: bool) -> None:
+    say_if_compiling()
+    with _opened(folder, name) as opened:
+        connector = opened.connector(_key(key))
+        done = opened.fetch(connector, at=now(), resync=resync, accept_loss=accept_loss, threads=all_cores())
+        standing = opened.store.standing()
+    summary = {
+        "name": name,
+        "pages": done.pages,
+        "records": done.records,
+        "quarantined_now": done.unread,
+        "changes_applied": done.applied,
+        "resynced": done.resynced,
+        "entries": standing.live,
+        "quarantined": standing.quarantined,
+    }
+    tell(summary, [_fetched_words(name, done, standing.live, standing.quarantined)], as_json=as_json)
+    raise typer.Exit(exits.SOMETHING_REFUSED if done.unread else exits.DONE)
+
+
+def _fetched_words(name: str, done: Fetched, live: int, quarantined: int) -> str:
+    anew = "everything fetched anew: " if done.resynced else ""
+    return (
+        f"{plain(name)}: {anew}{done.records:,} records, {done.applied:,} changes applied; {live:,} entries, "
+        f"{quarantined:,} in quarantine"
+    )
+
+
+@contextmanager
+def _opened(folder: Path | None, name: str) -> Iterator[Exchange]:
+    from havenline.connectors.exchange import Exchange
+
+    where = _place(folder, name)
+    with _told(where):
+        opened = Exchange(where)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+@contextmanager
+def _told(where: Path) -> Iterator[None]:
+    """What the operating system refuses, as one line."""
+    from havenline.connectors.exchange import ExchangeError
+
+    try:
+        yield
+    except OSError as error:
+        raise ExchangeError(f"{where}: cannot be used ({error.strerror or error})") from None
+
+
+def _root(folder: Path | None) -> Path:
+    return folder if folder is not None else _data_folder() / "exchanges"
+
+
+def _place(folder: Path | None, name: str) -> Path:
+    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise typer.BadParameter("letters, digits, - and _ are expected", param_hint="NAME")
+    return _root(folder) / name
+
+
+def _key(key: Path | None) -> Path:
+    return key if key is not None else _data_folder() / "exchange.key"
+
+
+def _data_folder() -> Path:
+    from havenline_desk.sites.home import Home
+
+    return Home.locate(environ=os.environ, uid=os.getuid()).path
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise typer.BadParameter(f"{text!r} is not of the form SETTING=VALUE", param_hint="--set")
+    return name.strip(), value.strip()
+
+
+def _secrets(names: tuple[str, ...]) -> dict[str, str]:
+    """From a person who is asked, or from standard input; never from the command line, where others can read them."""
+    if sys.stdin.isatty():
+        return {name: typer.prompt(name, hide_input=True) for name in names}
+    found = {}
+    for line in sys.stdin.read().splitlines():
+        name, sign, value = line.partition("=")
+        if sign:
+            found[name.strip()] = value.strip()
+    return found
+
+
+def _iso(at: dt.datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")
