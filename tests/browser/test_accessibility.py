@@ -90,7 +90,8 @@ def pages_of(page: Page, desk: Desk, role: str, seen: set[str]) -> list[Found]:
         if name in NO_PAGE or path in {"sign-out"} or (path in seen and path):
             continue
         answer = page.request.get(f"{desk.address}{path}", max_redirects=0)
-        if answer.status == 200 and answer.headers["content-type"].startswith("text/html"):
+        whole = answer.headers.get("content-type", "").startswith("text/html") and "<!doctype" in answer.text()
+        if answer.status == 200 and whole:  # parts of a page are looked at in it
             seen.add(path)
             found.append(Found(role, path))
     return found
