@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from havenline.scan_workers import CloseOff, Lost, answers
+from havenline.scan_workers import Answer, CloseOff, Lost, Work, answers
 from havenline.vocabulary import Refusal, Refused
 
 SECONDS_PER_FILE = 300
@@ -36,18 +36,7 @@ def origins(
     than 300 seconds, is refused. Raises `scan_workers.WorkersFailedError` when no worker can be started. Not read:
     pictures and films above 256 MiB.
     """
-    from havenline.scan import posting_descriptor
-
-    for answer in answers(
-        postings,
-        work=_Read(key),
-        needs_worker=lambda posting: getattr(posting, "refused", None) is None,
-        weight=lambda posting: len(getattr(posting, "content", None) or b""),
-        workers=workers,
-        seconds=SECONDS_PER_FILE,
-        close_off=close_off,
-        opened=posting_descriptor,
-    ):
+    for answer in _answered(postings, _Read(key), workers=workers, close_off=close_off):
         posting, reply = answer.task, answer.reply
         if reply is None:
             yield Origin(posting.path, refused=posting.refused)
@@ -106,6 +95,23 @@ class _Read:
         return {"media_type": kind, "signals": [asdict(each) for each in read_picture(content, key=self.key)]}
 
 
+def _answered(
+    postings: Iterable[Any], work: Work, *, workers: int, close_off: CloseOff | None
+) -> Iterator[Answer[Any]]:
+    from havenline.scan import posting_descriptor
+
+    return answers(
+        postings,
+        work=work,
+        needs_worker=lambda posting: getattr(posting, "refused", None) is None,
+        weight=lambda posting: len(getattr(posting, "content", None) or b""),
+        workers=workers,
+        seconds=SECONDS_PER_FILE,
+        close_off=close_off,
+        opened=posting_descriptor,
+    )
+
+
 def pictures_as_shown(
     postings: Iterable[Any], *, workers: int, close_off: CloseOff | None = None
 ) -> Iterator[Any | Refused]:
@@ -114,18 +120,7 @@ def pictures_as_shown(
     Arrays (height, width) uint8, or why there is none, in order. Opened in processes as those of `origins`. Raises
     `scan_workers.WorkersFailedError`. Not checked: that the pixels are the file's, where it took its worker over.
     """
-    from havenline.scan import posting_descriptor
-
-    for answer in answers(
-        postings,
-        work=_Shrink(),
-        needs_worker=lambda posting: getattr(posting, "refused", None) is None,
-        weight=lambda posting: len(getattr(posting, "content", None) or b""),
-        workers=workers,
-        seconds=SECONDS_PER_FILE,
-        close_off=close_off,
-        opened=posting_descriptor,
-    ):
+    for answer in _answered(postings, _Shrink(), workers=workers, close_off=close_off):
         if isinstance(answer.reply, tuple):
             yield _shown_from(answer.reply)
         else:
