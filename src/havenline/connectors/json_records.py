@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
+
+from havenline.connectors.frame import PartnerRecord, UnreadRecord
 
 _DECODER = json.JSONDecoder()
 _BLANK = " \t\n\r"
@@ -23,6 +26,14 @@ def parsed(body: bytes, *, array: str) -> tuple[dict[str, Any], list[tuple[Any, 
         return reading.document(array)
     except (ValueError, RecursionError):
         raise JsonRefused("no JSON object, or cut short") from None
+
+
+def reread(raw: bytes, record_of: Callable[[Any, bytes], PartnerRecord | UnreadRecord]) -> PartnerRecord | UnreadRecord:
+    """A record by `record_of` from the bytes that were kept of it."""
+    try:
+        return record_of(json.loads(raw), raw)
+    except (ValueError, RecursionError):
+        return UnreadRecord(raw, "no JSON can be read from the bytes that were kept")
 
 
 class _Reading:

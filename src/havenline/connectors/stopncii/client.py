@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Iterator
 
 from havenline.connectors.frame import Checkpoint, Page, PartnerError, PartnerRecord, UnreadRecord
-from havenline.connectors.json_records import JsonRefused, parsed
+from havenline.connectors.json_records import JsonRefused, parsed, reread
 from havenline.connectors.one_host import OneHost
-from havenline.connectors.stopncii.mapping import record_of, reread
+from havenline.connectors.stopncii.mapping import record_of
 
 _PATH = "/FetchHashes"
 _FIRST = 10
@@ -61,4 +61,4 @@ class StopNcii:
 
     def reread(self, raw: bytes) -> PartnerRecord | UnreadRecord:
         """See `frame.Connector`."""
-        return reread(raw)
+        return reread(raw, record_of)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -52,14 +51,6 @@ def record_of(said: Any, raw: bytes) -> PartnerRecord | UnreadRecord:
         return PartnerRecord(key, float(changed), raw, _entry(key, kind, value), opinions)
     except NotUnderstood as error:
         return UnreadRecord(raw, str(error), key)
-
-
-def reread(raw: bytes) -> PartnerRecord | UnreadRecord:
-    """A record from the bytes that were kept of it."""
-    try:
-        return record_of(json.loads(raw), raw)
-    except (ValueError, RecursionError):
-        return UnreadRecord(raw, "no JSON can be read from the bytes that were kept")
 
 
 def _entry(key: str, kind: str, value: str) -> ListEntry | None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from havenline.connectors.frame import Checkpoint, Page, PartnerError, PartnerRecord, UnreadRecord
-from havenline.connectors.json_records import JsonRefused, parsed
+from havenline.connectors.json_records import JsonRefused, parsed, reread
 from havenline.connectors.one_host import OneHost
-from havenline.connectors.threatexchange.mapping import TYPES, record_of, reread
+from havenline.connectors.threatexchange.mapping import TYPES, record_of
 
 TOKEN = "access_token"  # noqa: S105 - the name of the parameter
 _LIMIT = 100
@@ -52,7 +52,7 @@ class ThreatExchange:
 
     def reread(self, raw: bytes) -> PartnerRecord | UnreadRecord:
         """See `frame.Connector`."""
-        return reread(raw)
+        return reread(raw, record_of)
 
     def _beginning(self, until: int) -> str:
         query: dict[str, str | int] = {"limit": _LIMIT, "types": ",".join(TYPES), "fields": _FIELDS}
