@@ -7,7 +7,9 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from havenline_desk.keys import keyd
 from tests.guard.decoder_rig import OPENING, Rig
+from tests.guard.keyd_rig import Process
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +34,19 @@ def demo_home(home: Path) -> Path:
     """The data folder of a demonstration, where a password signs in by itself."""
     (home / "kind").write_text("demo\n")
     return home
+
+
+@pytest.fixture
+def key_process(tmp_path: Path, settings: Settings) -> Iterator[Process]:
+    """A `keyd` of the test's own, which the desk asks."""
+    made = Process(tmp_path / "keyd")
+    made.start()
+    settings.KEYD = str(made.socket)
+    yield made
+    client = keyd()
+    assert client is not None
+    client.close()
+    made.stop()
 
 
 @pytest.fixture

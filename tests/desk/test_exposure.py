@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
-from pytest_django import Settings
 
 from havenline_desk import evidence, gates
 from havenline_desk.actions.assign_by_hand import assign_by_hand
@@ -29,18 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 WEDNESDAY = dt.datetime(2026, 3, 11, 12, 0, tzinfo=dt.UTC)
 LAST_WEEK = dt.datetime(2026, 3, 4, 12, 0, tzinfo=dt.UTC)
-
-
-@pytest.fixture
-def key_process(tmp_path: Path, settings: Settings) -> Iterator[Process]:
-    made = Process(tmp_path / "keyd")
-    made.start()
-    settings.KEYD = str(made.socket)
-    yield made
-    client = keyd()
-    assert client is not None
-    client.close()
-    made.stop()
 
 
 def views(person: Person, number: int, *, step: int, at: dt.datetime) -> None:

@@ -6,14 +6,12 @@ import datetime as dt
 import json
 import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from django.db import connections
 from django.test import Client
-from pytest_django import Settings
 
 from havenline_desk import audit, evidence, gates
 from havenline_desk.actions.escalate import raise_escalation
@@ -21,7 +19,6 @@ from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.set_budget import USUAL, BudgetRefused, set_budget
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.evidence import EvidenceError, RevealRefused
-from havenline_desk.keys import keyd
 from havenline_desk.models import Assignment, AuditAct, AuditEntry, File, Person, Reveal, StoredContent
 from havenline_desk.queries.audit import export_lines, log_key
 from havenline_desk.sites.own_keyd import OwnKeyd
@@ -33,18 +30,6 @@ from tests.guard.keyd_rig import Process
 from . import factories as make
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def key_process(tmp_path: Path, settings: Settings) -> Iterator[Process]:
-    made = Process(tmp_path / "keyd")
-    made.start()
-    settings.KEYD = str(made.socket)
-    yield made
-    client = keyd()
-    assert client is not None
-    client.close()
-    made.stop()
 
 
 @pytest.fixture

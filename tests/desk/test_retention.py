@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import threading
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -61,18 +60,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 AT = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 DECIDED = AT + make.DAY
 TOO_LATE = 400 * make.DAY
-
-
-@pytest.fixture
-def key_process(tmp_path: Path, settings: Settings) -> Iterator[Process]:
-    made = Process(tmp_path / "keyd")
-    made.start()
-    settings.KEYD = str(made.socket)
-    yield made
-    client = keyd()
-    assert client is not None
-    client.close()
-    made.stop()
 
 
 @pytest.fixture
