@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -255,6 +256,17 @@ def _pixels(content: bytes, size: tuple[int, int], *, frames: int = 0) -> Pictur
     rgb = np.frombuffer(found.rgb, np.uint8).reshape(found.shown_height, found.shown_width, 3)
     mark = found.orientation if isinstance(found, Decoded) else 1  # the frames of a sheet are turned already
     return Picture(rgb, found.shown_width, found.shown_height, found.media_type, orientation=mark)
+
+
+def object_of(file_id: int) -> uuid.UUID | None:
+    """The random name of a file's kept content, which is all that a key process and the log know it by."""
+    stored = StoredContent.objects.filter(file_id=file_id).first()
+    return uuid.UUID(stored.object_name) if stored else None
+
+
+def digest_of(secret: str) -> str:
+    """What is kept of the token of a grant, and of the session it is bound to."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 @transaction.atomic

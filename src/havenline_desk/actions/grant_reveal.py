@@ -7,14 +7,12 @@ shown.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import uuid
 
 from django.db import transaction
 
 from .. import audit, evidence
 from ..evidence import GRANT, RevealRefused
-from ..models import Assignment, AuditAct, Escalation, Person, Reveal, Step, StoredContent
+from ..models import Assignment, AuditAct, Escalation, Person, Reveal, Step
 from ..pace import PaceState, pace_of
 from ..waiting import is_assessed_blind
 
@@ -70,7 +68,7 @@ def _granted(
         reveal = Reveal(
             assignment=assignment,
             person=person,
-            session_digest=_digest(session_key),
+            session_digest=evidence.digest_of(session_key),
             file_id=file_id,
             ladder_step=ladder_step,
             purpose=f"{assignment.step} assessment",
@@ -78,7 +76,7 @@ def _granted(
             expires_at=at + GRANT,
         )
         token = evidence.grant(reveal)
-        reveal.token_digest = _digest(token)
+        reveal.token_digest = evidence.digest_of(token)
         reveal.save(force_insert=True)
         _log(AuditAct.REVEAL_GRANTED, reveal, at=at, final=True)
     return token
@@ -90,7 +88,9 @@ def use_reveal(token: str, *, person: Person, session_key: str, at: dt.datetime)
 
     When this returns, the use is logged, committed and under a signed checkpoint: no byte is opened before.
     """
-    mine = Reveal.objects.filter(token_digest=_digest(token), person=person, session_digest=_digest(session_key))
+    mine = Reveal.objects.filter(
+        token_digest=evidence.digest_of(token), person=person, session_digest=evidence.digest_of(session_key)
+    )
     if mine.filter(used_at=None, expires_at__gt=at).update(used_at=at) != 1:
         raise RevealRefused("this view was used already, has run out, or is not yours")
     reveal = mine.select_related("file", "person", "assignment__revision__stack__investigation").get()
@@ -114,19 +114,13 @@ def _refuse_in_a_pause(person: Person, assignment: Assignment, *, at: dt.datetim
 
 
 def _log(act: AuditAct, reveal: Reveal, *, at: dt.datetime, final: bool = False) -> None:
-    """The object is the random name of the kept content, which is all that a key process knows it by."""
-    stored = StoredContent.objects.filter(file_id=reveal.file_id).first()
     audit.append(
         act,
         at=at,
         actor=reveal.person,
-        about=uuid.UUID(stored.object_name) if stored else None,
+        about=evidence.object_of(reveal.file_id),
         investigation=reveal.assignment.revision.stack.investigation,
         purpose=evidence.purpose_of(reveal),
         grant=reveal,
         record=reveal if final else None,
     )
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import uuid
 
 from django.db import transaction
 
 from .. import audit, evidence, gates
 from ..evidence import GRANT, TEXT, RevealRefused
-from ..models import AuditAct, OriginSignal, Outcome, Person, StoredContent, TextLook, TextReason
+from ..models import AuditAct, OriginSignal, Outcome, Person, TextLook, TextReason
 from ..waiting import is_assessed_blind
 
 
@@ -36,12 +34,12 @@ def grant_text_look(
         kind=signal.kind,
         reason=reason,
         person=person,
-        session_digest=_digest(session_key),
+        session_digest=evidence.digest_of(session_key),
         granted_at=at,
         expires_at=at + GRANT,
     )
     token = evidence.grant_text(look)
-    look.token_digest = _digest(token)
+    look.token_digest = evidence.digest_of(token)
     look.save(force_insert=True)
     _log(AuditAct.TEXT_LOOK_GRANTED, look, at=at, final=True)
     return token
@@ -53,7 +51,9 @@ def use_text_look(token: str, *, person: Person, session_key: str, at: dt.dateti
 
     When this returns, the use is logged, committed and under a signed checkpoint: no byte is opened before.
     """
-    mine = TextLook.objects.filter(token_digest=_digest(token), person=person, session_digest=_digest(session_key))
+    mine = TextLook.objects.filter(
+        token_digest=evidence.digest_of(token), person=person, session_digest=evidence.digest_of(session_key)
+    )
     if mine.filter(used_at=None, expires_at__gt=at).update(used_at=at) != 1:
         raise RevealRefused("this look was used already, has run out, or is not yours")
     look = mine.select_related("file", "person", "investigation").get()
@@ -68,18 +68,13 @@ def note_failed_text_look(look: TextLook, *, at: dt.datetime) -> None:
 
 
 def _log(act: AuditAct, look: TextLook, *, at: dt.datetime, final: bool = False) -> None:
-    stored = StoredContent.objects.filter(file_id=look.file_id).first()
     audit.append(
         act,
         at=at,
         actor=look.person,
-        about=uuid.UUID(stored.object_name) if stored else None,
+        about=evidence.object_of(look.file_id),
         investigation=look.investigation,
         purpose=TEXT,
         grant=look,
         record=look if final else None,
     )
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
