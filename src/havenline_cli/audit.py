@@ -18,20 +18,25 @@ app = typer.Typer(help="Export the audit log, prove one entry, check the records
 def export(
     out: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.")],
     by: opening.ByOption,
+    agreements: Annotated[
+        Path | None, typer.Option("--agreements", help="Write what two people agreed to, with signatures, here too.")
+    ] = None,
     home: opening.HomeOption = None,
 ) -> None:
     """Write the log to a file that `havenline verify` checks, and say where its checkpoints and its key are.
 
+    With --agreements also the proposals to the byte and the passkeys' signatures over them, which it then checks.
     The export is logged and signed first. Where that fails it is written all the same, and this is said: a log that
     was altered must come out to be examined.
     """
-    if out.exists():
-        raise opening.CommandError(f"{plain(out)} exists already; nothing was written")
+    for wanted in (out, agreements):
+        if wanted is not None and wanted.exists():
+            raise opening.CommandError(f"{plain(wanted)} exists already; nothing was written")
     with opening.desk(opening.existing_home(home)):
         from havenline.whole_file import write_whole
         from havenline_desk import audit
         from havenline_desk.actions.export_log import export_log
-        from havenline_desk.queries.audit import export_lines, log_key
+        from havenline_desk.queries.audit import agreement_lines, export_lines, log_key
 
         entries: int | None = None
         try:
@@ -40,11 +45,14 @@ def export(
             typer.echo(f"havenline: not signed before it was written: {plain(error)}", err=True)
         with write_whole(out, replace=False) as file:
             file.writelines(export_lines(entries=entries))
+        if agreements is not None:
+            with write_whole(agreements, replace=False) as file:
+                file.writelines(agreement_lines(entries=entries))
         typer.echo(f"{plain(out)} is written. To check it, with what was kept outside the database:")
         sink = audit.sink()
         typer.echo(
             f"havenline verify {plain(out)} --checkpoints {plain(sink.checkpoints)} --journal {plain(sink.journal)} "
-            f"--key {log_key()}"
+            f"--key {log_key()}" + (f" --agreements {plain(agreements)}" if agreements is not None else "")
         )
 
 

@@ -8,26 +8,32 @@ that cannot be read; 3 nothing wrong was found, but not every entry is covered b
 Not checked: that the acts are true, that the clock was right, and who holds the signing key. The files of checkpoints
 and the journal prove something only when they come from somebody other than who gave the export.
 """
+# long: it is the one file that an expert is handed
 
 from __future__ import annotations
 
 import argparse
 import base64
 import binascii
+import datetime as dt
 import hashlib
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
 HOLDS, ALTERED, WRONG_USAGE, NOT_COVERED = 0, 1, 2, 3
 ED25519 = 0x01
 LONGEST_LINE = 2048
+LONGEST_AGREEMENT = 1 << 20
 GAP = 65_536
 """So many numbers may be missing in a row from a journal before it is no journal of this log."""
 
@@ -44,6 +50,7 @@ HEADER = re.compile(
 )
 BODY = re.compile(rb"([!-~]{1,128})\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n")
 SIGNATURE = re.compile(rb"\xe2\x80\x94 ([!#-*,-\[\]-~]{1,128}) ([A-Za-z0-9+/]+={0,2})\n")
+ORIGIN = re.compile(r"https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 JOURNAL = re.compile(rb"([1-9][0-9]{0,15}) ([0-9a-f]{64})\n")
 
 
@@ -112,6 +119,7 @@ class Report:
     used: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
     failed: dict[bytes, int] = field(default_factory=dict)
     unwrapped: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    agreed: list[dict[str, Any]] = field(default_factory=list)
 
     def wrong(self, first: int, why: str, last: int | None = None) -> None:
         self.bad.append(Bad(first, first if last is None else last, why))
@@ -297,6 +305,8 @@ def check_log(
             doubt = seq
         if act in _RECONCILED:
             _remember(report, act, grant, thing, seq)
+        elif act in _AGREEING:
+            report.agreed.append(json.loads(record))
     report.entries = tree.size
     _check_end(report, int(head[1]), following, doubt, journal)
     return report
@@ -324,6 +334,10 @@ def _check_end(report: Report, declared: int, following: int, doubt: int, journa
 
 
 _RECONCILED = {b"reveal_used", b"reveal_failed", b"unwrap"}
+_AGREEING = {
+    *(b"proposal_made", b"proposal_approved", b"proposal_carried_out"),
+    *(b"factor_added", b"factor_removed", b"factors_reset"),
+}
 
 
 def _remember(report: Report, act: bytes, grant: bytes, thing: bytes, seq: int) -> None:
@@ -347,6 +361,178 @@ def reconcile(log: Report, keyd: Report) -> None:
     for grant, (_, seq) in log.used.items():
         if grant not in keyd.unwrapped and grant not in log.failed:
             log.wrong(seq, "the key process has no entry for this view, and it is not recorded as failed")
+
+
+class Agreements:
+    """What was proposed, to the byte, and who signed it, held against the entries of a log that was found whole."""
+
+    def __init__(self, lines: Iterable[bytes], report: Report) -> None:
+        self.report, self.signed, self.unsigned, self.carried_out = report, 0, 0, 0
+        self.origins, self._keys = set[str](), dict[str, str]()
+        self._texts, self._people = dict[str, dict[str, Any]](), dict[str, list[str]]()
+        self._holders = dict[str, str]()
+        for number, line in enumerate(lines, start=1):
+            read = read_agreement(line)
+            if isinstance(read, str) or read["action"]["proposal"] in self._texts:
+                report.wrong(0, f"line {number} of the agreements: {read if isinstance(read, str) else 'a second one'}")
+            else:
+                self._texts[read["action"]["proposal"]] = read
+        for entry in report.agreed:
+            getattr(self, f"_{entry['act']}")(entry)
+        for proposal, text in self._texts.items():
+            if {text["action"]["proposer"], *text["approvals"]} != set(self._people.get(proposal, ())):
+                report.wrong(0, f"the agreements name others behind proposal {proposal} than the log does")
+
+    def _factor_added(self, entry: dict[str, Any]) -> None:
+        self._holders[entry["object"]] = entry["actor"]
+
+    def _factor_removed(self, entry: dict[str, Any]) -> None:
+        self._holders.pop(entry["object"], None)
+
+    def _factors_reset(self, entry: dict[str, Any]) -> None:
+        self._holders = {key: holder for key, holder in self._holders.items() if holder != entry["object"]}
+
+    def _proposal_made(self, entry: dict[str, Any]) -> None:
+        self._people[entry["object"]] = [entry["actor"]]
+        if (text := self._text(entry)) is None:
+            return
+        action = text["action"]
+        if (action["proposer"], action["act"]) != (entry["actor"], entry["purpose"]):
+            self.report.wrong(entry["seq"], "another person proposed it, or another act, than the agreements say")
+        elif _time(action["proposed_at"]) != _time(entry["at"]):
+            self.report.wrong(entry["seq"], "it was proposed at another time than the agreements say")
+        self._check(entry, text, text["evidence"])
+
+    def _proposal_approved(self, entry: dict[str, Any]) -> None:
+        people = self._people.setdefault(entry["object"], [])
+        if entry["actor"] in people:
+            self.report.wrong(entry["seq"], "somebody agreed who stood behind it already")
+        people.append(entry["actor"])
+        text = self._text(entry)
+        if text is not None and entry["actor"] in text["approvals"]:
+            self._check(entry, text, text["approvals"][entry["actor"]])
+
+    def _proposal_carried_out(self, entry: dict[str, Any]) -> None:
+        self.carried_out += 1
+        if (text := self._text(entry)) is None:
+            return
+        people, action = self._people.get(entry["object"], []), text["action"]
+        if len(set(people)) < action["people"]:
+            self.report.wrong(entry["seq"], f"{len(set(people))} people agreed, and it took {action['people']}")
+        if not _time(action["proposed_at"]) <= _time(entry["at"]) < _time(action["expires_at"]):
+            self.report.wrong(entry["seq"], "it was carried out at a time at which the proposal did not stand")
+
+    def _text(self, entry: dict[str, Any]) -> dict[str, Any] | None:
+        text = self._texts.get(entry["object"])
+        if text is None:
+            self.report.wrong(entry["seq"], "what was proposed here is missing from the agreements")
+        return text
+
+    def _check(self, entry: dict[str, Any], text: dict[str, Any], evidence: dict[str, str] | None) -> None:
+        if evidence is None:
+            self.unsigned += 1
+            return
+        wrong = signature_wrong(evidence, text["digest"])
+        if not wrong and self._holders.get(evidence["passkey"]) != entry["actor"]:
+            wrong = "the passkey that signed it was not one of that person's then"
+        if not wrong and self._keys.setdefault(evidence["passkey"], evidence["public_key"]) != evidence["public_key"]:
+            wrong = "one passkey signed with two different keys"
+        if wrong:
+            self.report.wrong(entry["seq"], wrong)
+        self.signed += 1
+        self.origins.add(evidence.get("origin", ""))
+
+    def tell(self) -> Iterator[str]:
+        yield (
+            f"agreements: {len(self._texts)} proposals, {self.carried_out} carried out; {self.signed} times somebody "
+            f"signed with a passkey, {self.unsigned} times without"
+        )
+        yield from (f"note: signed at {origin}" for origin in sorted(self.origins))
+        for passkey, public in sorted(self._keys.items()):
+            yield f"note: passkey {passkey} has the public key with SHA-256 {_sha(bytes.fromhex(public)).hex()}"
+
+
+def read_agreement(line: bytes) -> dict[str, Any] | str:
+    """One line of the agreements with its action parsed and the digest of the action's bytes; or what is wrong."""
+    try:
+        held = json.loads(line)
+        text, approvals, evidence = held["action"], held["approvals"], held["evidence"]
+        action = json.loads(text)
+        plain = json.dumps(action, sort_keys=True, separators=(",", ":"), ensure_ascii=True) == text
+        people, times = action["people"], (_time(action["proposed_at"]), _time(action["expires_at"]))
+        names = [action[name] for name in ("proposal", "proposer", "act")]
+        signatures = [each for each in (evidence, *approvals.values()) if each is not None]
+        whole = all(isinstance(value, str) for each in signatures for value in each.values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "it has not the form of an agreement"
+    if not (plain and whole and type(people) is int and times[0] < times[1] and all(type(n) is str for n in names)):
+        return "it has not the form of an agreement"
+    return {"action": action, "digest": _sha(text.encode()), "approvals": approvals, "evidence": evidence}
+
+
+def signature_wrong(evidence: dict[str, str], digest: bytes) -> str:
+    """What is wrong with a passkey's signature over `digest` (WebAuthn, 7.2), or nothing."""
+    try:
+        data, said = bytes.fromhex(evidence["authenticator_data"]), json.loads(evidence["client_data"])
+        challenge = base64.urlsafe_b64decode(said["challenge"] + "=" * (-len(said["challenge"]) % 4))
+        if said["type"] != "webauthn.get" or challenge != digest:
+            return "the signature is over another act"
+        host = ORIGIN.fullmatch(said["origin"])
+        if said["origin"] != evidence["origin"] or host is None or host[1] != evidence["rp_id"]:
+            return "the signature was made for another address than it says"
+        if data[:32] != _sha(evidence["rp_id"].encode()) or len(data) < 37 or data[32] & 0x05 != 0x05:
+            return "the passkey did not verify its user, or was asked for another address"
+        signed = data + _sha(evidence["client_data"].encode())
+        key, end = _cbor(bytes.fromhex(evidence["public_key"]), 0)
+        _verify_cose(key, bytes.fromhex(evidence["signature"]), signed)
+    except InvalidSignature:
+        return "the signature of the passkey does not fit"
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return "the signature has not the form of one by a passkey"
+    return "" if end == len(evidence["public_key"]) // 2 else "the signature has not the form of one by a passkey"
+
+
+def _verify_cose(key: dict[int, Any], signature: bytes, signed: bytes) -> None:
+    """Check by a COSE key (RFC 9053): ES256, EdDSA or RS256. Raises InvalidSignature, or ValueError for others."""
+    if key[3] == -7 and (key[1], key[-1]) == (2, 1):
+        x, y = int.from_bytes(key[-2], "big"), int.from_bytes(key[-3], "big")
+        public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        public.verify(signature, signed, ec.ECDSA(SHA256()))
+    elif key[3] == -8 and (key[1], key[-1]) == (1, 6):
+        Ed25519PublicKey.from_public_bytes(key[-2]).verify(signature, signed)
+    elif key[3] == -257 and key[1] == 3:
+        numbers = rsa.RSAPublicNumbers(int.from_bytes(key[-2], "big"), int.from_bytes(key[-1], "big"))
+        numbers.public_key().verify(signature, signed, padding.PKCS1v15(), SHA256())
+    else:
+        raise ValueError("a key of an algorithm that is not known here")
+
+
+def _cbor(raw: bytes, at: int) -> tuple[Any, int]:
+    """One value of the plain CBOR that keys are written in (numbers, strings, maps), and where it ends."""
+    kind, length, at = raw[at] >> 5, raw[at] & 0x1F, at + 1
+    if length > 26:
+        raise ValueError("not the CBOR of a key")
+    if length > 23:
+        size = 1 << (length - 24)
+        length, at = int.from_bytes(raw[at : at + size], "big"), at + size
+    if kind < 2:
+        return (length if kind == 0 else -1 - length), at
+    if kind < 4:
+        if at + length > len(raw):
+            raise ValueError("not the CBOR of a key")
+        part = raw[at : at + length]
+        return (part if kind == 2 else part.decode()), at + length
+    if kind != 5:
+        raise ValueError("not the CBOR of a key")
+    held = {}
+    for _ in range(length):
+        name, at = _cbor(raw, at)
+        held[name], at = _cbor(raw, at)
+    return held, at
+
+
+def _time(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
 
 
 def check_proof(text: bytes, keys: Sequence[Key]) -> tuple[bytes, Checkpoint] | str:
@@ -429,6 +615,14 @@ def verify(
     return report
 
 
+def verify_agreements(path: Path, report: Report) -> Agreements | None:
+    """Hold the agreements against `report`, and put what is wrong there; None where the log itself does not hold."""
+    if report.bad:
+        return None
+    with path.open("rb") as stream:
+        return Agreements(iter(lambda: stream.readline(LONGEST_AGREEMENT), b""), report)
+
+
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
     while line := stream.readline(LONGEST_LINE):
         if not line.endswith(b"\n") and not stream.read(1):
@@ -436,9 +630,10 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def tell(report: Report, *, reconciled: bool) -> Iterator[str]:
+def tell(report: Report, *, reconciled: bool, agreements: Agreements | None = None) -> Iterator[str]:
     """The report for a person, a line each."""
     yield f"log {report.origin}: {report.entries:,} entries read, {report.checkpoints:,} signed checkpoints"
+    yield from agreements.tell() if agreements is not None else ()
     yield from (f"note: {note}" for note in report.notes)
     yield from (f"ALTERED: {bad}" for bad in report.bad[:20])
     if report.bad:
@@ -449,6 +644,8 @@ def tell(report: Report, *, reconciled: bool) -> Iterator[str]:
         yield f"HOLDS: form, sequence, chain, roots and signatures of all {report.entries:,} entries"
     if not report.bad and not reconciled:
         yield "not checked: the log of the key process was not given"
+    if not report.bad and agreements is None and any(each["act"] == "proposal_approved" for each in report.agreed):
+        yield "not checked: what two people agreed to; give it with --agreements"
 
 
 def _key(text: str) -> Key:
@@ -467,6 +664,7 @@ def main(arguments: Sequence[str] | None = None, *, name: str = "verify.py") -> 
     parser.add_argument("--journal", type=Path, help="hashes written outside the database before each act")
     parser.add_argument("--keyd", type=Path, help="the export of the key process's own log, to reconcile with")
     parser.add_argument("--keyd-checkpoints", type=Path, help="signed checkpoints of that log")
+    parser.add_argument("--agreements", type=Path, help="what was proposed, and the signatures over it")
     parser.add_argument("--older", action="store_true", help="the export is older than the files beside it")
     parser.add_argument("--proof", action="store_true", help="check the proof of one entry")
     given = parser.parse_args(arguments)
@@ -489,10 +687,13 @@ def main(arguments: Sequence[str] | None = None, *, name: str = "verify.py") -> 
             keyd_checkpoints=given.keyd_checkpoints,
             older=given.older,
         )
+        agreements = verify_agreements(given.agreements, report) if given.agreements else None
     except OSError as error:
         sys.stderr.write(f"{name}: {error.filename}: {error.strerror}\n")
         return WRONG_USAGE
-    sys.stdout.writelines(f"{line}\n" for line in tell(report, reconciled=given.keyd is not None))
+    sys.stdout.writelines(
+        f"{line}\n" for line in tell(report, reconciled=given.keyd is not None, agreements=agreements)
+    )
     return report.exit_code
 
 

@@ -53,5 +53,16 @@ def test_an_export_is_checked_offline_and_one_entry_is_proved_alone(home: Path, 
     proof.write_text(run(home, "audit", "proof", "5"))
     assert '"act":"role_granted"' in run(None, "verify", proof, "--proof", "--key", key)
     assert "no signed checkpoint covers" in run(home, "audit", "proof", "99", code=1)
+    later, agreements = tmp_path / "later.ndjson", tmp_path / "agreements.ndjson"
+    run(home, "person", "add", "running", "--role", "admin")
+    told = run(home, "audit", "export", later, "--by", "somebody", "--agreements", agreements)
+    assert f"--agreements {agreements}" in told
+    assert "agreements: 0 proposals, 0 carried out" in run(None, "verify", later, *given, "--agreements", agreements)
+    agreements.write_text("{}\n")
+    altered = run(None, "verify", later, *given, "--agreements", agreements, code=1)
+    assert "ALTERED: line 1 of the agreements: it has not the form of an agreement" in altered
+    assert "exists already" in run(
+        home, "audit", "export", tmp_path / "x", "--by", "somebody", "--agreements", agreements, code=1
+    )
     export.write_text(export.read_text().replace('"purpose":"auditor"', '"purpose":"admin"'))
     assert "first bad: entry 5: its hash is not that of its bytes" in run(None, "verify", export, *given, code=1)

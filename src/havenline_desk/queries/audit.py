@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from havenline.formats.merkle_tree import inclusion_proof
 from havenline.vocabulary import HavenlineError
 
 from .. import audit
-from ..models import AuditAct, Audited, AuditEntry
+from ..models import AuditAct, Audited, AuditEntry, Proposal
 
 
 class NoSuchProof(HavenlineError):
@@ -44,6 +45,32 @@ def export_lines(*, entries: int | None = None) -> Iterator[bytes]:
     yield header(origin=audit.signer().name, entries=rows.count())
     for row in rows.iterator(chunk_size=4096):
         yield b'{"entry":%b,"hash":"%b"}\n' % (_entry(row).canonical(), row.entry_hash.encode())
+
+
+def agreement_lines(*, entries: int | None = None) -> Iterator[bytes]:
+    """What was proposed, to the byte, and each signature over it, as NDJSON, for proposals up to entry `entries`.
+
+    Nothing is checked, as with the log itself. The texts name people by random ids, and may hold free text (who the
+    counsel was, a path on the host): for auditors alone.
+    """
+    rows = AuditEntry.objects.filter(seq__lte=entries) if entries is not None else AuditEntry.objects.all()
+    agreed = set(rows.filter(act=AuditAct.PROPOSAL_APPROVED).values_list("object", "actor"))
+    made = rows.filter(act=AuditAct.PROPOSAL_MADE).order_by("seq").values_list("object", flat=True)
+    for identity in made.iterator():
+        proposal = Proposal.objects.filter(audit_id=str(identity)).first()
+        if proposal is None:
+            continue
+        approvals = {
+            each.person.audit_id.hex: _evidence(each.evidence)
+            for each in proposal.approvals.select_related("person").order_by("pk")
+            if (identity, each.person.audit_id) in agreed
+        }
+        held = {"action": proposal.action, "approvals": approvals, "evidence": _evidence(proposal.evidence)}
+        yield json.dumps(held, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+
+
+def _evidence(text: str) -> object:
+    return json.loads(text) if text else None
 
 
 def proof_of(seq: int) -> bytes:
