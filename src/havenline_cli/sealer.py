@@ -23,7 +23,7 @@ SCRUB_IN, SCRUB_EVERY = 30, 24 * _MINUTES
 
 
 def sealer(home: opening.HomeOption = None) -> None:
-    """Sign the log and record submissions each minute, destroy what is due each hour, read all content each day.
+    """Sign the log and record submissions each minute, destroy what is due and clear old sessions each hour, read all content each day.
 
     `havenline up` and `demo` start it. What fails is said on stderr, and tried again when it is due again.
     """
@@ -65,6 +65,7 @@ def keep_house(minute: int) -> None:
     _told(_seal)
     if minute % _MINUTES == 1:
         _told(_run_sealer)
+        _told(_clear_sessions)
 
 
 def _told(do: Callable[[], None]) -> None:
@@ -110,6 +111,12 @@ def _run_sealer() -> None:
         _say(f"{len(done.destroyed):,} kept objects were destroyed: their time had come")
     if done.refused:
         _say(f"{len(done.refused):,} due objects were kept: the key process would not")
+
+
+def _clear_sessions() -> None:
+    from havenline_desk.actions.clear_sessions import clear_sessions
+
+    clear_sessions(at=now())
 
 
 def _scrub() -> None:

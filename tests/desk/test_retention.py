@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from pytest_django import Settings
 
@@ -439,3 +440,16 @@ def test_without_a_key_process_nothing_is_recorded_as_destroyed(
     with pytest.raises(HoldRefused, match="no key process"):
         place_hold(objects()[0], "case", placed_by=people["lead"], at=AT)
     settings.KEYD = str(key_process.socket)
+
+
+def test_browser_sessions_that_ran_out_are_cleared_each_hour_by_the_rights_that_the_desk_has(
+    desk_role: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, left in (("over", dt.timedelta(0)), ("in force", dt.timedelta(seconds=1))):
+        Session.objects.create(session_key=name, session_data="", expire_date=AT + left)
+    monkeypatch.setattr(sealer, "now", lambda: AT)
+    sealer.keep_house(2)
+    assert Session.objects.count() == 2
+    sealer.keep_house(1)
+    assert capfd.readouterr().err == ""
+    assert [each.session_key for each in Session.objects.all()] == ["in force"]

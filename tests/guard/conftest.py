@@ -15,7 +15,14 @@ import pytest
 from havenline.matching.live import LiveLists
 from tests.guard.drawn import edition
 
-COMMAND = [sys.executable, "-c", "from havenline_cli.main import main; main()", "matchd"]
+MEASURED = "COVERAGE_RUN" in os.environ
+"""Whether `./dev coverage` runs; a closed process could not tell what it passed through."""
+STARTED = (
+    [str(Path(__file__).with_name("open_matchd.py"))]
+    if MEASURED
+    else ["-c", "from havenline_cli.main import main; main()"]
+)
+COMMAND = [sys.executable, *STARTED, "matchd"]
 
 
 class Running:
@@ -86,6 +93,8 @@ def matchd(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
     yield start
     for each in started:
+        if MEASURED:
+            each.stop()
         if each.process.poll() is None:
             os.killpg(each.process.pid, signal.SIGKILL)
             each.process.wait()
