@@ -46,7 +46,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/vault_object.py": ("guard/test_vault.py",),
     "havenline_guard/vault_store.py": ("guard/test_vault.py",),
     "havenline_guard/retention_run.py": ("guard/test_retention_run.py",),
-    "havenline_guard/verify.py": ("guard/test_verify_edges.py", "guard/test_verify.py"),
+    "havenline_guard/verify.py": (
+        "guard/test_verify_edges.py",
+        "guard/test_verify.py",
+        "desk/test_agreements_verified.py",
+    ),
     "havenline_desk/gates.py": ("desk/test_gates_edges.py", "desk/test_ways_in.py", "desk/test_two_people.py"),
     "havenline_desk/evidence.py": ("desk/test_evidence_refusals.py", "desk/test_storage.py", "desk/test_keyd.py"),
     "havenline_desk/audit/log.py": ("desk/test_audit_log.py",),
