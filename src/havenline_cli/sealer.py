@@ -23,9 +23,10 @@ SCRUB_IN, SCRUB_EVERY = 30, 24 * _MINUTES
 
 
 def sealer(home: opening.HomeOption = None) -> None:
-    """Sign the log and record submissions each minute, destroy what is due and clear old sessions each hour, read all content each day.
+    """Sign the log and record submissions each minute, destroy what is due each hour, read all content each day.
 
-    `havenline up` and `demo` start it. What fails is said on stderr, and tried again when it is due again.
+    Each hour it clears old sessions too. `havenline up` and `demo` start it. What fails is said on stderr, and
+    tried again when it is due again.
     """
     with contextlib.suppress(KeyboardInterrupt), opening.desk(opening.existing_home(home)):
         minute, reading = 0, Beside()

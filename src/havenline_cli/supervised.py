@@ -53,7 +53,9 @@ def _parts(wired: Wired, port: int, folder: Path) -> Iterator[Part]:
     if wired.cluster is not None:
         yield Database(wired.cluster, ours=wired.started)
     if (keyd := wired.own_keyd) is not None:
-        yield Program("keyd", keyd.command, answers=keyd.answers, running=wired.keyd, adopted=keyd.pid)
+        yield Program(
+            "keyd", keyd.command, answers=keyd.answers, responds=keyd.responds, running=wired.keyd, adopted=keyd.pid
+        )
     if not os.environ.get("HAVENLINE_DECODERD"):
         yield decoderd_part(folder)
     for name in ("sealer", "jobs"):
@@ -68,7 +70,17 @@ def decoderd_part(folder: Path) -> Program:
     path = folder / "decoderd"
     os.environ["HAVENLINE_DECODERD"] = str(path)
     command = [*_HAVENLINE, "decoderd", "--socket", str(path)]
-    return Program("decoderd", command, answers=lambda: _listens(path), required=False)
+    return Program(
+        "decoderd", command, answers=lambda: _listens(path), responds=lambda: _tells_state(path), required=False
+    )
+
+
+def _tells_state(path: Path) -> bool:
+    from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable
+
+    with contextlib.suppress(DecoderdUnreachable):
+        return bool(DecoderClient(path, timeout=15.0).state())
+    return False
 
 
 def web_part(port: int) -> Program:
@@ -76,7 +88,13 @@ def web_part(port: int) -> Program:
     from havenline_desk.sites import server
     from havenline_desk.sites.supervisor import Program
 
-    return Program("web server", server.command(port), answers=lambda: server.answers(port), environ=server.environ)
+    return Program(
+        "web server",
+        server.command(port),
+        answers=lambda: server.answers(port),
+        responds=lambda: server.responds(port),
+        environ=server.environ,
+    )
 
 
 def _listens(path: Path) -> bool:

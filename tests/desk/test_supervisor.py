@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ class Fake:
 
     def __init__(self, name: str, log: list[str], *, required: bool = True, comes: bool = True) -> None:
         self.name, self.required, self.log, self.comes = name, required, log, comes
-        self.runs, self.ready, self.fault = False, True, ""
+        self.runs, self.ready, self.fault, self.hangs = False, True, "", False
 
     def launch(self) -> None:
         self.log.append(f"launch {self.name}")
@@ -32,6 +33,9 @@ class Fake:
 
     def answers(self) -> bool:
         return self.runs and self.ready
+
+    def responds(self) -> bool:
+        return not self.hangs
 
     def stop(self) -> None:
         self.log.append(f"stop {self.name}")
@@ -124,6 +128,59 @@ def test_one_that_runs_and_does_not_answer_yet_is_left_to_come(tmp_path: Path) -
     part.ready = True
     supervisor.look(at=6.0)
     assert log[-1] == "a answers again"
+
+
+def asked(supervisor: Supervisor, *, at: float) -> None:
+    supervisor.look(at=at)
+    for kept in supervisor._kept:
+        if kept.asking is not None:
+            kept.asking.join()
+
+
+def test_one_that_runs_and_does_not_respond_for_two_minutes_is_ended_and_started_again(tmp_path: Path) -> None:
+    log: list[str] = []
+    part, other = Fake("a", log), Fake("b", log)
+    supervisor = Supervisor([part, other], record=tmp_path / "r", say=log.append)
+    supervisor.start()
+    log.clear()
+    part.hangs = True
+    for at in range(100, 180, 20):
+        asked(supervisor, at=at)
+    part.hangs = False
+    asked(supervisor, at=180)
+    part.hangs = True
+    for at in range(200, 320, 20):
+        asked(supervisor, at=at)
+    assert log == [], "it is not ended for being slow"
+    supervisor.look(at=321)
+    assert log == [
+        "stop a",
+        "a did not respond for two minutes and is started again at once",
+        "launch a",
+    ]
+    part.hangs = False
+    supervisor.look(at=322)
+    assert log[-1] == "a answers again"
+    assert told(tmp_path / "r")[1].again == 1
+    for at in range(340, 600, 20):
+        asked(supervisor, at=at)
+    assert log[-1] == "a answers again"
+
+
+def test_a_question_that_hangs_holds_nobody_up_and_is_not_asked_twice(tmp_path: Path) -> None:
+    part, gate, questions = Fake("a", []), threading.Event(), []
+
+    def wait() -> bool:
+        questions.append(1)
+        return gate.wait()
+
+    part.responds = wait  # type: ignore[method-assign]
+    supervisor = Supervisor([part], record=tmp_path / "r", say=pytest.fail)
+    supervisor.start()
+    for at in range(100, 400, 20):
+        supervisor.look(at=at)
+    assert questions == [1]
+    gate.set()
 
 
 def test_a_program_is_killed_with_all_that_it_started(tmp_path: Path) -> None:

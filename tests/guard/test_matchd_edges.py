@@ -556,9 +556,12 @@ class Answering:
 def test_an_answer_that_is_none_is_named(
     tmp_path: Path, answers: tuple[bytes, ...], error: type[Exception], text: str
 ) -> None:
-    with Answering(tmp_path, *answers) as server, asking.MatchClient(server.path, timeout=5) as client:
-        with pytest.raises(error, match=text):
-            client.health()
+    with (
+        Answering(tmp_path, *answers) as server,
+        asking.MatchClient(server.path, timeout=5) as client,
+        pytest.raises(error, match=text),
+    ):
+        client.health()
 
 
 def test_an_answer_in_small_pieces_is_one(tmp_path: Path) -> None:

@@ -93,6 +93,17 @@ class OwnKeyd:
             return True
         return False
 
+    def responds(self) -> bool:
+        """Whether it says anything at all, be it a refusal."""
+        try:
+            with KeyClient(self.socket, timeout=15.0) as client:
+                client.status()
+        except KeydRefused:
+            return True
+        except KeydUnreachable:
+            return False
+        return True
+
     def pid(self) -> int | None:
         """The process number of whatever listens on the socket; None when nothing does."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:

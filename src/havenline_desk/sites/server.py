@@ -49,8 +49,17 @@ def environ() -> dict[str, str]:
 
 def answers(port: int) -> bool:
     """Whether the desk on that port says that it is ready."""
-    asking = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
+    return _asked(port, timeout=2) == http.HTTPStatus.OK
+
+
+def responds(port: int) -> bool:
+    """Whether the desk on that port says anything at all, be it that it is not ready."""
+    return _asked(port, timeout=15) is not None
+
+
+def _asked(port: int, *, timeout: float) -> int | None:
+    asking = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
     with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(asking) as connection:
         connection.request("GET", "/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    return False
+        return connection.getresponse().status
+    return None

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +31,9 @@ _LOOK_EVERY = 0.25
 _LONGEST_PAUSE = 30.0
 _REMEMBERED = 60.0
 """Seconds that one must have run for its earlier ends to be forgotten."""
+_ASK_EVERY, _SILENT = 20.0, 6
+"""Seconds from one question whether a process responds to the next, and how many must fail in a row: on a machine
+under load an answer takes long, and to end what is only slow would make it worse."""
 
 
 class SupervisorError(HavenlineError):
@@ -51,6 +55,9 @@ class Part(Protocol):
     def answers(self) -> bool:
         """Whether it does its work; asked until it once does."""
 
+    def responds(self) -> bool:
+        """Whether it says anything at all, be it a refusal; may take a while. True where it cannot be asked."""
+
     def stop(self) -> None:
         """End it and wait, where it was started here."""
 
@@ -68,6 +75,7 @@ class Program:
         command: Sequence[str],
         *,
         answers: Callable[[], bool] = lambda: True,
+        responds: Callable[[], bool] = lambda: True,
         environ: Callable[[], Mapping[str, str]] = lambda: os.environ,
         required: bool = True,
         running: subprocess.Popen[bytes] | None = None,
@@ -75,6 +83,7 @@ class Program:
     ) -> None:
         self.name, self.required = name, required
         self._command, self._environ, self._answers = command, environ, answers
+        self._responds = responds
         self._child, self._adopted = running, adopted
 
     def launch(self) -> None:
@@ -99,6 +108,9 @@ class Program:
 
     def answers(self) -> bool:
         return self._answers()
+
+    def responds(self) -> bool:
+        return self._responds()
 
     def stop(self, *, timeout: float = 8.0) -> None:
         if self._child is None or self._child.returncode is not None:
@@ -139,6 +151,9 @@ class Database:
     def answers(self) -> bool:
         return self._cluster.running()
 
+    def responds(self) -> bool:
+        return True
+
     def stop(self) -> None:
         if self._ours:
             self._cluster.stop()
@@ -169,6 +184,22 @@ class _Kept:
     since: float = -math.inf
     again: int = 0
     next_try: float = 0.0
+    silent: int = 0
+    next_question: float = 0.0
+    asking: threading.Thread | None = None
+
+    def ask(self, *, at: float) -> None:
+        """Ask whether it responds, when it is time and the last question is over; not waited for."""
+        if at < self.next_question or (self.asking is not None and self.asking.is_alive()):
+            return
+        self.next_question = at + _ASK_EVERY
+        self.asking = threading.Thread(target=self._ask, args=(self.again,), daemon=True)
+        self.asking.start()
+
+    def _ask(self, again: int) -> None:
+        responds = self.part.responds()
+        if again == self.again:
+            self.silent = 0 if responds else self.silent + 1
 
     def wait(self, *, at: float) -> float:
         """Put the next start off, longer with each fall; by how many seconds."""
@@ -181,7 +212,8 @@ class _Kept:
 class Supervisor:
     """Looks after `parts`, in the order in which they are started; `say` is given lines for people.
 
-    Not noticed: a process that runs and does not answer any more. `record` is where `havenline status` reads.
+    One that runs and has not responded for two minutes is ended, and so started again. `record` is where `havenline
+    status` reads. Not noticed: that PostgreSQL, or a process without a socket, runs and does nothing.
     """
 
     def __init__(self, parts: Sequence[Part], *, record: Path, say: Callable[[str], None]) -> None:
@@ -226,9 +258,15 @@ class Supervisor:
                 if not kept.ready and part.answers():
                     kept.ready = True
                     self._say(f"{part.name} answers again")
-                continue
+                if kept.silent < _SILENT:
+                    if kept.ready:
+                        kept.ask(at=at)
+                    continue
+                part.stop()
             if kept.up:
-                self._note_end(kept, at=at)
+                self._note_end(
+                    kept, at=at, why="did not respond for two minutes" if kept.silent >= _SILENT else "ended by itself"
+                )
                 changed = True
             if at >= kept.next_try:
                 changed |= self._launch(kept, at=at)
@@ -241,13 +279,13 @@ class Supervisor:
             kept.part.stop()
         self._record.unlink(missing_ok=True)
 
-    def _note_end(self, kept: _Kept, *, at: float) -> None:
+    def _note_end(self, kept: _Kept, *, at: float, why: str) -> None:
         if at - kept.since >= _REMEMBERED:
             kept.falls = 0
         kept.up = kept.ready = False
         pause = kept.wait(at=at)
         when = f"in {pause:.0f} s" if pause else "at once"
-        self._say(f"{kept.part.name} ended by itself and is started again {when}")
+        self._say(f"{kept.part.name} {why} and is started again {when}")
 
     def _launch(self, kept: _Kept, *, at: float) -> bool:
         try:
@@ -256,7 +294,8 @@ class Supervisor:
             kept.wait(at=at)
             self._say(f"{kept.part.name} does not start: {error}")
             return False
-        kept.up, kept.since = True, at
+        kept.up, kept.since, kept.silent = True, at, 0
+        kept.next_question = at + _ASK_EVERY
         kept.again += 1
         return True
 
