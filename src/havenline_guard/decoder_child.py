@@ -18,20 +18,19 @@ from havenline.media.decode import decode_picture
 from havenline.provenance.one_text import text_at
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
+from havenline_guard.decoder_wire import Wanted
 from havenline_guard.lockdown import end_with_parent
 from havenline_guard.sandbox import Room, SandboxUnavailable, close_off
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The most pixels wide and high, and the most frames of a film's sheet; none where a picture is wanted.
-
-    `frames` of `wire.TEXTS` and more: the text of the signal of origin whose place is so much more.
-    """
+    """The most pixels wide and high; `number`: the most frames of a film's sheet, or the place of a text."""
 
     width: int
     height: int
-    frames: int = 0
+    number: int = 0
+    wanted: Wanted = Wanted.PICTURE
 
 
 Answering = Callable[[bytes, Asked], bytes]
@@ -43,9 +42,9 @@ _SECONDS = 8
 def answer(content: bytes, asked: Asked) -> bytes:
     """A whole answer: a picture (hashed by both pipelines, shrunk), a sheet or a text; no decoder's error is raised."""
     try:
-        if asked.frames >= wire.TEXTS:
-            return _one_text(content, asked.frames - wire.TEXTS)
-        return _sheet(content, asked) if asked.frames else _picture(content, asked)
+        if asked.wanted == Wanted.TEXT:
+            return _one_text(content, asked.number)
+        return _sheet(content, asked) if asked.wanted == Wanted.SHEET else _picture(content, asked)
     except MemoryError:
         return wire.refusal(Refused(Refusal.DECODER_FAILED, "there was not enough memory to open this file"))
 
@@ -73,7 +72,7 @@ def _sheet(content: bytes, asked: Asked) -> bytes:
     kind = kinds.recognise(content[: kinds.HEAD_BYTES])
     if kind not in kinds.FILMS:
         return wire.refusal(Refused(Refusal.UNSUPPORTED_KIND, "the content is no film that is opened here"))
-    found = contact_sheet(BytesIO(content), kind, width=asked.width, height=asked.height, most=asked.frames)
+    found = contact_sheet(BytesIO(content), kind, width=asked.width, height=asked.height, most=asked.number)
     if isinstance(found, Refused):
         return wire.refusal(found)
     high, wide = found.rgb.shape[:2]

@@ -14,7 +14,7 @@ from typing import Any
 
 from havenline.vocabulary import HavenlineError, Refusal, Refused
 from havenline_guard import decoder_wire as wire
-from havenline_guard.decoder_wire import Decoded, DecodedSheet
+from havenline_guard.decoder_wire import Decoded, DecodedSheet, Wanted
 
 _CREDENTIALS = struct.Struct("3i")
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -41,7 +41,7 @@ class DecoderClient:
         Every field is checked, but what a file that took its own decoder over says of itself is not known to be true:
         hashes and pixels may be any. Raises DecoderdUnreachable, ValueError for another size.
         """
-        said = self._pixels(content, width=width, height=height, frames=0)
+        said = self._pixels(content, Wanted.PICTURE, width=width, height=height)
         if isinstance(said, Refused):
             return said
         with self._this_version():
@@ -51,7 +51,7 @@ class DecoderClient:
         """At most `frames` (1 to 16) frames of the film in `content` on one sheet; otherwise as `decode`."""
         if not 0 < frames <= wire.MOST_FRAMES:
             raise ValueError(f"a sheet has 1 to {wire.MOST_FRAMES} frames")
-        said = self._pixels(content, width=width, height=height, frames=frames)
+        said = self._pixels(content, Wanted.SHEET, width=width, height=height, number=frames)
         if isinstance(said, Refused):
             return said
         with self._this_version():
@@ -65,23 +65,27 @@ class DecoderClient:
         """
         if not 0 <= place < wire.MOST_TEXTS:
             raise ValueError(f"a text is asked for by a place from 0 to {wire.MOST_TEXTS - 1}")
-        said = self._pixels(content, width=1, height=1, frames=wire.TEXTS + place)
+        said = self._content(content, wire.question(wanted=Wanted.TEXT, number=place, length=len(content)))
         if isinstance(said, Refused):
             return said
         with self._this_version():
             return wire.read_text(said)
 
-    def _pixels(self, content: bytes, *, width: int, height: int, frames: int) -> bytearray | Refused:
+    def _pixels(
+        self, content: bytes, wanted: Wanted, *, width: int, height: int, number: int = 0
+    ) -> bytearray | Refused:
         if not (0 < width <= wire.LONGEST_SIDE and 0 < height <= wire.LONGEST_SIDE):
             raise ValueError(f"a picture is asked for in 1 to {wire.LONGEST_SIDE} pixels a side")
+        asked = wire.question(wanted=wanted, width=width, height=height, number=number, length=len(content))
+        return self._content(content, asked)
+
+    def _content(self, content: bytes, question: bytes) -> bytearray | Refused:
         if len(content) > wire.LARGEST_CONTENT:
             detail = f"the file has {len(content):,} bytes; files up to {wire.LARGEST_CONTENT:,} bytes are opened"
             return Refused(Refusal.TOO_LARGE, detail)
         descriptor = _sealed(content)
         try:
-            return self._asked(
-                wire.question(width=width, height=height, length=len(content), frames=frames), [descriptor]
-            )
+            return self._asked(question, [descriptor])
         finally:
             os.close(descriptor)
 
@@ -94,7 +98,7 @@ class DecoderClient:
 
     def state(self) -> dict[str, Any]:
         """Counts of the server: numbers alone. Raises DecoderdUnreachable."""
-        said = self._asked(wire.question(width=0, height=0, length=0), [])
+        said = self._asked(wire.question(wanted=Wanted.STATE), [])
         told: dict[str, Any] = json.loads(bytes(said[wire.HEAD.size :]))
         return told
 

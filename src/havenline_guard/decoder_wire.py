@@ -1,23 +1,24 @@
-"""The messages between `decoderd` and who asks it, to and from bytes: docs/formats/decoderd.md, form 1."""
+"""The messages between `decoderd` and who asks it, to and from bytes: docs/formats/decoderd.md, form 2."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from enum import IntEnum
 
 from havenline.vocabulary import HavenlineError, Refusal, Refused, check_text
 
-FORM = 1
+FORM = 2
 LONGEST_PATH = 100
 """Bytes of a socket's path."""
 LARGEST_CONTENT = 256 << 20
 LARGEST_TEXT = 1 << 20
 LONGEST_SIDE = 1024
 """The most pixels of a side that an answer carries."""
-QUESTION = struct.Struct("<8sHHHHQ")
-"""Magic, form, most pixels wide and high (0 and 0: no pixels, the state of the server), most frames of a film's
-sheet (0: a picture is wanted; from TEXTS on: a text by its place, with one pixel), bytes of content."""
-TEXTS, MOST_TEXTS = 1000, 512
+QUESTION = struct.Struct("<8sHHHHHHQ")
+"""Magic, form, what is wanted, most pixels wide and high, number (most frames of a sheet, or the place of a text),
+zero, bytes of content."""
+MOST_TEXTS = 512
 HEAD = struct.Struct("<8sHHIQ")
 """Magic, form, verdict, zero, bytes that follow."""
 _PICTURE = struct.Struct("<IIIHHBBBBB32s32s")
@@ -40,7 +41,18 @@ FILM_KINDS = (
 """Kinds of films, alike."""
 MOST_FRAMES = 16
 """On one sheet."""
+_NUMBERS = {1: (0, 0), 2: (0, 0), 3: (1, MOST_FRAMES), 4: (0, MOST_TEXTS - 1)}
+"""By what is wanted: the least and the greatest number."""
 _REASONS = tuple(Refusal)
+
+
+class Wanted(IntEnum):
+    """What a question asks for."""
+
+    STATE = 1
+    PICTURE = 2
+    SHEET = 3
+    TEXT = 4
 
 
 class Malformed(HavenlineError):
@@ -89,22 +101,25 @@ class DecodedSheet:
     rgb: bytes
 
 
-def question(*, width: int, height: int, length: int, frames: int = 0) -> bytes:
-    """What goes with the descriptor of the content; `frames`: a sheet of so many of a film is wanted, not a picture."""
-    return QUESTION.pack(MAGIC, FORM, width, height, frames, length)
+def question(*, wanted: Wanted, width: int = 0, height: int = 0, number: int = 0, length: int = 0) -> bytes:
+    """What goes with the descriptor of the content; `number`: most frames of a sheet, or the place of a text."""
+    return QUESTION.pack(MAGIC, FORM, wanted, width, height, number, 0, length)
 
 
-def read_question(said: bytes) -> tuple[int, int, int, int]:
-    """Width, height, frames of a film's sheet (0: a picture; TEXTS and more: a text), and length. Raises Malformed."""
+def read_question(said: bytes) -> tuple[Wanted, int, int, int, int]:
+    """What is wanted, width, height, number, and length. Raises Malformed."""
     if len(said) != QUESTION.size:
         raise Malformed("a question is one message of its own")
-    magic, form, width, height, frames, length = QUESTION.unpack(said)
-    text = TEXTS <= frames < TEXTS + MOST_TEXTS and (width, height) == (1, 1)
-    if magic != MAGIC or form != FORM or (frames > MOST_FRAMES and not text):
+    magic, form, wanted, width, height, number, zero, length = QUESTION.unpack(said)
+    if magic != MAGIC or form != FORM or zero or wanted not in _NUMBERS:
         raise Malformed("this is no question of a form that is known here")
-    if max(width, height) > LONGEST_SIDE or (not width) != (not height):
-        raise Malformed(f"at most {LONGEST_SIDE} x {LONGEST_SIDE} pixels are given")
-    return width, height, frames, length
+    least, most = _NUMBERS[wanted]
+    pixels = wanted in {Wanted.PICTURE, Wanted.SHEET}
+    if not least <= number <= most or (not pixels and (width or height or (wanted == Wanted.STATE and length))):
+        raise Malformed("this is no question of a form that is known here")
+    if pixels and not (0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE):
+        raise Malformed(f"1 x 1 to {LONGEST_SIDE} x {LONGEST_SIDE} pixels are given")
+    return Wanted(wanted), width, height, number, length
 
 
 def picture(made: Decoded) -> bytes:

@@ -14,12 +14,12 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import NoReturn
 
 from havenline_guard.decoder_child import Answering, Asked, live
+from havenline_guard.decoder_wire import Wanted
 from havenline_guard.lockdown import end_with_parent, lock_down
 
-JOB = struct.Struct("<QHHIQ")
-"""To the zygote: number, width, height, most frames of a film's sheet, bytes of
-content; with the descriptors of content and reply. Width 0: end
-the child of that number."""
+JOB = struct.Struct("<QHHHHQ")
+"""To the zygote: number of the job, what is wanted, width, height, number as in the question, bytes of content; with
+the descriptors of content and reply. Nothing wanted: end the child of that job."""
 ENDED = struct.Struct("<QiI")
 """From the zygote: number, wait status, greatest resident memory in KiB. Number 0: ready."""
 
@@ -75,18 +75,18 @@ class _Zygote:
             for pid in self._children:
                 os.kill(pid, signal.SIGKILL)
             return False
-        number, width, height, frames, length = JOB.unpack(said)
-        if not width:
-            for pid, job in self._children.items():
-                if job == number:
+        job, wanted, width, height, number, length = JOB.unpack(said)
+        if not wanted:
+            for pid, one in self._children.items():
+                if one == job:
                     os.kill(pid, signal.SIGKILL)
             return True
         content, reply = descriptors
         pid = os.fork()
         if not pid:
-            asked = Asked(width, height, frames)
+            asked = Asked(width, height, number, Wanted(wanted))
             live(content, length, reply, asked=asked, answering=self._answering)
-        self._children[pid] = number
+        self._children[pid] = job
         os.close(content)
         os.close(reply)
         return True

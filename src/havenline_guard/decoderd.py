@@ -29,6 +29,7 @@ from typing import Any
 from havenline.vocabulary import HavenlineError, Refusal, Refused
 from havenline_guard import decoder_child
 from havenline_guard import decoder_wire as wire
+from havenline_guard.decoder_wire import Wanted
 from havenline_guard.decoder_zygote import ENDED, JOB, be_zygote
 from havenline_guard.lockdown import lock_down
 from havenline_guard.sandbox import probe
@@ -287,11 +288,11 @@ class _Supervisor:
             said, descriptors, _, _ = socket.recv_fds(link.socket, wire.QUESTION.size, 4)
             if not said or link.job is not None:
                 raise ConnectionError
-            width, height, frames, length = wire.read_question(said)
-            if not width and not descriptors:
+            wanted, width, height, number, length = wire.read_question(said)
+            if wanted == Wanted.STATE and not descriptors:
                 self._send(link, wire.state(json.dumps(self._state())))
                 return
-            self._ask(link, decoder_child.Asked(width, height, frames), length, descriptors)
+            self._ask(link, decoder_child.Asked(width, height, number, wanted), length, descriptors)
             descriptors = []
         except BlockingIOError:
             pass
@@ -306,7 +307,7 @@ class _Supervisor:
                 os.close(each)
 
     def _ask(self, link: _Link, asked: decoder_child.Asked, length: int, descriptors: list[int]) -> None:
-        if len(descriptors) != 1 or not asked.width or not _is_sealed(descriptors[0], length):
+        if len(descriptors) != 1 or asked.wanted == Wanted.STATE or not _is_sealed(descriptors[0], length):
             raise wire.Malformed("the content comes in one sealed descriptor of its exact length, 256 MiB at most")
         self._numbers += 1
         link.job = _Job(self._numbers, link, descriptors[0], length, asked)
@@ -330,7 +331,8 @@ class _Supervisor:
             self._selector.register(reading, EVENT_READ, lambda _, job=job: self._hear(job))
             # A zygote that has fallen is noticed where it is listened to.
             with suppress(OSError):
-                told = JOB.pack(job.number, job.asked.width, job.asked.height, job.asked.frames, job.length)
+                asked = job.asked
+                told = JOB.pack(job.number, asked.wanted, asked.width, asked.height, asked.number, job.length)
                 socket.send_fds(self._zygote, [told], [job.content, writing])
             os.close(writing)
             os.close(job.content)
@@ -357,7 +359,7 @@ class _Supervisor:
     def _kill(self, job: _Job) -> None:
         if self._zygote is not None:
             with suppress(OSError):
-                self._zygote.send(JOB.pack(job.number, 0, 0, 0, 0))
+                self._zygote.send(JOB.pack(job.number, 0, 0, 0, 0, 0))
 
     def _finish(self, job: _Job) -> None:
         """Answer, once the child has ended and all that it said was heard."""
@@ -442,12 +444,12 @@ class _Supervisor:
 
 def _counted_as(job: _Job) -> str:
     """What a child that ended well has answered. Raises Malformed where it is no answer to what was asked."""
-    width, height, frames = job.asked.width, job.asked.height, job.asked.frames
+    width, height, number = job.asked.width, job.asked.height, job.asked.number
     found: wire.Decoded | wire.DecodedSheet | bytes | Refused
-    if frames >= wire.TEXTS:
+    if job.asked.wanted == Wanted.TEXT:
         found, counted = wire.read_text(job.said), "texts"
-    elif frames:
-        found, counted = wire.read_sheet(job.said, width=width, height=height, frames=frames), "sheets"
+    elif job.asked.wanted == Wanted.SHEET:
+        found, counted = wire.read_sheet(job.said, width=width, height=height, frames=number), "sheets"
     else:
         found, counted = wire.read_answer(job.said, width=width, height=height), "pictures"
     return "refused" if isinstance(found, Refused) else counted

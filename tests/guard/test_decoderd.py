@@ -28,7 +28,7 @@ from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
 from havenline_guard import sandbox
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
-from havenline_guard.decoder_wire import Decoded, DecodedSheet
+from havenline_guard.decoder_wire import Decoded, DecodedSheet, Wanted
 from havenline_guard.decoderd import DecoderdError, Settings, serve
 from tests.core.provenance import drawn_marks as marks
 from tests.guard.closed_probes import PROBES
@@ -166,7 +166,7 @@ def test_who_goes_away_leaves_nothing_running(probed: Rig) -> None:
     descriptor = _sealed(b"sleep")
     with socket.socket(socket.AF_UNIX) as made:
         made.connect(os.fspath(probed.path))
-        socket.send_fds(made, [wire.question(width=8, height=8, length=5)], [descriptor])
+        socket.send_fds(made, [wire.question(wanted=Wanted.PICTURE, width=8, height=8, length=5)], [descriptor])
         while not probed.client.state()["running"]:
             time.sleep(0.01)
     os.close(descriptor)
@@ -228,7 +228,7 @@ def test_content_that_could_still_change_is_not_opened(opening: Rig, tmp_path: P
     loose = os.memfd_create("x", os.MFD_ALLOW_SEALING)
     os.write(loose, content)
     short = _sealed(content[:-1])
-    question = wire.question(width=8, height=8, length=len(content))
+    question = wire.question(wanted=Wanted.PICTURE, width=8, height=8, length=len(content))
     for descriptors in ([], [file], [loose], [short], [loose, loose]):
         assert b"sealed descriptor" in asked(opening.path, question, *descriptors)
     fcntl.fcntl(loose, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
@@ -238,9 +238,28 @@ def test_content_that_could_still_change_is_not_opened(opening: Rig, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "question", [b"GET / HTTP/1.1\r\n\r\n", wire.QUESTION.pack(wire.MAGIC, 2, 8, 8, 0, 1), b"x",
-                 wire.QUESTION.pack(wire.MAGIC, 1, 2000, 8, 0, 1), wire.QUESTION.pack(wire.MAGIC, 1, 8, 8, 1, 1)],
-)  # fmt: skip
+    "question",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"x",
+        *(
+            wire.QUESTION.pack(wire.MAGIC, *fields)
+            for fields in (
+                (1, Wanted.PICTURE, 8, 8, 0, 0, 1),
+                (2, 0, 8, 8, 0, 0, 1),
+                (2, 5, 8, 8, 0, 0, 1),
+                (2, Wanted.PICTURE, 2000, 8, 0, 0, 1),
+                (2, Wanted.PICTURE, 8, 0, 0, 0, 1),
+                (2, Wanted.PICTURE, 8, 8, 1, 0, 1),
+                (2, Wanted.PICTURE, 8, 8, 0, 1, 1),
+                (2, Wanted.SHEET, 8, 8, 0, 0, 1),
+                (2, Wanted.TEXT, 1, 1, 0, 0, 1),
+                (2, Wanted.TEXT, 0, 0, wire.MOST_TEXTS, 0, 1),
+                (2, Wanted.STATE, 0, 0, 0, 0, 1),
+            )
+        ),
+    ],
+)
 def test_a_malformed_question_is_refused_and_closes(opening: Rig, question: bytes) -> None:
     assert wire.HEAD.unpack_from(asked(opening.path, question))[2] == wire.NOT_SERVED
 
@@ -387,4 +406,4 @@ def test_an_answer_that_is_no_sheet_is_taken_for_none() -> None:
     with pytest.raises(wire.Malformed):
         wire.read_answer(good, width=8, height=8)
     with pytest.raises(wire.Malformed):
-        wire.read_question(wire.question(width=8, height=8, length=5, frames=17))
+        wire.read_question(wire.question(wanted=Wanted.SHEET, width=8, height=8, length=5, number=17))
