@@ -73,7 +73,10 @@ def test_a_keyd_that_does_not_run_is_copied_without_it_and_one_that_runs_is_not(
     with pytest.raises(KeydAtWork):
         copy_at_rest(tmp_path / "keyd", tmp_path / "copy")
     keyd.kill()
+    lock = tmp_path / "keyd" / "lock"
+    lock.unlink()
     copy_at_rest(tmp_path / "keyd", tmp_path / "copy")
+    assert lock.stat().st_mode & 0o777 == 0o600
     assert [name for name, _ in rows(tmp_path / "copy")] == [OBJECTS[0]]
     keyd.start()
     keyd.stop()

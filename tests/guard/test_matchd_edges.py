@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
-import json
 import os
 import select
 import signal
@@ -13,17 +13,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from havenline.matching.asked import Asked
-from havenline.matching.change_log import LiveListsDamaged
+from havenline.matching.asked import Asked, AskedFrames
+from havenline.matching.change_log import Change, LiveListsDamaged
 from havenline.matching.lists import Lists
 from havenline.matching.live import ChangeRefused, LiveLists
-from havenline.vocabulary import HavenlineError
+from havenline.vocabulary import HavenlineError, ListTerms
 from havenline_guard import client as asking
 from havenline_guard import lockdown, matchd, wire
 from havenline_guard.counters import Count, Counters
@@ -31,7 +32,7 @@ from havenline_guard.matchd import MatchdError, Settings
 from havenline_guard.wire import Kind, Malformed, Reason
 from havenline_guard.worker import Limits, Worker, _Link
 
-from .drawn import edition, fingerprint
+from .drawn import edition, entry, fingerprint
 
 
 class Faulty:
@@ -495,16 +496,47 @@ def test_an_unknown_machine_and_a_kernel_that_refuses_are_told_apart(monkeypatch
     lockdown.end_with_parent(signal.SIGTERM)
 
 
+def forced(of: Any, **fields: object) -> Any:
+    """A copy with fields that its own class would refuse."""
+    made = copy.copy(of)
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
 @pytest.mark.parametrize(
-    ("said_of", "wrong"),
+    "change",
     [
-        ({"add": {"l": [{"entry": "a", "opaque": [["x", 7]]}]}}, "TypeError|ValueError|AttributeError"),
-        ({"terms": {"l": {"enabled": 7}}}, "ValueError|KeyError|TypeError"),
+        Change(add={"l": [forced(entry("a"), opaque=(("x", 7),))]}),
+        Change(add={"l": [forced(entry("a"), frames=(("x", "0" * 64, 90),))]}),
+        Change(add={"l": [forced(entry("a"), pdq_quality=101)]}),
+        Change(withdraw={"l": [forced(7)]}),
+        Change(terms={"l": forced(ListTerms(), enabled=7)}),
+        Change(terms={"l": forced(ListTerms(), listed_share="all")}),
+        Change(terms={"l": forced(ListTerms(), radius=3.5)}),
     ],
 )
-def test_a_change_of_the_wrong_kinds_is_malformed(said_of: dict[str, object], wrong: str) -> None:
-    with pytest.raises(Malformed, match=wrong):
-        wire.read_change(memoryview(json.dumps(said_of).encode()), at=dt.datetime.now(dt.UTC))
+def test_a_change_of_the_wrong_kinds_is_none(change: Change) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        wire._check_change(change)
+
+
+def test_a_question_with_too_many_frames_is_not_sent() -> None:
+    count = wire.MOST_FRAMES_ASKED + 1
+    frames = AskedFrames(np.zeros(count, np.uint32), np.zeros(count, np.uint32), np.zeros(count, np.bool_))
+    with pytest.raises(ValueError, match="frames of films"):
+        wire.asked_body(replace(Asked.of([fingerprint("a")]), frames=frames), 0)
+
+
+def test_an_answer_that_names_what_there_is_not_is_malformed() -> None:
+    lists = Lists.build([edition("a")])
+    table = wire.Table.of(lists.heads)
+    leads = lists.look_up(Asked.of([fingerprint("a")]), at=dt.datetime.now(dt.UTC))
+    for wrong in ({"edition": np.array([9], np.uint16)}, {"kind": np.array([wire._FILM], np.uint8)}):
+        with pytest.raises(Malformed):
+            wire.read_leads(wire.leads_body(replace(leads, **wrong), table, 0), None)
+    with pytest.raises(Malformed, match="moments of no film"):
+        wire._read_films(b"", 0, 0, 3, leads=0)
 
 
 def test_a_table_and_a_welcome_that_cannot_be_read_are_named() -> None:
@@ -573,3 +605,52 @@ def test_an_answer_in_small_pieces_is_one(tmp_path: Path) -> None:
 def test_a_path_that_no_socket_can_have_is_refused_before_it_is_tried(tmp_path: Path) -> None:
     with pytest.raises(asking.MatchdUnreachable, match="at most"):
         asking.MatchClient(tmp_path / ("x" * 200)).health()
+
+
+def test_an_answer_about_what_was_not_asked_is_malformed(tmp_path: Path) -> None:
+    lists = Lists.build([edition("a")])
+    leads = lists.look_up(Asked.of([fingerprint("a")]), at=dt.datetime.now(dt.UTC))
+    other = replace(leads, asked=np.array([1], np.uint32))
+    body = wire.leads_body(other, wire.Table.of(lists.heads), 0)
+    with (
+        Answering(tmp_path, wire.message(Kind.LEADS, 2, body)) as server,
+        asking.MatchClient(server.path, timeout=5) as client,
+        pytest.raises(Malformed, match="fingerprints that were not asked for"),
+    ):
+        client.look_up(Asked.of([fingerprint("a")]))
+
+
+def test_a_server_that_greets_otherwise_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "welcome", lambda: b"short")
+    with (
+        Answering(tmp_path) as server,
+        asking.MatchClient(server.path, timeout=5) as client,
+        pytest.raises(Malformed, match="greeting cannot be read"),
+    ):
+        client.health()
+
+
+def test_who_is_reset_in_the_middle_of_a_question_is_let_go(rig: Rig) -> None:
+    _, link = rig.link()
+
+    class Reset:
+        def __init__(self, behind: socket.socket) -> None:
+            self.fileno, self.close = behind.fileno, behind.close
+
+        def recv_into(self, _: object) -> int:
+            raise ConnectionResetError
+
+    link.socket = Reset(link.socket)  # type: ignore[assignment]
+    rig.worker._read(link)
+    assert rig.worker._links == {}
+
+
+def test_a_large_question_that_waits_at_the_end_is_answered(rig: Rig) -> None:
+    ours, link = rig.link()
+    rig.worker._renewed(rig.held.current())
+    rig.worker._look_up(link, 1, memoryview(many())[wire.HEAD.size :], 0)
+    answered = threading.Thread(target=rig.worker._drain)
+    answered.start()
+    assert said(ours)[0] == Kind.LEADS
+    answered.join(20)
+    assert rig.worker._links == {}
