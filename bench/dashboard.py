@@ -2,9 +2,10 @@
 
 The rows are those of `bench/_full_desk.py` in a real PostgreSQL of our own: one investigation of which seven stacks in
 ten wait and three in ten were assessed twice, all of it inside the days that the charts look at, which is the most that
-they can have to read. Each chart is asked several times; told are the middle time, the longest, and the processor time of the database's
-process for it without further processes, which a loaded machine does not stretch. Asked are 300 ms for each. The peer is the least that answers the question at all: `SELECT count(*)` over the table that the chart
-reads most of, in the same database.
+they can have to read. Each chart is asked several times; told are the middle time, the longest, and the processor time
+of the database's process without helpers, which a loaded machine hardly stretches. Asked are 300 ms for each. The peer
+is the least that answers the question at all: `SELECT count(*)` over the table that the chart reads most of, in the
+same database.
 
 HAVENLINE_BENCH_ITEMS (1000000), _ROUNDS (7), _SEED (2026).
 """

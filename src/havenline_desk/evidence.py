@@ -139,7 +139,7 @@ def grant(reveal: Reveal) -> str:
     """The token that opens the content of `reveal` once, within 120 seconds; the row need not be saved yet.
 
     An item that its holder has escalated is opened over every budget; a picture drawn for calibration is no kept
-    content, so `keyd` is not asked. Raises RevealRefused where `keyd` would not, KeydUnreachable where it does not answer.
+    content, so `keyd` is not asked. Raises RevealRefused where `keyd` would not, KeydUnreachable without an answer.
     """
     client = keyd()
     if client is None or _calibration_picture(reveal) is not None:
@@ -213,7 +213,9 @@ def rendition(reveal: Reveal, *, token: str) -> bytes:
 
 
 def _calibration_picture(reveal: Reveal) -> CalibrationPicture | None:
-    of = CalibrationPicture.objects.filter(revision=reveal.assignment.revision_id, revision__members__file=reveal.file_id)
+    of = CalibrationPicture.objects.filter(
+        revision=reveal.assignment.revision_id, revision__members__file=reveal.file_id
+    )
     return of.select_related("session").first()
 
 

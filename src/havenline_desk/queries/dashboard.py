@@ -114,8 +114,10 @@ def progress(investigation: Investigation) -> DashboardChart:
 
 
 def _settled(investigation: Investigation) -> Counter[str]:
-    """Items by the status of the outcome that stands. Both tables are read from an index alone, in the order of files."""
-    of_item = "FROM desk_outcome o JOIN desk_item i ON i.investigation_id = o.investigation_id AND i.file_id = o.file_id"
+    """Items by the status of the outcome that stands, from an index of each table alone, in the order of files."""
+    of_item = (
+        "FROM desk_outcome o JOIN desk_item i ON i.investigation_id = o.investigation_id AND i.file_id = o.file_id"
+    )
     here = "WHERE o.investigation_id = %s AND i.investigation_id = %s"
     ids = [investigation.pk, investigation.pk]
     with transaction.atomic(), connection.cursor() as cursor:
