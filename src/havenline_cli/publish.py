@@ -60,9 +60,10 @@ def publish(  # long: one option after another
         raise opening.CommandError("a publication needs --number, --title, --to and --snapshot")
     with opening.desk(opening.existing_home(home)):
         from havenline.figures.cube import Imprint, earlier_of
-        from havenline.figures.publication import check_reference, cube_for, read_cube, write_publication
+        from havenline.figures.publication import check_reference, cube_for, keep_copy, read_cube, write_publication
         from havenline_desk import gates
         from havenline_desk.actions.propose import propose
+        from havenline_desk.queries.publications import publications_folder
         from havenline_desk.queries.snapshot import period_of, write_snapshot
 
         person, at = opening.person_named(by), now()
@@ -73,6 +74,7 @@ def publish(  # long: one option after another
         told = None if before is None else earlier_of(read_cube(before), _read(before_snapshot), made.head)
         cube = cube_for(made, told, imprint=imprint, threshold=threshold, rounding=rounding)
         digest = write_publication(to, cube, None if told is None else told.cube)
+        keep_copy(to, publications_folder() / digest)
         what: dict[str, str | int] = {
             "investigation": investigation.audit_id.hex,
             "reference": imprint.reference,
@@ -83,7 +85,7 @@ def publish(  # long: one option after another
         waiting = propose(gates.Act.PUBLISH_FIGURES, what, person=person, at=at)
     typer.echo(f"{plain(to)} is made, {cube.hidden} counts hidden; it is not published yet. Look at its pages first.")
     typer.echo(f"{plain(snapshot)} holds the internal snapshot: keep it, and give it to nobody but a verifier.")
-    typer.echo("Another person looks at it and agrees:")
+    typer.echo("Another person looks at it, on the page “Proposals” of the desk, and agrees there or here:")
     typer.echo(f"  havenline proposal approve {waiting.audit_id.hex} --digest {waiting.digest} --by NAME")
     typer.echo(f"Then: havenline publish --release {plain(to)} --proposal {waiting.audit_id.hex} --by {plain(by)}")
 

@@ -38,6 +38,7 @@ from havenline_guard.vault_store import FolderStore, Store, StoreError, Unreacha
 from . import gates
 from .keys import key_name, keyd, origin_key
 from .models import (
+    CalibrationPicture,
     Escalation,
     File,
     FrameHash,
@@ -137,11 +138,11 @@ def kept(files: Iterable[File]) -> frozenset[int]:
 def grant(reveal: Reveal) -> str:
     """The token that opens the content of `reveal` once, within 120 seconds; the row need not be saved yet.
 
-    An item that its holder has escalated is opened over every budget. Raises RevealRefused where `keyd` would not,
-    KeydUnreachable where it does not answer.
+    An item that its holder has escalated is opened over every budget; a picture drawn for calibration is no kept
+    content, so `keyd` is not asked. Raises RevealRefused where `keyd` would not, KeydUnreachable without an answer.
     """
     client = keyd()
-    if client is None:
+    if client is None or _calibration_picture(reveal) is not None:
         return secrets.token_urlsafe(24)
     escalated = Escalation.objects.filter(assignment=reveal.assignment, raised_by=reveal.person).exists()
     try:
@@ -192,18 +193,43 @@ def text(look: TextLook, *, token: str) -> str:
 
 
 def rendition(reveal: Reveal, *, token: str) -> bytes:
-    """WebP bytes for a reveal that `actions.use_reveal` has just marked as used; re-checks the digest.
+    """WebP bytes for a reveal that `actions.use_reveal` has just marked as used; re-checks the digest of what was kept.
+
+    A picture of calibration is drawn again; not checked there: that the drawing is the same to the bit.
 
     Raises EvidenceError, and gives nothing, where anything is not as it should be; KeydUnreachable.
     """
     if reveal.used_at is None or not reveal.ladder_step:
         raise RevealRefused("this reveal has not been recorded as used, or shows nothing")
-    frames = frames_on_sheet(reveal.file)
-    content = _opened(reveal.file, token, lambda: _bound(reveal))
-    picture = _pixels(content, room(reveal.ladder_step), frames=frames)
+    drawn = _calibration_picture(reveal)
+    if drawn is not None:
+        picture = _drawn_again(drawn)
+    else:
+        content = _opened(reveal.file, token, lambda: _bound(reveal))
+        picture = _pixels(content, room(reveal.ladder_step), frames=frames_on_sheet(reveal.file))
     # The grant by the random id that the log has: a number that counts up would tell how much others view.
     mark = f"{reveal.person.name} · {reveal.used_at:%Y-%m-%d %H:%M} UTC · {reveal.audit_id.hex[:12]}"
     return render(picture, reveal.ladder_step, mark=mark)
+
+
+def _calibration_picture(reveal: Reveal) -> CalibrationPicture | None:
+    of = CalibrationPicture.objects.filter(
+        revision=reveal.assignment.revision_id, revision__members__file=reveal.file_id
+    )
+    return of.select_related("session").first()
+
+
+def _drawn_again(drawn: CalibrationPicture) -> Picture:
+    """What was drawn for a calibration session, from its seed by our own code: nothing is kept and nothing decoded."""
+    # Only here: drawing loads what nothing else of this module needs.
+    from havenline.testing.drawing import choose_subject, draw_subject
+
+    seed, number = drawn.session.seed, drawn.number
+    subject = choose_subject(seed, number)
+    if subject.facts() != drawn.facts:
+        raise EvidenceError("this version draws another picture for this session; nothing was shown")
+    rgb = draw_subject(subject, seed=seed, number=number, attempt=0)
+    return Picture(rgb, rgb.shape[1], rgb.shape[0], "image/png", orientation=1)
 
 
 def frames_on_sheet(file: File) -> int:

@@ -128,7 +128,8 @@ def open_stacks(investigation: Investigation, names: list[str], *, at: dt.dateti
         for each, file in zip(revisions, files, strict=True)
     )
     return Assignment.objects.bulk_create(
-        Assignment(revision=each, step=Step.FIRST, opened_at=at, waits_as_if_since=at) for each in revisions
+        Assignment(revision=each, investigation=investigation, step=Step.FIRST, opened_at=at, waits_as_if_since=at)
+        for each in revisions
     )
 
 

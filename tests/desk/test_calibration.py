@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.utils import timezone
+from PIL import Image
 
+from havenline.testing.drawing import choose_subject, draw_subject
 from havenline_desk import gates
 from havenline_desk.actions.draw_quality_sample import SampleRefused, draw_quality_sample
 from havenline_desk.actions.set_up_calibration import CalibrationRefused, set_up_calibration
@@ -137,14 +141,41 @@ def test_what_must_not_begin_does_not() -> None:
         start_calibration(person, at=AT)
 
 
-def test_without_a_place_for_drawn_pictures_nothing_is_begun() -> None:
+def test_a_house_that_keeps_no_content_calibrates_on_pictures_that_are_drawn_for_each_view() -> None:
     make.declare_policy(InstallationKind.DESK, at=AT)
-    lead = make.make_person("lead", Role.LEAD, at=AT, certified=False)
-    person = make.make_person("newcomer", Role.ANALYST, at=AT, certified=False)
+    lead = make.make_person("lead", Role.LEAD, at=AT - make.DAY, certified=False)
+    person = make.make_person("newcomer", Role.ANALYST, at=AT - make.DAY, certified=False)
     set_up_calibration(by=lead, at=AT)
-    with pytest.raises(CalibrationRefused, match="content storage is off"):
-        start_calibration(person, at=AT)
+    assert go_through(person, wrong=0, at=AT).passed
+    assert gates.certified(person, at=AT + make.DAY)
     assert StoredContent.objects.count() == 0
+
+
+def test_what_a_view_shows_is_what_was_drawn_without_a_decoder_and_in_the_ordinary_marks() -> None:
+    make.declare_policy(InstallationKind.DESK, at=AT)
+    at = timezone.now()
+    lead = make.make_person("lead", Role.LEAD, at=at - make.DAY, certified=False)
+    person = make.make_person("newcomer", Role.ANALYST, at=at - make.DAY, certified=False)
+    set_up_calibration(by=lead, at=at)
+    start_calibration(person, at=at, seed=SEED)
+    browser = make.client_of(person)
+    browser.post("/work/start")
+    drawn = CalibrationPicture.objects.get(session__person=person, number=0)
+    member = StackMember.objects.get(revision=drawn.revision_id)
+    asked = browser.post("/work/reveal", {"member": member.pk, "step": 4}, content_type="application/json")
+    shown = browser.get(asked.json()["url"])
+    assert (shown.status_code, shown.headers["Content-Type"]) == (200, "image/webp")
+    pixels = np.asarray(Image.open(io.BytesIO(shown.content)).convert("RGB")).astype(int)
+    expected = draw_subject(choose_subject(SEED, 0), seed=SEED, number=0, attempt=0).astype(int)
+    height, width, _ = expected.shape
+    assert pixels.shape[0] > height
+    assert np.abs(pixels[:height, :width] - expected).mean() < 8
+    assert browser.get(asked.json()["url"]).status_code == 403, "a view is opened once"
+    drawn.facts["picture_kind"] = "another"
+    drawn.save()
+    asked = browser.post("/work/reveal", {"member": member.pk, "step": 1}, content_type="application/json")
+    refused = browser.get(asked.json()["url"])
+    assert (refused.status_code, b"draws another picture" in refused.content) == (403, True)
 
 
 def test_the_page_begins_goes_on_in_the_workspace_and_shows_the_result_to_oneself_alone() -> None:

@@ -36,7 +36,7 @@ def test_every_chart_counts_the_records_of_its_investigation() -> None:
     charts = {one.id: one for one in dashboard_of(make.investigation(), exposure=True, at=later)}
     assert counts(charts["inflow"]) == {"2026-03-02": 12}
     assert counts(charts["backlog"]) == {"Up to a week": 3}, "one stack wants both people, one a third"
-    assert counts(charts["progress"])["Files settled"] == 10
+    assert counts(charts["progress"])["Items settled"] == 10
     assert counts(charts["progress"])["Items taken in"] == 12
     assert counts(charts["agreement"]) == {"In agreement": 10, "To a third person": 1}
     assert counts(charts["time_to_outcome"]) == {"Within a day": 10}

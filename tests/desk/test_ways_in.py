@@ -65,6 +65,7 @@ DOCUMENTS_ARGUMENTS = {
     "str:record": "unknown",
     "str:provider_id": "organisation",
     "str:name": "no-role",
+    "path:file": "index.html",
 }
 
 

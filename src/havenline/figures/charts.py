@@ -21,10 +21,10 @@ FONT = "Source Sans Pro"
 HIDDEN = "[c]"
 """What stands in place of a hidden count, as statistical offices write it (confidential)."""
 ACCENT, WASH, INK, MUTED = "#1f6b66", "#eef4f3", "#1b2421", "#55605b"
-_SHADES = ["#e4efed", "#0f4f4b"]
+SHADES = ["#e4efed", "#0f4f4b"]
 _LONG = 46
 _CLIP = re.compile(r"(?<=[\"#])clip\d+(?=[\")])")
-_DARK = 0.45
+DARK, ON_DARK, ON_LIGHT = 0.70, "#ffffff", "#000000"
 """From this share of the largest cell on, a number stands in white."""
 
 
@@ -132,7 +132,7 @@ def _grid(table: FigureTable, statistics: Statistics) -> dict[str, Any]:
     across, down, values = _grid_cells(table, statistics)
     most = max(one["count"] for one in values) or 1
     for one in values:
-        one["dark"] = one["count"] >= _DARK * most
+        one["dark"] = one["count"] >= DARK * most
     lines = max(label.count("\n") for label in across)
     step = 38 if any("\n" in side for side in down) else 27
     base = alt.Chart(alt.InlineData(values=values)).encode(
@@ -158,11 +158,11 @@ def _grid(table: FigureTable, statistics: Statistics) -> dict[str, Any]:
         ),
     )
     tiles = base.mark_rect(stroke="white", strokeWidth=2).encode(
-        color=alt.Color("count:Q", scale=alt.Scale(domain=[0, most], range=_SHADES), legend=None)
+        color=alt.Color("count:Q", scale=alt.Scale(domain=[0, most], range=SHADES), legend=None)
     )
     said = base.mark_text().encode(
         text="said:N",
-        color=alt.condition(alt.datum.dark, alt.value("white"), alt.value(INK)),
+        color=alt.condition(alt.datum.dark, alt.value(ON_DARK), alt.value(ON_LIGHT)),
     )
     return _dressed(alt.layer(tiles, said).properties(width=alt.Step(88), height=alt.Step(step)))
 

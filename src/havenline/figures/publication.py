@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -111,6 +112,15 @@ def write_publication(folder: Path, cube: Cube, earlier: Cube | None = None) -> 
         with write_whole(folder / name, replace=False) as file:
             file.write(content)
     return hashlib.sha256(manifest).hexdigest()
+
+
+def keep_copy(folder: Path, place: Path) -> None:
+    """Copy a publication to `place`, named whole or not at all; what lies there already is left as it is."""
+    if place.exists():
+        return
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=place.parent) as beside:
+        shutil.copytree(folder, Path(beside) / "copy").rename(place)
 
 
 def read_cube(folder: Path) -> Cube:

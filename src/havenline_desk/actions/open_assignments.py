@@ -26,13 +26,14 @@ def open_assignments(revisions: Iterable[StackRevision], *, at: dt.datetime) -> 
 
 
 def put_in_order(assignments: Iterable[Assignment]) -> None:
-    """Set `waits_as_if_since` of assignments that are not saved yet, from the pure rule; they are not saved here."""
+    """Set the investigation and, by the pure rule, the place in the queue of assignments that are not saved yet."""
     wanted = list(assignments)
     revisions = {assignment.revision_id for assignment in wanted}
     of = dict(StackRevision.objects.filter(pk__in=revisions).values_list("pk", "stack__investigation"))
     urgencies = {one.pk: urgency_of(one) for one in Investigation.objects.filter(pk__in=set(of.values()))}
     reports = reports_of(revisions)
     for assignment in wanted:
+        assignment.investigation_id = of[assignment.revision_id]
         assignment.waits_as_if_since = waits_as_if_since(
             TriageFacts(
                 opened_at=assignment.opened_at,

@@ -130,6 +130,7 @@ def _record_looks(
     _add(
         Assignment(
             revision=revision,
+            investigation=investigation,
             step=Step.FIRST,
             opened_at=at,
             waits_as_if_since=at,

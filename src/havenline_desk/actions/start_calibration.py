@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from havenline import frameworks
 from havenline.judgement import quality_rules, score
 
-from .. import audit, evidence, gates
+from .. import audit, gates
 from ..models import (
     Assessment,
     Assignment,
@@ -26,11 +26,12 @@ from ..models import (
     Stack,
     StackMember,
     StackRevision,
+    Step,
 )
 from ..waiting import open_in_the_name_of
 from .enrol_person import certify_person
 from .hold_submission import record_held
-from .open_assignments import open_assignments
+from .open_assignments import put_in_order
 from .set_up_calibration import CalibrationRefused
 from .take_next import lease
 
@@ -39,16 +40,15 @@ from .take_next import lease
 def start_calibration(person: Person, *, at: dt.datetime, seed: int | None = None) -> CalibrationSession:
     """Draw the pictures of a new session; nobody has seen them, and nobody else ever will.
 
-    `seed` is drawn when it is not given. Raises CalibrationRefused while a session or an item is open, and where no
-    drawn picture can be kept; Denied without a role for assessment.
+    The content is not kept: a view draws the picture again, so that a house without content storage calibrates too.
+    `seed` is drawn when it is not given. Raises CalibrationRefused while a session or an item is open; Denied without a
+    role for assessment.
     """
     gates.require(person, gates.Act.OPEN_CALIBRATION, at=at)
     Person.objects.select_for_update(of=("self",)).get(pk=person.pk)  # two windows of one person at once
     place = Investigation.objects.filter(source_kind=SourceKind.TRAINING).first()
     if place is None:
         raise CalibrationRefused("calibration is not set up here: the lead does that once")
-    if not evidence.storage_declared(at=at):
-        raise CalibrationRefused("drawn pictures cannot be kept here, since content storage is off")
     if CalibrationSession.objects.filter(person=person, result=None).exists():
         raise CalibrationRefused("a session is open already; go on with that one")
     if open_in_the_name_of(person).exists():
@@ -63,7 +63,9 @@ def start_calibration(person: Person, *, at: dt.datetime, seed: int | None = Non
         opened_at=at,
     )
     revisions = [_drawn(session, place, number, at=at) for number in range(rules.pictures)]
-    open_assignments(revisions, at=at)
+    opened = [Assignment(revision=revision, step=Step.FIRST, opened_at=at) for revision in revisions]
+    put_in_order(opened)
+    Assignment.objects.bulk_create(opened)
     audit.append(AuditAct.CALIBRATION_STARTED, at=at, actor=person, about=session, investigation=place, record=session)
     return session
 
@@ -144,7 +146,6 @@ def _drawn(session: CalibrationSession, place: Investigation, number: int, *, at
         width=found.width,
         height=found.height,
     )
-    evidence.keep({file: content}, at=at)
     stack = Stack.objects.create(investigation=place, representative=file, formed_at=at)
     revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
     StackMember.objects.create(

@@ -41,5 +41,8 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
 }
 """The only columns of Havenline's tables that the desk may ever update; only rows of PERISHABLE are ever deleted."""
 
+DERIVED: dict[type[Model], tuple[str, ...]] = {Assignment: ("investigation_id",)}
+"""Columns that repeat what others say, so that counting is cheap: as final as those, and in no record digest."""
+
 PERISHABLE: frozenset[type[Model]] = frozenset({FrameHash, OriginSignal, PerceptualHash, Throttle})
 """Attempts go when they are old, hashes and signals of origin when what they were made of was cleared of suspicion."""

@@ -144,7 +144,10 @@ class Item(models.Model):
                 name="one_item_per_posting",
             ),
         )
-        indexes = (models.Index(fields=("investigation", "imported_at"), name="item_taken_in"),)
+        indexes = (
+            models.Index(fields=("investigation", "imported_at"), name="item_taken_in"),
+            models.Index(fields=("investigation", "file"), name="item_of_file"),
+        )
 
 
 class Selection(models.Model):

@@ -10,13 +10,13 @@ import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
 
+from django.db import connection, transaction
 from django.db.models import Count, Min
-from django.db.models.functions import TruncDate
 
 from havenline.figures.catalogue import DURATIONS
 from havenline.frameworks import LegalStatus
 
-from ..models import Assessment, Assignment, Edition, Investigation, Item, Outcome, Step
+from ..models import Assignment, Edition, Investigation, Item, Outcome, Step
 from .exposure import team_exposure
 
 DAYS = 14
@@ -73,21 +73,20 @@ def inflow(investigation: Investigation, *, at: dt.datetime) -> DashboardChart:
     """Items by the day on which they were taken in."""
     today = at.astimezone(dt.UTC).date()
     first = dt.datetime.combine(today - dt.timedelta(days=DAYS - 1), dt.time(), dt.UTC)
-    counted = dict(
-        Item.objects.filter(investigation=investigation, imported_at__gte=first, imported_at__lte=at)
-        .order_by()
-        .values_list(TruncDate("imported_at", tzinfo=dt.UTC))
-        .annotate(items=Count("pk"))
-    )
+    counted: Counter[dt.date] = Counter()
+    # By moment, which the index gives in order; a batch of an import shares one.
+    taken_in = Item.objects.filter(investigation=investigation, imported_at__gte=first, imported_at__lte=at)
+    for moment, count in taken_in.order_by().values_list("imported_at").annotate(count=Count("pk")).iterator():
+        counted[moment.astimezone(dt.UTC).date()] += count
     days = [today - dt.timedelta(days=ago) for ago in range(DAYS)]
-    rows = _rows([(day.isoformat(), counted.get(day, 0)) for day in days])
+    rows = _rows([(day.isoformat(), counted[day]) for day in days])
     return DashboardChart("inflow", "Inflow", f"Items taken in, by day (UTC), the last {DAYS} days.", rows)
 
 
 def backlog(investigation: Investigation, *, at: dt.datetime) -> DashboardChart:
     """Assignments that are not done, by how long they have been open."""
     counted: Counter[str] = Counter()
-    opened = Assignment.objects.filter(revision__stack__investigation=investigation, done_at=None, opened_at__lte=at)
+    opened = Assignment.objects.filter(investigation=investigation, done_at=None, opened_at__lte=at)
     for moment, count in opened.order_by().values_list("opened_at").annotate(count=Count("pk")):
         counted[next(label for label, age in _AGES if age is None or at - moment <= age)] += count
     rows = _rows([(label, counted[label]) for label, _ in _AGES])
@@ -96,15 +95,11 @@ def backlog(investigation: Investigation, *, at: dt.datetime) -> DashboardChart:
 
 
 def progress(investigation: Investigation) -> DashboardChart:
-    """The funnel as far as it has come, in what is cheap to count: items taken in, and files that are settled."""
-    outcomes = Outcome.objects.filter(investigation=investigation).order_by()
-    counted = Counter(dict(outcomes.values_list("status").annotate(count=Count("pk"))))
-    # Corrections are few; to count them apart is cheaper than to leave them out.
-    corrected = outcomes.filter(correction__isnull=False).values_list("status").annotate(count=Count("pk"))
-    counted.subtract(dict(corrected))
+    """The funnel as far as it has come: items taken in, and those that are settled."""
+    counted = _settled(investigation)
     posted = investigation.posted_total
     taken_in = Item.objects.filter(investigation=investigation).count()
-    rows = [("Posted, as declared", posted), ("Items taken in", taken_in), ("Files settled", counted.total())]
+    rows = [("Posted, as declared", posted), ("Items taken in", taken_in), ("Items settled", counted.total())]
     names = {
         LegalStatus.CRIMINAL: "– confirmed",
         LegalStatus.NOT_CRIMINAL: "– not criminal under the law",
@@ -112,18 +107,37 @@ def progress(investigation: Investigation) -> DashboardChart:
     }
     rows += [(name, counted[status.value]) for status, name in names.items()]
     says = (
-        "Posted is the declared total of the source; items are postings; a file counts once however often it was "
-        "posted, by the outcome that stands now."
+        "Posted is the declared total of the source; items are postings; an item is settled by the outcome of its file "
+        "that stands now, and postings of the very same bytes share it."
     )
     return DashboardChart("progress", "Funnel so far", says, _rows(rows))
+
+
+def _settled(investigation: Investigation) -> Counter[str]:
+    """Items by the status of the outcome that stands, from an index of each table alone, in the order of files."""
+    of_item = (
+        "FROM desk_outcome o JOIN desk_item i ON i.investigation_id = o.investigation_id AND i.file_id = o.file_id"
+    )
+    here = "WHERE o.investigation_id = %s AND i.investigation_id = %s"
+    ids = [investigation.pk, investigation.pk]
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Two processes that each read half of both tables take four times as long.
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        cursor.execute(f"SELECT o.status, count(*) {of_item} {here} GROUP BY 1", ids)
+        counted = Counter(dict(cursor.fetchall()))
+        # Corrections are few; to count them apart is cheaper than to leave them out.
+        corrected = "AND EXISTS (SELECT FROM desk_outcome c WHERE c.corrects_id = o.id)"
+        cursor.execute(f"SELECT o.status, count(*) {of_item} {here} {corrected} GROUP BY 1", ids)
+        counted.subtract(dict(cursor.fetchall()))
+    return counted
 
 
 def agreement(investigation: Investigation, *, at: dt.datetime) -> DashboardChart:
     """Of the stacks that a second person assessed lately, those that went to a third."""
     since = at - dt.timedelta(days=28)
-    here = {"revision__stack__investigation": investigation}
-    pairs = Assessment.objects.filter(**here, step=Step.SECOND, submitted_at__gte=since, submitted_at__lte=at).count()
-    disputes = Assignment.objects.filter(**here, step=Step.THIRD, opened_at__gte=since, opened_at__lte=at).count()
+    here = Assignment.objects.filter(investigation=investigation)
+    pairs = here.filter(step=Step.SECOND, done_at__gte=since, done_at__lte=at).count()
+    disputes = here.filter(step=Step.THIRD, opened_at__gte=since, opened_at__lte=at).count()
     says = (
         "Stacks whose second blind assessment came in during the last 28 days, and how many were opened for a third "
         "person in that time because the two differ in what counts."

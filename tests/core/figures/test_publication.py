@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import html
 import io
 import json
 import os
@@ -18,7 +19,8 @@ import jsonschema
 import pypdfium2
 import pytest
 
-from havenline.figures import FiguresError
+import havenline
+from havenline.figures import FiguresError, charts
 from havenline.figures.counting import count
 from havenline.figures.cube import Cube, Imprint, cube_from_json, cube_of, cube_to_json, earlier_of, overlap
 from havenline.figures.definitions import Scope, key_of
@@ -58,6 +60,7 @@ def folder(snapshot: FiguresSnapshot, before: Cube, tmp_path_factory: pytest.Tem
 MAKES = """
 import sys
 from pathlib import Path
+import havenline
 from havenline.figures.cube import Imprint, cube_from_json, cube_of, earlier_of
 from havenline.figures.counting import count
 from havenline.figures.publication import write_publication
@@ -69,22 +72,27 @@ cube = cube_of(
     commitment=snapshot.commitment(), earlier=earlier_of(earlier, None, snapshot.head),
 )
 write_publication(out / "p", cube, earlier)
+print(Path(havenline.__file__).parent)
 """
 
 
 @pytest.mark.timeout(600)
-def test_another_process_elsewhere_makes_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    """Time zone, locale, hash seed, number of threads and folder differ; every file is the same."""
+def test_another_copy_of_the_code_makes_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    """The place of the code, time zone, locale, hash seed and number of threads differ; every file is the same."""
+    code = tmp_path / "another place" / "src"
+    shutil.copytree(Path(havenline.__file__).parent, code / "havenline", ignore=shutil.ignore_patterns("__pycache__"))
     elsewhere = os.environ | {"TZ": "Pacific/Kiritimati", "LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "4711"}
     made = subprocess.run(
         [sys.executable, "-c", MAKES, str(tmp_path), "1", str(folder / "earlier.json")],
-        env=elsewhere | {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"},
+        env=elsewhere | {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "PYTHONPATH": str(code)},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
         timeout=500,
     )
     assert made.returncode == 0, made.stderr
+    assert made.stdout.strip() == str(code / "havenline"), "the copy was not the code that ran"
     assert names(tmp_path / "p") == names(folder)
     assert [
         name for name in names(folder) if (folder / name).read_bytes() != (tmp_path / "p" / name).read_bytes()
@@ -146,6 +154,45 @@ def test_every_face_prints_the_numbers_of_the_tables(folder: Path) -> None:
         ]
         assert headline.figure in document.summary or headline.what == "realistic"
     assert document.summary in page
+
+
+def test_every_number_in_words_and_in_a_chart_is_one_of_its_table(folder: Path) -> None:
+    told = json.loads((folder / "tables.json").read_bytes())
+    page = html.unescape((folder / "index.html").read_text())
+    seen = drawn = 0
+    for table in told["tables"]:
+        rows = table["rows"]
+        said = folder / "charts" / f"{table['table']}.txt"
+        if not said.exists():
+            assert not any(row["count"] for row in rows)
+            continue
+        lines = said.read_text().splitlines()[1:]
+        assert len(lines) == len(rows)
+        for line, row in zip(lines, rows, strict=True):
+            numbers = numbers_in(line.removeprefix(", ".join(row["labels"]) + ":"))
+            shares = [each for each in row["per_cent"].values() if each is not None]
+            assert numbers == ([] if row["count"] is None else [row["count"], *shares]), line
+            seen += len(numbers)
+        assert said.read_text() in page
+        chart = folder / "charts" / f"{table['table']}.svg"
+        if chart.exists():
+            labels = {number for row in rows for number in numbers_in(" ".join(row["labels"]))}
+            held = {row["count"] for row in rows} | {each for row in rows for each in row["per_cent"].values()}
+            shown = {
+                number for text in re.findall(r"<text[^>]*>([^<]*)<", chart.read_text()) for number in numbers_in(text)
+            }
+            assert shown <= held | labels, (table["table"], shown - held - labels)
+            drawn += len(shown)
+    assert min(seen, drawn) > 100
+    every = {row["count"] for table in told["tables"] for row in table["rows"]}
+    summary = document_of(read_cube(folder)).summary
+    assert numbers_in(summary)
+    assert set(numbers_in(summary)) <= every
+
+
+def numbers_in(text: str) -> list[float]:
+    """Numbers as the faces print them; those inside a word, such as an age, are not looked at."""
+    return [float(found.replace(",", "")) for found in re.findall(r"(?<![\w–-])\d[\d,]*(?:\.\d+)?(?![\w–-])", text)]
 
 
 def test_data_keep_their_schemas(folder: Path) -> None:
@@ -255,3 +302,22 @@ def names(folder: Path) -> list[str]:
 def pdf_text(path: Path) -> str:
     pdf = pypdfium2.PdfDocument(path)
     return "\n".join(page.get_textpage().get_text_range() for page in pdf)
+
+
+@pytest.mark.parametrize("share", range(101))
+def test_a_number_on_a_tile_stands_out_from_it(share: int) -> None:
+    """Contrast by WCAG 2.2, 1.4.3: at least 4.5 to 1, whatever the shade of the tile."""
+    light, dark = (_parts(shade) for shade in charts.SHADES)
+    tile = tuple(a + (b - a) * share / 100 for a, b in zip(light, dark, strict=True))
+    letters = charts.ON_DARK if share / 100 >= charts.DARK else charts.ON_LIGHT
+    brighter, darker = sorted((_luminance(tile), _luminance(_parts(letters))), reverse=True)
+    assert (brighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def _parts(colour: str) -> tuple[float, ...]:
+    return tuple(float(int(colour[place : place + 2], 16)) for place in (1, 3, 5))
+
+
+def _luminance(colour: tuple[float, ...]) -> float:
+    linear = [part / 255 / 12.92 if part <= 10.3 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
