@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import io
 import re
+import uuid
 from decimal import Decimal
 
 from django.http import HttpResponse
@@ -42,6 +43,7 @@ from havenline_desk.models import (
     MemberPlace,
     Person,
     Plan,
+    Proposal,
     Role,
     SamplingRule,
     Selection,
@@ -215,6 +217,20 @@ def agree(act: Act, what: What, *, first: Person, second: Person, at: dt.datetim
     proposal = propose(act, what, person=first, at=at)
     approve(proposal, person=second, digest=proposal.digest, at=at)
     return carry_out(proposal, person=first, at=at)
+
+
+def proposal_of(person: Person, *, at: dt.datetime) -> Proposal:
+    """A proposal as a row alone, for what only needs to name one."""
+    name = uuid.uuid4()
+    return Proposal.objects.create(
+        audit_id=name,
+        act=Act.RELEASE_HASH,
+        action="{}",
+        digest=hashlib.sha256(name.bytes).hexdigest(),
+        proposer=person,
+        proposed_at=at,
+        expires_at=at,
+    )
 
 
 def client_of(person: Person | None = None) -> Client:
