@@ -210,7 +210,7 @@ def stage_edition(
             raise EditionRefused(f"{list_name}: the entry {each.entry} is not as it was released; nothing was written")
     added, gone = sorted(lines.keys() - before.keys()), sorted(before.keys() - lines.keys())
     ordered = [lines[name] for name in sorted(lines)]
-    changes = [_canonical({"op": "withdraw", "entry": name}) for name in gone]
+    changes = [change_line(Withdrawn(name)) for name in gone]
     changes += [_canonical({"op": "add", **json.loads(lines[name])}) for name in added]
     number = last.number + 1 if last is not None else 1
     said = {
@@ -286,6 +286,29 @@ def read_changes(folder: Path) -> tuple[Edition, Iterator[Added | Withdrawn]]:
     return edition, _changes(folder / CHANGES, edition)
 
 
+def parse_entry(line: bytes, *, path: Path, number: int) -> Entry:
+    """The entry of one line without its end; path and number only name it where EditionRefused is raised."""
+    return _entry(line, path, number)
+
+
+def parse_change(line: bytes, *, path: Path, number: int) -> Added | Withdrawn:
+    """The change of one line without its end; path and number only name it where EditionRefused is raised."""
+    said = _object(line, path, number)
+    op = said.pop("op", None)
+    if op == "add":
+        return Added(_entry(_canonical(said), path, number))
+    if op == "withdraw" and said.keys() == {"entry"} and _matches(_ENTRY, said["entry"]):
+        return Withdrawn(said["entry"])
+    raise EditionRefused(f"{path}: line {number}: neither a withdrawal nor an addition")
+
+
+def change_line(change: Added | Withdrawn) -> bytes:
+    """Canonical JSON of a change, without a line feed (3.)."""
+    if isinstance(change, Withdrawn):
+        return _canonical({"op": "withdraw", "entry": change.entry})
+    return _canonical({"op": "add", **change.entry._said()})
+
+
 def _entries(path: Path, edition: Edition) -> Iterator[Entry]:
     tree, last, count = Frontier(), "", 0
     for number, line in _lines(path, edition.entries_sha256):
@@ -301,16 +324,11 @@ def _entries(path: Path, edition: Edition) -> Iterator[Entry]:
 def _changes(path: Path, edition: Edition) -> Iterator[Added | Withdrawn]:
     added = withdrawn = 0
     for number, line in _lines(path, edition.changes_sha256):
-        said = _object(line, path, number)
-        op = said.pop("op", None)
-        if op == "add":
-            added += 1
-            yield Added(_entry(_canonical(said), path, number))
-        elif op == "withdraw" and said.keys() == {"entry"} and _matches(_ENTRY, said["entry"]) and not added:
-            withdrawn += 1
-            yield Withdrawn(said["entry"])
-        else:
-            raise EditionRefused(f"{path}: line {number}: neither a withdrawal nor, after those, an addition")
+        change = parse_change(line, path=path, number=number)
+        if isinstance(change, Withdrawn) and added:
+            raise EditionRefused(f"{path}: line {number}: a withdrawal behind an addition")
+        added, withdrawn = added + isinstance(change, Added), withdrawn + isinstance(change, Withdrawn)
+        yield change
     if (added, withdrawn) != (edition.added, edition.withdrawn):
         raise EditionRefused(f"{path}: these are not the changes that edition {edition.number} names")
 
