@@ -78,14 +78,15 @@ class House:
     def root(self) -> bytes:
         return (self.public / "metadata" / "1.root.json").read_bytes()
 
-    def edition(self, numbers: Iterable[int]) -> None:
-        """Write the next edition of the list, with these entries in force."""
+    def edition(self, numbers: Iterable[int], *, empty_file: bool = False) -> None:
+        """Write the next edition of the list, with these entries in force, and one of the digest of no bytes."""
+        more = [replace(entry(-1), values={"sha256": hashlib.sha256().hexdigest()}, quality=None)] if empty_file else []
         editions = self.folder / "editions" / LIST
         write_edition(
             editions,
             list_name=LIST,
             kind=ListKind.CSAM,
-            entries=[entry(number) for number in numbers],
+            entries=[*more, *map(entry, numbers)],
             previous=editions / str(self.number) if self.number else None,
             made_at=START,
         )
