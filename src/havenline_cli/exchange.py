@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +79,8 @@ def set_up(
 
     settings = dict(_pair(text) for text in set_ or ())
     kind = exchange.KINDS.get(connector)
+    if kind is not None and kind.signed:
+        raise typer.BadParameter("a publisher is added with `exchange add-publisher`", param_hint="--connector")
     if kind is None:
         raise typer.BadParameter(f"is one of {', '.join(exchange.KINDS)}", param_hint="--connector")
     configured = exchange.Configured(
@@ -102,10 +105,22 @@ def set_up(
 
 @app.command(epilog=exits.EPILOG)
 def fetch(
-    name: Name, accept_loss: AcceptLoss = False, folder: Folder = None, key: Key = None, as_json: AsJson = False
+    name: Name,
+    accept_loss: AcceptLoss = False,
+    accept_growth: Annotated[
+        bool, typer.Option("--accept-growth", metavar="", help="Also where a publisher's list grows more than tenfold.")
+    ] = False,
+    from_folder: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="A copy of a publisher's folder, on a USB stick for example."),
+    ] = None,
+    folder: Folder = None,
+    key: Key = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch what changed since the last time, and apply it to the live list."""
-    _fetch(name, resync=False, accept_loss=accept_loss, folder=folder, key=key, as_json=as_json)
+    taken = Taken(from_folder, accept_growth)
+    _fetch(name, resync=False, accept_loss=accept_loss, folder=folder, key=key, as_json=as_json, taken=taken)
 
 
 @app.command(epilog=exits.EPILOG)
@@ -123,12 +138,14 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Print how exchanges stand: entries, quarantine, and when everything was last here."""
+    from havenline.connectors.alarms import standing_alarm
+
     root = _root(folder)
     names = [name] if name else sorted(path.parent.name for path in root.glob("*/exchange.json"))
     told, lines = [], []
     for each in names:
         with _opened(folder, each) as opened:
-            standing, configured = opened.store.standing(), opened.configured
+            standing, configured, alarm = opened.store.standing(), opened.configured, standing_alarm(opened.folder)
         told.append(
             {
                 "name": each,
@@ -145,12 +162,15 @@ def status(
                 "resyncing": standing.resyncing,
                 "fetched_at": _iso(standing.fetched_at),
                 "complete_at": _iso(standing.complete_at),
+                "alarm": None if alarm is None else {"reason": alarm.reason.value, "since": _iso(alarm.since)},
             }
         )
         more = ", everything is being fetched anew" if standing.resyncing else ""
         counts = f"{standing.live:,} entries, {standing.quarantined:,} in quarantine, {standing.withheld:,} withheld"
         whole, last = (_iso(at) or "never" for at in (standing.complete_at, standing.fetched_at))
         lines.append(f"{plain(each)} ({configured.connector}): {counts}{more}")
+        if alarm is not None:
+            lines.append(f"  ALARM since {_iso(alarm.since)}, {alarm.times} times: {plain(alarm.text)}")
         lines.append(f"  whole at {whole}, last asked {last}; look up with --list {plain(root / each / 'live')}")
     tell({"exchanges": told}, lines or [f"{plain(root)}: no exchange"], as_json=as_json)
 
@@ -195,10 +215,28 @@ def withhold(
     tell({"name": name, "withheld": len(entries), "entries_gone": taken}, [words], as_json=as_json)
 
 
-def _fetch(name: str, *, resync: bool, accept_loss: bool, folder: Path | None, key: Path | None, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How a publisher's list is taken this once: from which folder, and however long it has become."""
+
+    from_folder: Path | None = None
+    accept_growth: bool = False
+
+
+def _fetch(
+    name: str,
+    *,
+    resync: bool,
+    accept_loss: bool,
+    folder: Path | None,
+    key: Path | None,
+    as_json: bool,
+    taken: Taken | None = None,
+) -> None:
     say_if_compiling()
+    how = taken or Taken()
     with _opened(folder, name) as opened:
-        connector = opened.connector(_key(key))
+        connector = opened.connector(_key(key), from_folder=how.from_folder, accept_growth=how.accept_growth)
         done = opened.fetch(connector, at=now(), resync=resync, accept_loss=accept_loss, threads=all_cores())
         standing = opened.store.standing()
     summary = {

@@ -30,8 +30,10 @@ from havenline_cli import (
     proposal,
     provenance,
     publish,
+    publishers,
     quality,
     queue,
+    repository,
     retention,
     scan,
     sealer,
@@ -80,7 +82,10 @@ app.command("doctor")(doctor.doctor)
 app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.command("provenance", help=provenance.HELP, epilog=exits.EPILOG)(provenance.provenance)
 app.add_typer(lists.app, name="list")
+for _name, _of_publishers in publishers.COMMANDS.items():
+    exchange.app.command(_name, epilog=exits.EPILOG)(_of_publishers)
 app.add_typer(exchange.app, name="exchange")
+app.add_typer(repository.app, name="repository")
 app.add_typer(film.app, name="film")
 app.add_typer(picture.app, name="picture")
 app.add_typer(investigation.app, name="investigation")

@@ -21,15 +21,21 @@ from pathlib import Path
 from types import MappingProxyType
 
 from havenline.connectors import sealed
+from havenline.connectors.alarms import Distrusted, end_alarm, raise_alarm
 from havenline.connectors.feeding import feed
 from havenline.connectors.frame import Connector
+from havenline.connectors.havenline.client import Publisher
+from havenline.connectors.havenline.pinned import following_of, is_revoked, revoke_here
+from havenline.connectors.havenline.places import InFolder, OnHost, Place, checked_place, folder_of
 from havenline.connectors.ncmec.client import Ncmec
 from havenline.connectors.one_host import Credentials, OneHost, checked_base
 from havenline.connectors.stopncii.client import StopNcii
 from havenline.connectors.store import Store, key_of
 from havenline.connectors.threatexchange.client import TOKEN, ThreatExchange
+from havenline.entries import Entries
 from havenline.matching.live import CURRENT, LiveLists
-from havenline.vocabulary import NCII, HavenlineError, check_text
+from havenline.matching.snapshot import Edition
+from havenline.vocabulary import NCII, EditionRef, HavenlineError, ListTerms, check_text
 from havenline.whole_file import write_whole
 
 MakeHost = Callable[[str, Credentials], OneHost]
@@ -44,6 +50,7 @@ class Kind:
     """What one kind of connector needs: its secrets, what it must be told, and how both make one.
 
     `ncii`: its entries are of adults' intimate pictures shared without consent, never a lead of child abuse.
+    `signed`: what it gives is signed, so that it may come from a folder as well; `made` is then not asked.
     """
 
     secrets: tuple[str, ...]
@@ -51,6 +58,7 @@ class Kind:
     made: Callable[[OneHost, Mapping[str, str]], Connector]
     settings: tuple[str, ...] = ()
     ncii: bool = False
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +83,19 @@ class Fetched:
     resynced: bool
 
 
+def _only_signed(host: OneHost, settings: Mapping[str, str]) -> Connector:
+    raise AssertionError("a signed list is followed by its pinned root")
+
+
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
+        "havenline": Kind(
+            secrets=("identity",),
+            credentials=lambda base, _: Credentials(base),
+            made=_only_signed,
+            settings=("kind", "publishers_list", "recipient", "root_sha256"),
+            signed=True,
+        ),
         "ncmec": Kind(
             secrets=("user", "password"),
             credentials=lambda base, said: Credentials(base, basic=(said["user"], said["password"])),
@@ -116,12 +135,30 @@ class Exchange:
         """Let the state go."""
         self.store.close()
 
-    def connector(self, key: Path, *, make_host: MakeHost | None = None) -> Connector:
-        """The connector, with the credentials that `key` opens. Raises CredentialsRefused, PartnerError."""
+    def connector(
+        self,
+        key: Path,
+        *,
+        make_host: MakeHost | None = None,
+        from_folder: Path | None = None,
+        accept_growth: bool = False,
+    ) -> Connector:
+        """The connector, with the credentials that `key` opens. Raises CredentialsRefused, PartnerError.
+
+        For a publisher of signed lists: `from_folder`, in place of its usual place; `accept_growth`, where a person
+        says that a jump in length is meant.
+        """
         said = self.configured
         bound, secrets = sealed.opened(self.folder / "credentials.age", key=key)
         if missing := [name for name in self.kind.secrets if name not in secrets]:
             raise ExchangeError(f"{self.folder}: the sealed credentials lack {missing[0]}; set the exchange up anew")
+        if self.kind.signed:
+            place = self._place(bound, from_folder, make_host)
+            return Publisher(
+                following_of(self.folder, said.settings, secrets["identity"]), place, accept_growth=accept_growth
+            )
+        if from_folder is not None:
+            raise ExchangeError(f"{said.connector}: what it gives is not signed, so it is taken from the partner alone")
         credentials = self.kind.credentials(bound, secrets)
         host = (make_host or self._host)(said.base_url, credentials)
         return self.kind.made(host, said.settings)
@@ -139,10 +176,17 @@ class Exchange:
 
         After `fresh_for` without a whole fetch, or with `resync`, everything is fetched anew and what the partner no
         longer serves is withdrawn. Whatever happens, the pages that were kept are applied. Raises ExchangeError while
-        another process fetches, PartnerError, StateRefused, ChangeRefused, OSError.
+        another process fetches, PartnerError, StateRefused, ChangeRefused, OSError. Where a publisher is Distrusted,
+        the alarm of this exchange is raised; it ends with the next fetch that goes well.
         """
         with self._alone():
-            return self._fetch(connector, at=at, resync=resync, accept_loss=accept_loss, threads=threads)
+            try:
+                done = self._fetch(connector, at=at, resync=resync, accept_loss=accept_loss, threads=threads)
+            except Distrusted as why:
+                raise_alarm(self.folder, why, at=at)
+                raise
+            end_alarm(self.folder)
+            return done
 
     def withhold(self, ids: list[str], *, at: dt.datetime) -> int:
         """Take entries out of the list for good by this house's own decision; returns how many were in it.
@@ -187,7 +231,24 @@ class Exchange:
             applied += self._apply(at=at, threads=threads)
         return Fetched(pages, records, unread, applied, resyncing)
 
+    def revoke(self, *, at: dt.datetime, threads: int = 1) -> int:
+        """Trust this publisher no more, for good: its list is emptied now. Returns how many entries were in it.
+
+        To trust it again is to add it anew, under another name. Raises ExchangeError, ChangeRefused, OSError.
+        """
+        if not self.kind.signed:
+            raise ExchangeError(f"{self.folder}: is no publisher of signed lists")
+        with self._alone():
+            revoke_here(self.folder, at=at)
+            entries = self.store.standing().live
+            empty, name = Entries.of([]), self.configured.list_name
+            ref = EditionRef(name, self.store.next_number(), empty.digest())
+            self.live.publish(Edition(ref, empty, ListTerms(enabled=False)), threads=threads)
+        return entries
+
     def _apply(self, *, at: dt.datetime, threads: int) -> int:
+        if self.kind.signed and is_revoked(self.folder):
+            return 0
         return feed(self.store, self.live, self.configured.list_name, at=at, threads=threads)
 
     @contextmanager
@@ -203,6 +264,13 @@ class Exchange:
         finally:
             os.close(lock)
 
+    def _place(self, bound: str, from_folder: Path | None, make_host: MakeHost | None) -> Place:
+        base = self.configured.base_url
+        if bound != base:
+            raise ExchangeError(f"{self.folder}: the key was sealed for another place; add the publisher anew")
+        folder = from_folder if from_folder is not None else folder_of(base)
+        return InFolder(folder) if folder is not None else OnHost((make_host or self._host)(base, Credentials(base)))
+
     def _host(self, base_url: str, credentials: Credentials) -> OneHost:
         return OneHost(base_url, credentials, ca_file=self.configured.ca_file)
 
@@ -217,7 +285,7 @@ def set_up(folder: Path, configured: Configured, secrets: Mapping[str, str], *, 
     if kind is None:
         raise ExchangeError(f"there is no connector {configured.connector!r}; there is: {', '.join(KINDS)}")
     try:
-        base = checked_base(configured.base_url)
+        base = (checked_place if kind.signed else checked_base)(configured.base_url)
         check_text("name of the list", configured.list_name)
     except ValueError as error:
         raise ExchangeError(f"{error}; nothing was set up") from None

@@ -32,6 +32,14 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
+class NotThere(PartnerError):
+    """The partner says that there is nothing under this path (404)."""
+
+
+class AnswerTooLong(PartnerError):
+    """The partner went on sending beyond what this answer may have; the rest was not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a partner answered with a status of 200 to 299. `date`: the partner's clock, where it tells it."""
@@ -86,15 +94,15 @@ class OneHost:
         self._session.verify = ca_file or True
         self._session.headers.update({"User-Agent": "havenline", **credentials.headers})
 
-    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Answer:
+    def get(self, path: str, query: Mapping[str, str | int] | None = None, *, longest: int = _LONGEST_BODY) -> Answer:
         """GET `path` under the base URL; tried again where the partner asks for it or is out of order for a moment.
 
-        Raises PartnerError.
+        `longest`: bytes of the answer; more are not read. Raises PartnerError, of it NotThere and AnswerTooLong.
         """
         for tries in range(1, _TRIES + 1):
             answer = self._asked("GET", path, query)
             if answer.status_code not in _RETRIED or tries == _TRIES:
-                return self._taken("GET", path, answer)
+                return self._taken("GET", path, answer, longest=longest)
             wait = _retry_after(answer.headers.get("Retry-After"))
             answer.close()
             self._wait(_FIRST_WAIT * 2**tries if wait is None else wait)
@@ -144,20 +152,22 @@ class OneHost:
         except requests.RequestException as error:
             raise PartnerError(f"{_named(method, path)}: no answer ({type(error).__name__})") from None
 
-    def _taken(self, method: str, path: str, answer: requests.Response) -> Answer:
+    def _taken(self, method: str, path: str, answer: requests.Response, *, longest: int = _LONGEST_BODY) -> Answer:
         with answer:
             if 300 <= answer.status_code < 400:
                 raise PartnerError(f"{_named(method, path)}: a redirect, which is not followed")
             if answer.status_code in (401, 403):
                 raise PartnerError(f"{_named(method, path)}: refused ({answer.status_code}); check the credentials")
+            if answer.status_code == 404:
+                raise NotThere(f"{_named(method, path)}: answered with status 404")
             if not 200 <= answer.status_code < 300:
                 raise PartnerError(f"{_named(method, path)}: answered with status {answer.status_code}")
             body = bytearray()
             try:
                 for part in answer.iter_content(1 << 16):
                     body += part
-                    if len(body) > _LONGEST_BODY:
-                        raise PartnerError(f"{_named(method, path)}: an answer of more than {_LONGEST_BODY:,} bytes")
+                    if len(body) > longest:
+                        raise AnswerTooLong(f"{_named(method, path)}: an answer of more than {longest:,} bytes")
             except requests.RequestException as error:
                 raise PartnerError(f"{_named(method, path)}: the answer broke off ({type(error).__name__})") from None
             return Answer(bytes(body), _date(answer.headers.get("Date")))

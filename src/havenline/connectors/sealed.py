@@ -41,6 +41,11 @@ def opened(path: Path, *, key: Path) -> tuple[str, dict[str, str]]:
         raise CredentialsRefused(f"{path}: is not sealed to the key {key}; set the exchange up anew") from None
 
 
+def identity_in(key: Path) -> str:
+    """The age identity in a file, as text. Raises CredentialsRefused."""
+    return str(_identity(key))
+
+
 def _identity(key: Path) -> pyrage.x25519.Identity:
     try:
         if key.stat().st_mode & 0o077:

@@ -1,0 +1,30 @@
+"""One line of a publisher's list as a record of a partner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from havenline.connectors.frame import NotUnderstood, PartnerRecord, UnreadRecord, hash_value
+from havenline.formats.edition import EditionRefused, parse_entry
+
+
+def record_of(line: bytes, *, seq: int) -> PartnerRecord | UnreadRecord:
+    """The record of an entry's line; in quarantine where a value is one that no picture has.
+
+    `seq`: the edition that brought it, which is all that says what is newer.
+    """
+    try:
+        entry = parse_entry(line, path=Path("entry"), number=1)
+    except EditionRefused as error:
+        return UnreadRecord(line, str(error))
+    try:
+        for kind, value in entry.values.items():
+            hash_value(kind, value)
+    except NotUnderstood as error:
+        return UnreadRecord(line, str(error), entry.entry)
+    return PartnerRecord(entry.entry, float(seq), line, entry.listed())
+
+
+def withdrawal_of(entry: str, *, seq: int) -> PartnerRecord:
+    """The tombstone of an entry that edition `seq` no longer has."""
+    return PartnerRecord(entry, float(seq), b"", None)
