@@ -654,3 +654,48 @@ def test_a_large_question_that_waits_at_the_end_is_answered(rig: Rig) -> None:
     assert said(ours)[0] == Kind.LEADS
     answered.join(20)
     assert rig.worker._links == {}
+
+
+def test_a_server_of_another_form_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "welcome", lambda: wire._WELCOME.pack(wire.FORM + 1, 1, 1))
+    with (
+        Answering(tmp_path) as server,
+        asking.MatchClient(server.path, timeout=5) as client,
+        pytest.raises(asking.MatchdUnreachable, match="use matching ones"),
+    ):
+        client.health()
+
+
+def test_a_question_whose_head_comes_in_pieces_is_answered(rig: Rig) -> None:
+    asker = rig.start().connected()
+    whole = lookup("a")
+    for part in (whole[:7], whole[7:40], whole[40:]):
+        asker.sendall(part)
+        time.sleep(0.05)
+    assert said(asker)[0] == Kind.LEADS
+
+
+class Late:
+    """Tells first of a connection that is gone by then."""
+
+    def __init__(self, behind: select.epoll) -> None:
+        self.behind, self.told = behind, False
+        self.register, self.unregister, self.modify = behind.register, behind.unregister, behind.modify
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        first = [] if self.told else [(1 << 20, select.EPOLLIN)]
+        self.told = True
+        return [*first, *self.behind.poll(timeout)]
+
+
+def test_a_connection_that_is_gone_when_its_turn_comes_is_passed_over(rig: Rig) -> None:
+    rig.worker._poll = Late(rig.worker._poll)  # type: ignore[assignment]
+    asker = rig.start().connected()
+    asker.sendall(lookup("a"))
+    assert said(asker)[0] == Kind.LEADS
+    rig.worker._poll.told = False  # type: ignore[attr-defined]
+    _, late = rig.link()
+    late.out = memoryview(b"to be sent at the end")
+    rig.control.shutdown(socket.SHUT_WR)
+    rig.thread.join(20)
+    assert rig.worker._links == {}
