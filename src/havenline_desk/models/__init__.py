@@ -39,7 +39,17 @@ from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLoo
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .publications import Publication
-from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
+from .quality import (
+    CalibrationPicture,
+    CalibrationResult,
+    CalibrationSession,
+    FindingVerdict,
+    QualityFinding,
+    QualityLook,
+    QualityReview,
+    QualitySample,
+    SampledOutcome,
+)
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
@@ -75,6 +85,7 @@ __all__ = [
     "FactorReset",
     "FactorResetEnd",
     "File",
+    "FindingVerdict",
     "FrameHash",
     "FrameworkApproval",
     "HandReason",
@@ -116,6 +127,9 @@ __all__ = [
     "Proposal",
     "ProposalEnd",
     "Publication",
+    "QualityFinding",
+    "QualityLook",
+    "QualityReview",
     "QualitySample",
     "Quorum",
     "RecoveryCode",
