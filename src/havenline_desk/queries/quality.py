@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from django.db.models import Count, Max, Q
 
-from havenline.frameworks import Question
+from havenline.frameworks import LegalStatus, Question
 from havenline.judgement import FEWEST_UNITS
 
 from .. import law
@@ -77,7 +77,7 @@ class OpenLook:
     seen_step: int
     stratum: str
     status: str
-    class_id: str
+    legal_class: str
     facts: tuple[DecidedFact, ...]
     leased_until: dt.datetime
 
@@ -139,6 +139,7 @@ def open_look(person: Person, *, at: dt.datetime) -> OpenLook | None:
     if one is None:
         return None
     outcome = one.sampled.outcome
+    framework = law.load(outcome.framework, outcome.framework_version)
     member = one.assignment.revision.members.get(file=outcome.file_id)
     seen = Reveal.objects.filter(assignment=one.assignment, person=person, used_at__isnull=False)
     return OpenLook(
@@ -147,8 +148,8 @@ def open_look(person: Person, *, at: dt.datetime) -> OpenLook | None:
         member_id=member.pk,
         seen_step=int(seen.filter(file=outcome.file_id).aggregate(deepest=Max("ladder_step"))["deepest"] or 0),
         stratum=one.sampled.stratum,
-        status=outcome.status,
-        class_id=outcome.class_id,
+        status=framework.labels.of(LegalStatus(outcome.status)),
+        legal_class=framework.legal_class(outcome.class_id).label if outcome.class_id else "",
         facts=_facts(decided_by(outcome)),
         leased_until=one.assignment.expires_at or at,
     )
