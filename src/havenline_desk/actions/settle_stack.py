@@ -27,6 +27,7 @@ from ..models import SettledBy as OutcomeSettledBy
 from .derive_outcomes import derive_outcomes
 from .open_assignments import open_assignments, put_in_order
 from .record_quorum import record_quorum
+from .withdraw_entries import withdraw_contradicted
 
 
 def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
@@ -79,6 +80,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     )
     if reviewed is not None:
         outcomes += _corrected_copies(reviewed.outcome, outcomes[0], at=at)
+    withdraw_contradicted({outcome.file_id for outcome in outcomes}, at=at)
     record_quorum(outcomes, people=revision.assessments.values("person").distinct().count())
     for key in sorted(settlement.excluded):
         _stack_of_its_own(members[key].file, parent=stack, at=at)

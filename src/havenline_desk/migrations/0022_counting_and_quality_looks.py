@@ -21,7 +21,7 @@ SET CONSTRAINTS ALL IMMEDIATE
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0016_publications"),
+        ("desk", "0017_releases"),
     ]
 
     operations = [

@@ -36,6 +36,7 @@ from .investigations import (
 from .jobs import ImportJob, JobEnd
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
+from .partners import Canary, Door, Partner, PartnerKey, Subscription
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .publications import Publication
@@ -51,6 +52,18 @@ from .quality import (
     SampledOutcome,
 )
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
+from .releases import (
+    BatchedEntry,
+    Deconfliction,
+    DeconflictionAnswer,
+    DeconflictionTerm,
+    HouseList,
+    PublishedEdition,
+    ReleaseBatch,
+    ReleasedEntry,
+    Withdrawal,
+    WithdrawalReason,
+)
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 from .wellbeing import OptOut, PaceRule, TalkTo
@@ -68,13 +81,19 @@ __all__ = [
     "AuditEntry",
     "Audited",
     "AuthenticatorApp",
+    "BatchedEntry",
     "CalibrationPicture",
     "CalibrationResult",
     "CalibrationSession",
+    "Canary",
     "Certificate",
     "ConfiguredFramework",
+    "Deconfliction",
+    "DeconflictionAnswer",
+    "DeconflictionTerm",
     "Derivation",
     "DerivationRun",
+    "Door",
     "DutyContact",
     "Edition",
     "Ending",
@@ -92,6 +111,7 @@ __all__ = [
     "Hold",
     "House",
     "HouseDeclaration",
+    "HouseList",
     "Import",
     "ImportJob",
     "ImportProblem",
@@ -115,6 +135,8 @@ __all__ = [
     "OriginSignal",
     "Outcome",
     "PaceRule",
+    "Partner",
+    "PartnerKey",
     "Passkey",
     "PerceptualHash",
     "Person",
@@ -127,12 +149,15 @@ __all__ = [
     "Proposal",
     "ProposalEnd",
     "Publication",
+    "PublishedEdition",
     "QualityFinding",
     "QualityLook",
     "QualityReview",
     "QualitySample",
     "Quorum",
     "RecoveryCode",
+    "ReleaseBatch",
+    "ReleasedEntry",
     "Report",
     "Reveal",
     "Role",
@@ -153,10 +178,13 @@ __all__ = [
     "StorageAlarm",
     "StoredContent",
     "Submission",
+    "Subscription",
     "TalkTo",
     "TextLook",
     "TextReason",
     "Throttle",
     "Tombstone",
     "Way",
+    "Withdrawal",
+    "WithdrawalReason",
 ]
