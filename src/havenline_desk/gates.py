@@ -73,6 +73,7 @@ class Act(StrEnum):
     SEE_FRAMEWORKS = "see_frameworks"
     SEE_AGREEMENT = "see_agreement"
     DRAW_QUALITY_SAMPLE = "draw_quality_sample"
+    LOOK_OVER_SAMPLE = "look_over_sample"
     OPEN_CALIBRATION = "open_calibration"
     EXPORT_LOG = "export_log"
     SEE_ESCALATIONS = "see_escalations"
@@ -220,7 +221,7 @@ RULES: Mapping[Act, Rule] = {
     Act.SEE_HOME: _by(*EVERYONE),
     Act.TAKE_ASSESSMENT: _by(_A, about=About.NEVER_TWICE),
     Act.TAKE_DISPUTE: _by(_J, about=About.NEVER_TWICE),
-    Act.WORK: _by(_A, _J, about=About.OWN_ASSIGNMENT),
+    Act.WORK: _by(_A, _S, _J, about=About.OWN_ASSIGNMENT),
     Act.SEE_INVESTIGATIONS: _by(_L, _S, Role.AUDITOR),
     Act.SEE_FIGURES: _by(_L, _S, _J, Role.LIAISON, Role.AUDITOR),
     Act.SEE_RECORDS: _by(_L, _S),
@@ -247,7 +248,8 @@ RULES: Mapping[Act, Rule] = {
     Act.SEE_FRAMEWORKS: _by(*EVERYONE),
     Act.SEE_AGREEMENT: _by(_L, _S),
     Act.DRAW_QUALITY_SAMPLE: _by(_S),
-    Act.OPEN_CALIBRATION: _by(_A, _J, about=About.ONESELF),
+    Act.LOOK_OVER_SAMPLE: _by(_S, about=About.NEVER_TWICE),
+    Act.OPEN_CALIBRATION: _by(_A, _S, _J, about=About.ONESELF),
     Act.SEE_PROPOSALS: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),
     Act.APPROVE_PROPOSAL: _by(*EVERYONE - {_A}, about=About.ANOTHERS_PROPOSAL, fresh=True),
     Act.CANCEL_PROPOSAL: _by(*EVERYONE - {_A}, about=About.OWN_OR_WAITING),
@@ -306,7 +308,7 @@ RULES: Mapping[Act, Rule] = {
     Act.ROTATE_KEYS: replace(_HOST, people=2),
     Act.RUN_JOBS: _HOST,
 }
-CONTENT_ACTS = frozenset({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE, Act.WORK})
+CONTENT_ACTS = frozenset({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE, Act.LOOK_OVER_SAMPLE, Act.WORK})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,12 @@ from .models import (
     InvestigationUrgency,
     Item,
     OptOut,
+    Outcome,
     Person,
     PoolKind,
     PoolMember,
     PoolNeed,
+    QualityReview,
     Reveal,
     SetAside,
     Skip,
@@ -55,8 +57,9 @@ def set_aside_for(person: Person, *, at: dt.datetime) -> list[int]:
 def open_to(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
     """Free assignments of those steps that `person` may ever be handed at `at`, the most urgent first.
 
-    Left out: drawn pictures of calibration; a stack that the person has assessed or recused themselves from; what they
-    skipped; what another pool is needed for; what somebody of the same blind pool has looked at.
+    Left out: drawn pictures of calibration; a stack that the person has assessed or recused themselves from; a decision
+    that is assessed anew where they decided it or asked for it; what they skipped; what another pool is needed for;
+    what somebody of the same blind pool has looked at.
     Not checked: roles and certificates.
     """
     free = Q(person=None) | Q(expires_at__lte=at)
@@ -70,6 +73,9 @@ def open_to(person: Person, steps: Collection[Step], *, at: dt.datetime) -> Quer
     looked_at_beside = Assignment.objects.filter(
         revision=OuterRef("revision"), person__in=list(beside.values_list("person_id", flat=True))
     )
+    reviews_of_own = QualityReview.objects.filter(
+        Q(outcome__revision__assessments__person=person) | Q(finding__person=person), revision=OuterRef("revision")
+    )
     skips = Skip.objects.filter(person=person)
     recused = list(skips.filter(reason=SkipReason.RECUSED).values_list("assignment__revision__stack_id", flat=True))
     passed_on = skips.exclude(reason=SkipReason.NOT_TODAY, skipped_at__lte=at - NOT_TODAY)
@@ -77,6 +83,7 @@ def open_to(person: Person, steps: Collection[Step], *, at: dt.datetime) -> Quer
         Assignment.objects.filter(free, done_at=None, step__in=list(steps))
         .exclude(revision__stack__investigation__source_kind=SourceKind.TRAINING)
         .exclude(revision__assessments__person=person)
+        .exclude(Exists(reviews_of_own))
         .exclude(revision__stack__in=recused)
         .exclude(revision__stack__parent__in=recused)
         .exclude(pk__in=list(passed_on.values_list("assignment_id", flat=True)))
@@ -107,6 +114,11 @@ def open_in_the_name_of(person: Person) -> QuerySet[Assignment]:
     """What `person` has open: leased, not done, and not submitted either."""
     submitted = Submission.objects.filter(assignment=OuterRef("pk"), taken_back_at=None, recorded_at=None)
     return Assignment.objects.filter(person=person, done_at=None).exclude(Exists(submitted))
+
+
+def decided_by(outcome: Outcome) -> Outcome:
+    """The outcome that people settled: the one that a byte-identical copy took its answer from, or itself."""
+    return outcome if outcome.copy_of is None else outcome.copy_of
 
 
 def held_by(person: Person) -> Submission | None:

@@ -50,6 +50,7 @@ from havenline_desk.actions.keep_partners import end_subscription, subscribe_par
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.link_account import link_account, unlink_accounts
 from havenline_desk.actions.look_at_text import grant_text_look
+from havenline_desk.actions.look_over_sample import begin_look, record_finding
 from havenline_desk.actions.note_backup import note_backup, note_restore
 from havenline_desk.actions.place_hold import place_hold
 from havenline_desk.actions.propose import propose
@@ -89,6 +90,7 @@ from havenline_desk.models import (
     Escalation,
     EscalationStage,
     File,
+    FindingVerdict,
     HandReason,
     House,
     HouseList,
@@ -392,6 +394,15 @@ def law_and_quality() -> Iterator[Step]:
     yield lambda: import_framework(DOCUMENT, by=who("lead"), at=at, origin="a test")
     yield lambda: configure_framework(named("HL-1"), "ncmec.industry", None, by=who("lead"), at=at)
     yield lambda: draw_quality_sample(named("HL-1"), by=who("senior"), wanted=1, at=at, seed=1)
+    certify_person(who("senior"), until=at + dt.timedelta(days=300), issued_by=None, at=at)
+
+    def look_over() -> None:
+        assignment = begin_look(who("senior"), at=at)
+        assert assignment is not None
+        make.look(assignment, who("senior"), assignment.revision.members.get(place="shown"), step=1, at=at)
+        record_finding(assignment.pk, FindingVerdict.REASSESS, person=who("senior"), at=at)
+
+    yield look_over
     yield lambda: set_up_calibration(by=who("lead"), at=at)
     yield lambda: start_calibration(who("analyst-two"), at=at, seed=1)
 

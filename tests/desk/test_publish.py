@@ -27,6 +27,7 @@ from havenline_cli import main
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.propose import propose
+from havenline_desk.actions.publish_edition import publish_edition
 from havenline_desk.actions.record_study import record_study
 from havenline_desk.actions.release_publication import sign_publication
 from havenline_desk.agreement import ProposalRefused
@@ -78,6 +79,29 @@ def test_a_snapshot_names_nobody_and_nothing_from_outside(tmp_path: Path) -> Non
     secret += [name.encode() for name in ("analyst-one", people["analyst-one"].audit_id.hex)]
     for path in made.folder.iterdir():
         assert not [one for one in secret if one in path.read_bytes()], path.name
+
+
+def test_the_time_to_the_list_is_that_of_the_first_edition_that_carries_the_file(tmp_path: Path) -> None:
+    people = make.world(at=AT, stacks=2)
+    make.settle(people, make.TEXTURED, at=AT + dt.timedelta(minutes=1))
+    make.hash_all()
+    later = AT + dt.timedelta(hours=3)
+    house_list = make.house_list(people, at=later)
+    make.clear_all(people["lead"], at=later)
+    assert len(make.release(house_list, people, at=later)) == 1
+
+    def minutes(name: str) -> list[int]:
+        made = write_snapshot(make.investigation(), tmp_path / name, period=None)
+        return [one for one in pq.read_table(made.file("items"))["minutes_to_list"].to_pylist() if one is not None]
+
+    assert minutes("released") == [], "no edition carries it yet"
+    publish_edition(house_list, person=people["liaison"], at=later + dt.timedelta(minutes=5))
+    assert minutes("published") == [185]
+    make.settle(people, make.TEXTURED, at=later)
+    make.clear_all(people["lead"], at=later + dt.timedelta(hours=2))
+    assert len(make.release(house_list, people, at=later + dt.timedelta(hours=2))) == 1
+    publish_edition(house_list, person=people["liaison"], at=later + dt.timedelta(hours=2))
+    assert minutes("again") == [185, 300], "a later edition does not move what an earlier one carried"
 
 
 def test_a_period_takes_what_was_taken_in_then(tmp_path: Path) -> None:

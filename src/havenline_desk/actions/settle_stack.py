@@ -17,11 +17,13 @@ from ..models import (
     File,
     MemberPlace,
     Outcome,
+    QualityReview,
     Stack,
     StackMember,
     StackRevision,
     Step,
 )
+from ..models import SettledBy as OutcomeSettledBy
 from .derive_outcomes import derive_outcomes
 from .open_assignments import open_assignments, put_in_order
 from .record_quorum import record_quorum
@@ -56,11 +58,13 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
         approved=law.in_force(framework.id, framework.version),
         disputed=settlement.settled_by is SettledBy.DISAGREEMENT,
     )
+    reviewed = QualityReview.objects.filter(revision=revision).select_related("outcome").first()
     outcomes = Outcome.objects.bulk_create(
         Outcome(
             investigation=investigation,
             file=file,
             revision=revision,
+            corrects=reviewed.outcome if reviewed is not None else None,
             framework=framework.id,
             framework_version=framework.version,
             facts=dict(settlement.facts),
@@ -74,6 +78,8 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
         )
         for file in (shown.file, *(members[key].file for key in sorted(settlement.members)))
     )
+    if reviewed is not None:
+        outcomes += _corrected_copies(reviewed.outcome, outcomes[0], at=at)
     withdraw_contradicted({outcome.file_id for outcome in outcomes}, at=at)
     record_quorum(outcomes, people=revision.assessments.values("person").distinct().count())
     for key in sorted(settlement.excluded):
@@ -84,11 +90,35 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
             at=at,
             actor=None,
             about=outcome,
-            investigation=investigation,
+            investigation=outcome.investigation,
             purpose=outcome.settled_by,
             record=outcome,
         )
-    derive_outcomes(investigation, at=at, outcomes=outcomes)
+    for each in {outcome.investigation for outcome in outcomes}:
+        derive_outcomes(each, at=at, outcomes=[outcome for outcome in outcomes if outcome.investigation == each])
+
+
+def _corrected_copies(old: Outcome, new: Outcome, *, at: dt.datetime) -> list[Outcome]:
+    """Byte-identical files that took their answer from `old` take it from `new`, in whichever investigation."""
+    return Outcome.objects.bulk_create(
+        Outcome(
+            investigation=copy.investigation,
+            file=copy.file,
+            copy_of=new,
+            corrects=copy,
+            framework=new.framework,
+            framework_version=new.framework_version,
+            facts=new.facts,
+            status=new.status,
+            class_id=new.class_id,
+            severity=new.severity,
+            rule_path=new.rule_path,
+            settled_by=OutcomeSettledBy.COPY,
+            viewed_by_person=False,
+            settled_at=at,
+        )
+        for copy in old.copies.filter(correction=None).select_related("investigation", "file").order_by("pk")
+    )
 
 
 def _open_dispute(revision: StackRevision, *, at: dt.datetime) -> None:

@@ -107,6 +107,7 @@ def checked_submission(
         Assignment.objects.select_for_update(of=("self",))
         .select_related("revision__stack__investigation")
         .filter(pk=assignment_id, person=person, done_at=None)
+        .exclude(step=Step.QUALITY)
         .first()
     )
     if assignment is None or assignment.leased_at is None:

@@ -40,7 +40,17 @@ from .partners import Canary, Door, Partner, PartnerKey, Subscription
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .publications import Publication
-from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
+from .quality import (
+    CalibrationPicture,
+    CalibrationResult,
+    CalibrationSession,
+    FindingVerdict,
+    QualityFinding,
+    QualityLook,
+    QualityReview,
+    QualitySample,
+    SampledOutcome,
+)
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .releases import (
     BatchedEntry,
@@ -94,6 +104,7 @@ __all__ = [
     "FactorReset",
     "FactorResetEnd",
     "File",
+    "FindingVerdict",
     "FrameHash",
     "FrameworkApproval",
     "HandReason",
@@ -139,6 +150,9 @@ __all__ = [
     "ProposalEnd",
     "Publication",
     "PublishedEdition",
+    "QualityFinding",
+    "QualityLook",
+    "QualityReview",
     "QualitySample",
     "Quorum",
     "RecoveryCode",

@@ -15,6 +15,7 @@ class Step(models.TextChoices):
     FIRST = "first", "first assessment"
     SECOND = "second", "second assessment"
     THIRD = "third", "third person"
+    QUALITY = "quality", "look at a sampled decision"
 
 
 class Assignment(Audited):
@@ -34,7 +35,9 @@ class Assignment(Audited):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=("revision", "step"), name="one_assignment_per_step"),
+            models.UniqueConstraint(
+                fields=("revision", "step"), condition=~models.Q(step="quality"), name="one_assignment_per_step"
+            ),
             models.UniqueConstraint(
                 fields=("person",),
                 condition=models.Q(done_at=None) & models.Q(person__isnull=False),

@@ -64,6 +64,8 @@ class AuditAct(models.TextChoices):
     CALIBRATION_STARTED = "calibration_started", "began a calibration on drawn pictures"
     CALIBRATION_CLOSED = "calibration_closed", "ended a calibration"
     QUALITY_SAMPLE_DRAWN = "quality_sample_drawn", "drew recent decisions to be looked over"
+    QUALITY_FINDING = "quality_finding", "looked over a sampled decision"
+    REVIEW_OPENED = "review_opened", "opened a new assessment of a decision"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
     HOUSE_DECLARED = "house_declared", "declared how many people work here"
     PROPOSAL_MADE = "proposal_made", "proposed an act that takes two people"

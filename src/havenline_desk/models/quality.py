@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from .assessments import Outcome
+from .assessments import Assignment, Outcome
 from .audit import Audited
 from .investigations import Investigation
 from .people import Certificate, Person
@@ -67,3 +67,38 @@ class SampledOutcome(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("sample", "outcome"), name="one_place_per_sample"),)
+
+
+class FindingVerdict(models.TextChoices):
+    AGREES = "agrees", "agrees with what was decided"
+    DIFFERS = "differs", "differs in some facts"
+    REASSESS = "reassess", "needs a new assessment by others"
+    LEFT = "left", "not looked over"
+
+
+class QualityLook(Audited):
+    """One sampled decision handed to a quality lead, in an assignment of its own."""
+
+    sampled = models.OneToOneField(SampledOutcome, on_delete=models.PROTECT, related_name="look")
+    assignment = models.OneToOneField(Assignment, on_delete=models.PROTECT, related_name="quality_look")
+    begun_at = models.DateTimeField()
+
+
+class QualityFinding(Audited):
+    """What a look found; the decision itself stands as it is."""
+
+    look = models.OneToOneField(QualityLook, on_delete=models.PROTECT, related_name="finding")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=16, choices=FindingVerdict)
+    differing = models.JSONField(help_text="ids of the questions that would be answered otherwise")
+    ladder_step = models.SmallIntegerField(help_text="how closely it was viewed; 0 where it was not")
+    found_at = models.DateTimeField()
+
+
+class QualityReview(Audited):
+    """A decision is assessed anew by others; what they settle on corrects it, and both records stay."""
+
+    finding = models.OneToOneField(QualityFinding, on_delete=models.PROTECT, related_name="review")
+    outcome = models.OneToOneField(Outcome, on_delete=models.PROTECT, related_name="review")
+    revision = models.OneToOneField(StackRevision, on_delete=models.PROTECT, related_name="review")
+    opened_at = models.DateTimeField()

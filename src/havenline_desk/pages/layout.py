@@ -81,6 +81,7 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("home", gates.Act.SEE_HOME, _("Home")),
     ("work", gates.Act.WORK, _("Assess")),
     ("calibration", gates.Act.OPEN_CALIBRATION, _("Calibration")),
+    ("quality", gates.Act.LOOK_OVER_SAMPLE, _("Samples")),
     ("escalations", gates.Act.SEE_ESCALATIONS, _("Escalations")),
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
     ("queue", gates.Act.SEE_QUEUE, _("Queue")),

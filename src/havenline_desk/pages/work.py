@@ -14,14 +14,14 @@ from django.utils.translation import gettext as _
 
 from havenline.frameworks import Question
 
-from .. import evidence
+from .. import evidence, gates
 from ..actions.hold_submission import hold_submission, record_held, take_back
 from ..actions.skip_assignment import skip_assignment
 from ..actions.start_calibration import continue_calibration
 from ..actions.submit_assessment import SubmissionRefused
 from ..actions.take_next import take_next
 from ..gates import Act, Denied, gate
-from ..models import CalibrationResult, SkipReason
+from ..models import CalibrationResult, SkipReason, Step
 from ..pace import pace_of
 from ..queries.escalations import contacts
 from ..queries.home import Start, done_since, start_of
@@ -79,6 +79,8 @@ class NearRow:
 
 @gate(Act.WORK)
 def work(request: HttpRequest) -> HttpResponse:
+    if open_in_the_name_of(person_of(request)).filter(step=Step.QUALITY).exists():
+        return redirect("look")
     workspace = open_workspace(person_of(request), at=timezone.now())
     if workspace is None:
         return _nothing_open(request)
@@ -174,6 +176,8 @@ def _take(request: HttpRequest) -> None:
     if isinstance(ended, CalibrationResult):
         leave_notice(request, Notice.CALIBRATED if ended.passed else Notice.NOT_CALIBRATED)
     if ended is not None:
+        return
+    if gates.acts_of(person, at=at).isdisjoint({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE}):
         return
     try:
         take_next(person, at=at)

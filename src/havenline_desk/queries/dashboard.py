@@ -88,10 +88,17 @@ def backlog(investigation: Investigation, *, at: dt.datetime) -> DashboardChart:
     counted: Counter[str] = Counter()
     opened = Assignment.objects.filter(investigation=investigation, done_at=None, opened_at__lte=at)
     for moment, count in opened.order_by().values_list("opened_at").annotate(count=Count("pk")):
-        counted[next(label for label, age in _AGES if age is None or at - moment <= age)] += count
+        counted[_age(at - moment)] += count
+    # At most one is open for each quality lead, so they are taken out one by one.
+    for moment in opened.filter(person__isnull=False, step=Step.QUALITY).values_list("opened_at", flat=True):
+        counted[_age(at - moment)] -= 1
     rows = _rows([(label, counted[label]) for label, _ in _AGES])
     says = "Steps of the review plan that are open: they wait for a person or are with one. By the age of the step."
     return DashboardChart("backlog", "Backlog and its age", says, rows)
+
+
+def _age(open_for: dt.timedelta) -> str:
+    return next(label for label, age in _AGES if age is None or open_for <= age)
 
 
 def progress(investigation: Investigation) -> DashboardChart:

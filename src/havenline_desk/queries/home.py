@@ -44,7 +44,8 @@ EMPTY_ROLES = (Role.WELFARE, Role.LIAISON, Role.ADMIN)
 
 def home_of(person: Person, *, since: dt.datetime, at: dt.datetime) -> Home:
     """`since` is when this session began: items are counted for the session, never for the backlog."""
-    works = gates.allowed(person, gates.Act.WORK, at=at)
+    acts = gates.acts_of(person, at=at)
+    works = not acts.isdisjoint({gates.Act.TAKE_ASSESSMENT, gates.Act.TAKE_DISPUTE})
     leads = gates.allowed(person, gates.Act.SEE_INVESTIGATIONS, at=at)
     reads_figures = gates.allowed(person, gates.Act.SEE_FIGURES, at=at)
     held = gates.roles_of(person, at=at)

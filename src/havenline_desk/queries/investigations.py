@@ -218,7 +218,7 @@ def _steps(investigation: Investigation, *, at: dt.datetime) -> tuple[StepCount,
     open_ = Assignment.objects.filter(revision__stack__investigation=investigation, done_at=None)
     leased = Q(person__isnull=False, expires_at__gt=at)
     counts = []
-    for step in Step:
+    for step in (Step.FIRST, Step.SECOND, Step.THIRD):
         of_step = open_.filter(step=step)
         held = of_step.filter(leased).count()
         oldest = of_step.exclude(leased).order_by("opened_at").values_list("opened_at", flat=True).first()

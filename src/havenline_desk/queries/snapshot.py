@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from havenline.figures import FiguresError
 from havenline.figures.snapshot import (
@@ -26,7 +26,7 @@ from havenline.figures.snapshot import (
 from havenline.frameworks import Framework
 
 from .. import law
-from ..models import Assessment, Investigation, Item, Outcome, Report, Reveal
+from ..models import Assessment, Investigation, Item, Outcome, ReleasedEntry, Report, Reveal
 from .figures import dataset_words
 
 _BATCH = 20_000
@@ -136,6 +136,7 @@ class _Export:
         }
         places = Item.locations.through.objects.filter(item_id__in=keys).order_by("-pk")
         countries = dict(places.values_list("item_id", "location__country"))
+        listed = _listed({row[1] for row in batch if row[1]})
         rows = []
         for number, (pk, file, kind, taken_in, selected) in enumerate(batch, first):
             row: dict[str, Any] = {"item": number, "kind": kind, "selected": selected is not None}
@@ -147,6 +148,8 @@ class _Export:
                 # A copy's outcome may be older than its posting.
                 row["minutes_to_outcome"] = max(0, int((settled_at - taken_in).total_seconds() // 60))
                 row |= _answers(self._head, facts)
+                if file in listed:
+                    row["minutes_to_list"] = max(0, int((listed[file] - taken_in).total_seconds() // 60))
             rows.append(row)
         self._add("items", rows)
         number_of = {pk: first + place for place, pk in enumerate(keys)}
@@ -178,6 +181,12 @@ class _Export:
         ]
         if rows:
             self._writer.add(table, pa.Table.from_pylist(rows, schema=pa.schema(plain)))
+
+
+def _listed(files: set[int]) -> dict[int, dt.datetime]:
+    """When the first edition of a list of this house that carries a file was made; what was withdrawn later counts."""
+    carried = ReleasedEntry.objects.filter(file__in=files, list__editions__number=F("first_number")).order_by()
+    return dict(carried.values_list("file_id").annotate(first=Min("list__editions__made_at")))
 
 
 def _answers(head: SnapshotHead, facts: Mapping[str, str]) -> dict[str, str]:
