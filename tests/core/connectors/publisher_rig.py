@@ -149,12 +149,14 @@ class Partner:
         make_key(self.key)
         house.keys[self.name] = publishers.make_identity(self.identity)
 
-    def add(self, house: House, place: str | None = None, *, ca_file: str | None = None) -> None:
+    def add(
+        self, house: House, place: str | None = None, *, ca_file: str | None = None, their_list: str = LIST
+    ) -> None:
         new = NewPublisher(
             place or house.public.as_uri(),
             house.root,
             house.recipient(self.name),
-            LIST,
+            their_list,
             ListKind.CSAM,
             THEIRS,
             ca_file,
