@@ -178,7 +178,7 @@ class Exchange:
         return True
 
     def let_through(self, key: str, *, at: dt.datetime, agreed: str) -> None:
-        """Put an entry that the screen keeps out into the list. Raises ExchangeError where there is none, as `fetch`."""
+        """Put an entry that the screen keeps out into the list. Raises ExchangeError for another, and as `fetch`."""
         with self._alone():
             if not self.store.let_through(key, at=at, agreed=agreed):
                 raise ExchangeError(f"{self.folder}: the screen keeps no such entry out; nothing was changed")
