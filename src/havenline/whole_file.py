@@ -34,7 +34,7 @@ def write_whole(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 def _take_free_name(temporary: Path, path: Path) -> None:
@@ -51,7 +51,8 @@ def _take_free_name(temporary: Path, path: Path) -> None:
         temporary.unlink()
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Make what was made, renamed or removed in `folder` hold across a power cut. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -236,10 +236,12 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "ImportJob",
         "LinkedAccount",
         "OptOut",
+        "Partner",
         "Passkey",
         "Person",
         "PoolMember",
         "RecoveryCode",
+        "ReleasedEntry",
         "Reveal",
         "RoleGrant",
         "Session",
@@ -247,8 +249,10 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "StackRevision",
         "StorageAlarm",
         "Submission",
+        "Subscription",
         "TextLook",
         "Throttle",
+        "Withdrawal",
     }
 
 

@@ -36,11 +36,24 @@ from .investigations import (
 from .jobs import ImportJob, JobEnd
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
+from .partners import Canary, Door, Partner, PartnerKey, Subscription
 from .people import CONTENT_ROLES, EXCLUSIVE_SETS, Certificate, Person, Role, RoleGrant
 from .proposals import Approval, House, HouseDeclaration, Proposal, ProposalEnd, Quorum
 from .publications import Publication
 from .quality import CalibrationPicture, CalibrationResult, CalibrationSession, QualitySample, SampledOutcome
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
+from .releases import (
+    BatchedEntry,
+    Deconfliction,
+    DeconflictionAnswer,
+    DeconflictionTerm,
+    HouseList,
+    PublishedEdition,
+    ReleaseBatch,
+    ReleasedEntry,
+    Withdrawal,
+    WithdrawalReason,
+)
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 from .wellbeing import OptOut, PaceRule, TalkTo
@@ -58,13 +71,19 @@ __all__ = [
     "AuditEntry",
     "Audited",
     "AuthenticatorApp",
+    "BatchedEntry",
     "CalibrationPicture",
     "CalibrationResult",
     "CalibrationSession",
+    "Canary",
     "Certificate",
     "ConfiguredFramework",
+    "Deconfliction",
+    "DeconflictionAnswer",
+    "DeconflictionTerm",
     "Derivation",
     "DerivationRun",
+    "Door",
     "DutyContact",
     "Edition",
     "Ending",
@@ -81,6 +100,7 @@ __all__ = [
     "Hold",
     "House",
     "HouseDeclaration",
+    "HouseList",
     "Import",
     "ImportJob",
     "ImportProblem",
@@ -104,6 +124,8 @@ __all__ = [
     "OriginSignal",
     "Outcome",
     "PaceRule",
+    "Partner",
+    "PartnerKey",
     "Passkey",
     "PerceptualHash",
     "Person",
@@ -116,9 +138,12 @@ __all__ = [
     "Proposal",
     "ProposalEnd",
     "Publication",
+    "PublishedEdition",
     "QualitySample",
     "Quorum",
     "RecoveryCode",
+    "ReleaseBatch",
+    "ReleasedEntry",
     "Report",
     "Reveal",
     "Role",
@@ -139,10 +164,13 @@ __all__ = [
     "StorageAlarm",
     "StoredContent",
     "Submission",
+    "Subscription",
     "TalkTo",
     "TextLook",
     "TextReason",
     "Throttle",
     "Tombstone",
     "Way",
+    "Withdrawal",
+    "WithdrawalReason",
 ]

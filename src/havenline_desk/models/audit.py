@@ -98,6 +98,18 @@ class AuditAct(models.TextChoices):
     STORAGE_ALARM_RAISED = "storage_alarm_raised", "an alarm about kept content was raised"
     STORAGE_ALARM_ENDED = "storage_alarm_ended", "what had raised an alarm about kept content was over"
     PERSON_CLOSED = "person_closed", "closed a person's account"
+    HOUSE_LIST_OPENED = "house_list_opened", "opened a list of this house"
+    DECONFLICTION_RECORDED = "deconfliction_recorded", "recorded what the police said before a release"
+    DECONFLICTION_DECLARED = "deconfliction_declared", "declared after how many days a release need not wait"
+    ENTRIES_RELEASED = "entries_released", "released entries onto a list of this house"
+    ENTRY_WITHDRAWN = "entry_withdrawn", "withdrew an entry from a list of this house"
+    EDITION_PUBLISHED = "edition_published", "published an edition of a list of this house"
+    OUTCOME_CORRECTED = "outcome_corrected", "corrected an outcome, as two had agreed"
+    PARTNER_ENROLLED = "partner_enrolled", "enrolled a key of a partner, as two had agreed"
+    PARTNER_SUSPENDED = "partner_suspended", "suspended a partner"
+    SUBSCRIPTION_OPENED = "subscription_opened", "opened a list to a partner"
+    SUBSCRIPTION_ENDED = "subscription_ended", "closed a list to a partner"
+    CANARIES_MADE = "canaries_made", "made a partner's canaries for a list"
 
 
 URGENT_ACTS = frozenset(
@@ -129,6 +141,10 @@ URGENT_ACTS = frozenset(
         AuditAct.CONTACT_DECLARED,
         AuditAct.ESCALATION_RAISED,
         AuditAct.ESCALATION_STAGE,
+        AuditAct.ENTRIES_RELEASED,
+        AuditAct.EDITION_PUBLISHED,
+        AuditAct.OUTCOME_CORRECTED,
+        AuditAct.PARTNER_ENROLLED,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""

@@ -10,8 +10,10 @@ from .files import FrameHash, PerceptualHash
 from .investigations import Import
 from .jobs import ImportJob
 from .origin import OriginSignal, TextLook
+from .partners import Partner, Subscription
 from .people import Person, RoleGrant
 from .queue import PoolMember, SetAside
+from .releases import ReleasedEntry, Withdrawal
 from .retention import Hold, StorageAlarm
 from .stacks import StackRevision
 from .wellbeing import OptOut
@@ -25,10 +27,12 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     ImportJob: ("begun_at", "seen_at", "files", "read", "refused", "stop_asked_at", "ended_at", "ending", "said"),
     LinkedAccount: ("removed_at",),
     OptOut: ("ended_at",),
+    Partner: ("suspended_at",),
     Passkey: ("counter", "last_used_at", "removed_at"),
     Person: ("password", "last_login", "is_active"),
     PoolMember: ("left_at",),
     RecoveryCode: ("used_at", "withdrawn_at"),
+    ReleasedEntry: ("first_number",),
     Reveal: ("used_at",),
     RoleGrant: ("revoked_at",),
     SetAside: ("ended_at",),
@@ -36,8 +40,10 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     StackRevision: ("frozen_at",),
     StorageAlarm: ("ended_at",),
     Submission: ("taken_back_at", "recorded_at"),
+    Subscription: ("ended_at",),
     TextLook: ("used_at",),
     Throttle: ("tries", "since"),
+    Withdrawal: ("first_number",),
 }
 """The only columns of Havenline's tables that the desk may ever update; only rows of PERISHABLE are ever deleted."""
 
