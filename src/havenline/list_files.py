@@ -113,6 +113,10 @@ class ListsTogether:
         """As `Lists.lookup`. Raises as `LiveLists.current` does."""
         return self._now().lookup(fingerprints, at=at, leeway=leeway)
 
+    def in_shadow(self) -> Lists | None:
+        """As `Lists.in_shadow`."""
+        return self._now().in_shadow()
+
     def _now(self) -> Lists:
         parts = [each.lists if each.live is None else each.live.current() for each in self._opened]
         if not self._parts or any(new is not old for new, old in zip(parts, self._parts, strict=True)):

@@ -348,6 +348,8 @@ class ListTerms:
     Frames of films are compared within the same radius, from the same floor on. A film is a match of an entry with
     frames where at least one of them matches, and the part `asked_share` of its own different frames, and
     `listed_share` of the entry's: 0..1, else as vPDQ has them.
+
+    A list in `shadow` gives no match, for it is never `enabled`; what it would give is counted.
     """
 
     radius: int = NEAR_DISTANCE
@@ -357,8 +359,11 @@ class ListTerms:
     expires_at: dt.datetime | None = None
     asked_share: float = ASKED_SHARE
     listed_share: float = LISTED_SHARE
+    shadow: bool = False
 
     def __post_init__(self) -> None:
+        if self.shadow and self.enabled:
+            raise ValueError("a list in shadow gives no match, so it is not enabled")
         if not (0 <= self.asked_share <= 1 and 0 <= self.listed_share <= 1):
             raise ValueError("a share of matched frames lies in 0..1")
         if not 0 <= self.radius <= LARGEST_RADIUS:

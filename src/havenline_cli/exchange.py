@@ -68,6 +68,10 @@ def set_up(
     ca_file: Annotated[
         Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates to trust in place of the usual ones.")
     ] = None,
+    shadow_days: Annotated[
+        int,
+        typer.Option("--shadow-days", metavar="DAYS", min=0, max=365, help="In shadow so long before it may match."),
+    ] = 7,
     folder: Folder = None,
     key: Key = None,
 ) -> None:
@@ -89,6 +93,7 @@ def set_up(
         checked_text("--list", list_name) or name,
         settings,
         None if ca_file is None else str(ca_file.absolute()),
+        shadow_days,
     )
     where, sealing = _place(folder, name), _key(key)
     secrets = _secrets(kind.secrets)
@@ -145,7 +150,8 @@ def status(
     told, lines = [], []
     for each in names:
         with _opened(folder, each) as opened:
-            standing, configured, alarm = opened.store.standing(), opened.configured, standing_alarm(opened.folder)
+            standing, configured, staged = opened.store.standing(), opened.configured, opened.store.staged
+            alarm = standing_alarm(opened.folder)
         told.append(
             {
                 "name": each,
@@ -155,7 +161,11 @@ def status(
                 "live_lists": str(root / each / "live"),
                 "entries": standing.live,
                 "without_entry": standing.withdrawn,
+                "stage": staged.stage.value,
+                "stage_since": _iso(staged.since),
                 "quarantined": standing.quarantined,
+                "screened": standing.screened,
+                "let_through": standing.let_through,
                 "withheld": standing.withheld,
                 "not_yet_applied": standing.owed,
                 "opinions": standing.opinions,
@@ -166,9 +176,12 @@ def status(
             }
         )
         more = ", everything is being fetched anew" if standing.resyncing else ""
-        counts = f"{standing.live:,} entries, {standing.quarantined:,} in quarantine, {standing.withheld:,} withheld"
+        counts = (
+            f"{standing.live:,} entries, {standing.quarantined:,} in quarantine, {standing.screened:,} kept out by the "
+            f"screen, {standing.withheld:,} withheld"
+        )
         whole, last = (_iso(at) or "never" for at in (standing.complete_at, standing.fetched_at))
-        lines.append(f"{plain(each)} ({configured.connector}): {counts}{more}")
+        lines.append(f"{plain(each)} ({configured.connector}), {staged.stage}: {counts}{more}")
         if alarm is not None:
             lines.append(f"  ALARM since {_iso(alarm.since)}, {alarm.times} times: {plain(alarm.text)}")
         lines.append(f"  whole at {whole}, last asked {last}; look up with --list {plain(root / each / 'live')}")
@@ -185,18 +198,25 @@ def quarantine(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print why records were not understood. What they hold is not printed; the state keeps their bytes."""
+    """Print why records were not understood, and why entries are kept out; never what they hold."""
     with _opened(folder, name) as opened:
         understood = 0
         if retry:
             understood = opened.retry(opened.connector(_key(key)), at=now(), threads=all_cores())
-        left = opened.store.quarantine()
+        left, screened = opened.store.quarantine(), opened.store.screened()
     counts: dict[str, int] = {}
     for unread, _ in left:
         counts[unread.reason] = counts.get(unread.reason, 0) + 1
-    summary = {"name": name, "understood_now": understood, "quarantined": len(left), "reasons": counts}
+    summary = {
+        "name": name,
+        "understood_now": understood,
+        "quarantined": len(left),
+        "reasons": counts,
+        "screened": screened,
+    }
     lines = [f"{plain(name)}: {len(left):,} in quarantine" + (f", {understood:,} understood now" if retry else "")]
     lines += [f"  {count:>9,}  {plain(reason)}" for reason, count in sorted(counts.items())]
+    lines += [f"  {count:>9,}  kept out: {plain(reason)}" for reason, count in screened.items()]
     tell(summary, lines, as_json=as_json)
     raise typer.Exit(exits.SOMETHING_REFUSED if left else exits.DONE)
 

@@ -133,6 +133,8 @@ def terms_from(
         "asked_share": asked_share,
         "listed_share": listed_share,
     }
+    if enabled and before is not None and before.shadow:
+        raise typer.BadParameter("a list in shadow is activated by two people on the desk", param_hint="--enable")
     return replace(before or ListTerms(), **{name: value for name, value in said.items() if value is not None})
 
 

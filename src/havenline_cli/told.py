@@ -146,7 +146,7 @@ def terms_words(terms: ListTerms, *, films: bool = False) -> str:
     if terms.allow:
         words.append("allow-list")
     if not terms.enabled:
-        words.append("switched off")
+        words.append("in shadow: counted, never matched" if terms.shadow else "switched off")
     if terms.expires_at is not None:
         words.append(f"until {terms.expires_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC")
     return ", ".join(words)

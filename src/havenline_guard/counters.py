@@ -34,13 +34,15 @@ class Count(IntEnum):
     EDITIONS = 17
     FOLDS = 18
     STARTED = 19
+    SHADOW = 20
 
 
-_WIDTH = 20 + len(BUCKETS)
+_WIDTH = 21 + len(BUCKETS)
 _TOLD = {
     Count.LOOKUPS: ("lookups_total", "Messages that looked something up."),
     Count.QUESTIONS: ("questions_total", "Fingerprints that were looked up."),
     Count.LEADS: ("leads_total", "Leads that were given."),
+    Count.SHADOW: ("shadow_leads_total", "Leads that lists in shadow would have given; they were given to nobody."),
     Count.CHANGES: ("changes_total", "Changes that were acknowledged."),
     Count.REFUSED: ("refused_total", "Connections and questions that were refused."),
     Count.MALFORMED: ("malformed_total", "Connections that were closed because of malformed bytes."),

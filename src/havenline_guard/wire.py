@@ -398,7 +398,7 @@ def _check_change(change: Change) -> None:
             ):
                 raise ValueError("a quality lies in 0..100")
     for terms in change.terms.values():
-        if type(terms.enabled) is not bool or type(terms.allow) is not bool:
+        if not {type(terms.enabled), type(terms.allow), type(terms.shadow)} <= {bool}:
             raise ValueError("a list is enabled or not")
         if type(terms.asked_share) not in (int, float) or type(terms.listed_share) not in (int, float):
             raise ValueError("shares are numbers")

@@ -109,6 +109,7 @@ class Worker:
         self._view = memoryview(self._buffer)
         self._poll = select.epoll()
         self._lists: Lists | None = None
+        self._shadow: Lists | None = None
         self._table: Table
         self._nothing: bytes
         control.setblocking(False)
@@ -242,6 +243,11 @@ class Worker:
             return
         leads = lists.look_up(asked, at=now)
         self._told(link, tag, leads, self._table, known, asked.count, began)
+        self._count_shadow(asked, now)
+
+    def _count_shadow(self, asked: Asked, at: dt.datetime) -> None:
+        if self._shadow is not None:
+            self._row[Count.SHADOW] += len(self._shadow.look_up(asked, at=at).asked)
 
     def _told(self, link: _Link, tag: int, leads: Leads, table: Table, known: int, count: int, began: int) -> None:
         told, row = len(leads.asked), self._row
@@ -269,7 +275,9 @@ class Worker:
         # As many as have about so many values.
         step = max(1, _SLICE * long.asked.count // max(1, long.asked.count, len(long.asked.pdq_quality)))
         first, last = long.done, min(long.done + step, long.asked.count)
-        leads = long.lists.look_up(long.asked.part(first, last), at=long.at)
+        part = long.asked.part(first, last)
+        leads = long.lists.look_up(part, at=long.at)
+        self._count_shadow(part, long.at)
         long.parts.append(replace(leads, asked=leads.asked + np.uint32(first)))
         long.leads += len(leads.asked) + len(leads.films.asked)
         long.done = last
@@ -325,7 +333,7 @@ class Worker:
         """From here on answers come from `lists`."""
         if lists is self._lists:
             return
-        self._lists, self._table = lists, Table.of(lists.heads)
+        self._lists, self._table, self._shadow = lists, Table.of(lists.heads), lists.in_shadow()
         self._nothing = wire.nothing_body(self._table)
         self._row[Count.GENERATION] = self._held.generation
         self._row[Count.ENTRIES] = len(lists)

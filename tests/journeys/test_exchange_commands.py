@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from havenline.connectors.exchange import Exchange
 from havenline.connectors.ncmec.simulator import NcmecSimulator, Shared
 from havenline.connectors.simulator import Given
+from havenline.connectors.stages import Stage
 from havenline_cli import main
 
 SECRETS = "user=member-one\npassword=not-a-secret\n"
@@ -84,7 +86,9 @@ def test_a_partners_list_is_fetched_scanned_with_withdrawn_and_withheld(
     code, text = havenline("exchange", "fetch", "ncmec")
     assert code == 3, text
     assert "2 entries, 1 in quarantine" in text
-    live = havenline.told("exchange", "status")["exchanges"][0]["live_lists"]
+    status = havenline.told("exchange", "status")["exchanges"][0]
+    live = status["live_lists"]
+    assert status["stage"] == "shadow"
 
     def found() -> set[str]:
         table = tmp_path / "table.jsonl"
@@ -93,6 +97,10 @@ def test_a_partners_list_is_fetched_scanned_with_withdrawn_and_withheld(
         (row,) = [json.loads(line) for line in table.read_text().splitlines()]
         return {match["entry"] for match in row["matches"]}
 
+    assert found() == set()
+    exchange = Exchange(tmp_path / "home" / "exchanges" / "ncmec")
+    exchange.set_stage(Stage.ACTIVE, at=dt.datetime.now(dt.UTC) + dt.timedelta(days=7))
+    exchange.close()
     assert found() == {"9/e1", "9/e2"}
     simulator.put(Shared("9", "e1", int(time.time()) - 10, deleted=True))
     assert havenline.told("exchange", "resync", "ncmec")["entries"] == 1

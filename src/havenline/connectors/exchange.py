@@ -15,20 +15,22 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from havenline.connectors import sealed
 from havenline.connectors.alarms import Distrusted, end_alarm, raise_alarm
-from havenline.connectors.feeding import feed
+from havenline.connectors.feeding import feed, terms_of
 from havenline.connectors.frame import Connector
 from havenline.connectors.havenline.client import Publisher
 from havenline.connectors.havenline.pinned import following_of, is_revoked, revoke_here
 from havenline.connectors.havenline.places import InFolder, OnHost, Place, checked_place, folder_of
 from havenline.connectors.ncmec.client import Ncmec
 from havenline.connectors.one_host import Credentials, OneHost, checked_base
+from havenline.connectors.screening import Screen, shipped_screen
+from havenline.connectors.stages import SHADOW_DAYS, Stage, StageRefused, check_step, terms_at
 from havenline.connectors.stopncii.client import StopNcii
 from havenline.connectors.store import Store, key_of
 from havenline.connectors.threatexchange.client import TOKEN, ThreatExchange
@@ -70,6 +72,7 @@ class Configured:
     list_name: str
     settings: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
+    shadow_days: int = SHADOW_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class Exchange:
         """Open the exchange in `folder`; asks nobody. Raises ExchangeError, StateRefused, LiveListsDamaged."""
         self.folder, self.configured = folder, configured_in(folder)
         self.kind = KINDS[self.configured.connector]
+        self.screen: Screen = shipped_screen()
         self.store = Store(folder / "state.sqlite")
         live = folder / "live"
         self.live = LiveLists.open(live) if (live / CURRENT).exists() else LiveLists.create(live)
@@ -199,6 +203,31 @@ class Exchange:
             self._apply(at=at, threads=1)
         return taken
 
+    def set_stage(self, to: Stage, *, at: dt.datetime, agreed: str = "") -> None:
+        """Take the list to another stage, at once for whoever looks up in it; `agreed` names who stands behind it.
+
+        Waits for no fetch. What `enforce` does comes last, and is done again by the next fetch where this process
+        ends before it. Raises StageRefused, ChangeRefused, OSError. Not checked: who says so.
+        """
+        check_step(self.store.staged, to, shadow_days=self.configured.shadow_days, at=at)
+        self.store.set_stage(to, at=at, agreed=agreed)
+        self.enforce(at=at)
+
+    def enforce(self, *, at: dt.datetime) -> bool:
+        """Have the live list do what its stage says; whether it did not before. Raises ChangeRefused, OSError."""
+        before = terms_of(self.live, self.configured.list_name)
+        if before is None or (terms := terms_at(self.store.staged.stage, before)) == before:
+            return False
+        self.live.change(terms={self.configured.list_name: terms}, at=at)
+        return True
+
+    def let_through(self, key: str, *, at: dt.datetime, agreed: str) -> None:
+        """Put an entry that the screen keeps out into the list. Raises ExchangeError for another, and as `fetch`."""
+        with self._alone():
+            if not self.store.let_through(key, at=at, agreed=agreed):
+                raise ExchangeError(f"{self.folder}: the screen keeps no such entry out; nothing was changed")
+            self._apply(at=at, threads=1)
+
     def retry(self, connector: Connector, *, at: dt.datetime, threads: int = 1) -> int:
         """Read the quarantine again, as after this program became newer; returns how many records it understood.
 
@@ -206,7 +235,7 @@ class Exchange:
         """
         with self._alone():
             rows = [(unread, connector.reread(unread.raw)) for unread, _ in self.store.quarantine()]
-            understood = self.store.retry(rows)
+            understood = self.store.retry(rows, at=at, screen=self.screen)
             self._apply(at=at, threads=threads)
         return understood
 
@@ -214,6 +243,7 @@ class Exchange:
         self, connector: Connector, *, at: dt.datetime, resync: bool, accept_loss: bool, threads: int
     ) -> Fetched:
         store, pages, records, unread = self.store, 0, 0, 0
+        store.screen_anew(self.screen, at=at)
         # What an earlier fetch kept and could not apply any more comes first.
         applied = self._apply(at=at, threads=threads)
         before = store.standing()
@@ -225,10 +255,13 @@ class Exchange:
         resyncing = store.standing().resyncing
         try:
             for page in connector.pages(store.checkpoint, at=at):
-                store.keep(page, at=at, accept_loss=accept_loss)
+                store.keep(page, at=at, accept_loss=accept_loss, screen=self.screen)
                 pages, records, unread = pages + 1, records + len(page.records), unread + len(page.unread)
         finally:
             applied += self._apply(at=at, threads=threads)
+        if store.staged.stage is Stage.STAGED and store.standing().complete_at is not None:
+            with suppress(StageRefused):  # somebody has just suspended it
+                self.set_stage(Stage.SHADOW, at=at)
         return Fetched(pages, records, unread, applied, resyncing)
 
     def revoke(self, *, at: dt.datetime, threads: int = 1) -> int:
@@ -249,7 +282,10 @@ class Exchange:
     def _apply(self, *, at: dt.datetime, threads: int) -> int:
         if self.kind.signed and is_revoked(self.folder):
             return 0
-        return feed(self.store, self.live, self.configured.list_name, at=at, threads=threads)
+        applied = feed(self.store, self.live, self.configured.list_name, at=at, threads=threads)
+        # A whole edition carries the terms from before it was built; a suspension meanwhile counts.
+        self.enforce(at=at)
+        return applied
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -301,6 +337,7 @@ def set_up(folder: Path, configured: Configured, secrets: Mapping[str, str], *, 
         "list": configured.list_name,
         "settings": dict(configured.settings),
         "ca_file": configured.ca_file,
+        "shadow_days": configured.shadow_days,
     }
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / "exchange.json"
@@ -318,7 +355,9 @@ def configured_in(folder: Path) -> Configured:
     path = folder / "exchange.json"
     try:
         said = json.loads(path.read_bytes())
-        made = Configured(said["connector"], said["base_url"], said["list"], dict(said["settings"]), said["ca_file"])
+        days = int(said.get("shadow_days", SHADOW_DAYS))
+        told = (said["connector"], said["base_url"], said["list"], dict(said["settings"]), said["ca_file"])
+        made = Configured(*told, shadow_days=days)
     except FileNotFoundError:
         raise ExchangeError(f"{folder}: there is no exchange; make it with `havenline exchange set-up`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from havenline.connectors.stages import terms_at
 from havenline.connectors.store import Store
 from havenline.entries import Entries
 from havenline.matching.live import LiveLists
@@ -23,13 +24,15 @@ def feed(store: Store, live: LiveLists, name: str, *, at: dt.datetime, threads: 
 
     Raises ChangeRefused while another process publishes, OSError; what is still owed then stays owed.
     """
-    count = store.count_owed()
+    count, before = store.count_owed(), terms_of(live, name)
+    # The stage decides whether the list matches; it stands in the same change as the first entries, or before them.
+    terms = terms_at(store.staged.stage, before or ListTerms())
+    if before is not None and terms != before:
+        live.change(terms={name: terms}, at=at)
     if count >= PUBLISHED_FROM:
         number = store.next_number()
         with store.unchanged():
             last, entries = store.last_owed(), Entries.of(store.entries())
-        # What the house set for this list stays as it is.
-        terms = next((head.terms for head in live.current().heads if head.ref.list_name == name), ListTerms())
         live.publish(Edition(EditionRef(name, number, entries.digest()), entries, terms), threads=threads)
         store.paid(last)
         return count
@@ -41,6 +44,12 @@ def feed(store: Store, live: LiveLists, name: str, *, at: dt.datetime, threads: 
         }
         there = live.taken(name, [*added, *withdrawn])
         new = [entry for id_, entry in added.items() if id_ not in there]
-        live.change(withdraw={name: withdrawn} if withdrawn else {}, add={name: new} if new else {}, at=at)
+        first = {name: terms} if new and terms_of(live, name) is None else {}
+        live.change(withdraw={name: withdrawn} if withdrawn else {}, add={name: new} if new else {}, terms=first, at=at)
         store.paid(batch[-1].place)
     return count
+
+
+def terms_of(live: LiveLists, name: str) -> ListTerms | None:
+    """The terms of the list as they are now; None where there is none of that name."""
+    return next((head.terms for head in live.current().heads if head.ref.list_name == name), None)

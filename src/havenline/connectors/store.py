@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from havenline.connectors.frame import Checkpoint, Opinion, Page, PartnerRecord, UnreadRecord
+from havenline.connectors.screening import Screen
+from havenline.connectors.stages import Stage, Staged
 from havenline.vocabulary import HavenlineError, ListEntry
 
-_FORM = 1
+_FORM = 2
 _TABLES = """
 CREATE TABLE record (
     key TEXT PRIMARY KEY, changed REAL NOT NULL, seen INTEGER NOT NULL, revision INTEGER NOT NULL,
@@ -39,6 +41,17 @@ CREATE TABLE owed (
 );
 CREATE TABLE said (name TEXT PRIMARY KEY, json TEXT NOT NULL);
 """
+_SINCE_2 = """
+CREATE TABLE screened (key TEXT PRIMARY KEY, reason TEXT NOT NULL, since TEXT NOT NULL);
+CREATE TABLE let_through (
+    key TEXT PRIMARY KEY, revision INTEGER NOT NULL, since TEXT NOT NULL, agreed TEXT NOT NULL
+);
+CREATE TABLE stage (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, stage TEXT NOT NULL, since TEXT NOT NULL, agreed TEXT NOT NULL
+);
+CREATE VIEW kept_out AS SELECT key FROM withheld UNION ALL SELECT key FROM screened;
+"""
+_RESCREENED_AT_ONCE = 50_000
 _FIELDS = ("md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
 REVISION = "~"
 """Stands between a record's key and the number of its revision, from the second on, in the id of its entry."""
@@ -59,12 +72,17 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an exchange stands. Times in UTC. `resyncing`: everything is being fetched anew and is not all here yet."""
+    """How an exchange stands. Times in UTC. `resyncing`: everything is being fetched anew and is not all here yet.
+
+    `screened`: entries that the screen keeps out, `let_through` those that a person let in all the same.
+    """
 
     live: int
     withdrawn: int
     quarantined: int
     withheld: int
+    screened: int
+    let_through: int
     owed: int
     opinions: int
     resyncing: bool
@@ -77,6 +95,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it, for its owner alone. Raises StateRefused."""
+        self._screen: Screen | None = None
+        self._at = dt.datetime.now(dt.UTC)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             self._base = sqlite3.connect(path, timeout=10, isolation_level=None)
@@ -84,9 +104,11 @@ class Store:
             self._base.execute("PRAGMA synchronous=FULL")
             with self._together():
                 (form,) = self._base.execute("PRAGMA user_version").fetchone()
-                if form == 0:
-                    for statement in _TABLES.split(";\n"):
+                if form in (0, 1):
+                    for statement in ((_TABLES if form == 0 else "") + _SINCE_2).split(";\n"):
                         self._base.execute(statement)
+                    if form == 1:  # a list that matched before there were stages goes on as it is
+                        self._base.execute("INSERT INTO stage (stage, since, agreed) VALUES ('active', '', '')")
                     self._base.execute(f"PRAGMA user_version={_FORM}")
                 elif form != _FORM:
                     raise StateRefused(f"{path}: has form {form}, this program reads {_FORM}: use a matching program")
@@ -110,8 +132,34 @@ class Store:
             self._say("resyncing", True)
             self._say("checkpoint", None)
 
-    def keep(self, page: Page, *, at: dt.datetime, accept_loss: bool = False) -> None:
-        """Keep a page and its checkpoint, all or nothing.
+    @property
+    def staged(self) -> Staged:
+        """The stage of the list, since when, and what two people agreed to; staged at the beginning."""
+        row = self._base.execute("SELECT stage, since, agreed FROM stage ORDER BY place DESC LIMIT 1").fetchone()
+        if row is None:
+            return Staged(Stage.STAGED, None, "")
+        return Staged(Stage(row[0]), dt.datetime.fromisoformat(row[1]) if row[1] else None, row[2])
+
+    def set_stage(self, stage: Stage, *, at: dt.datetime, agreed: str = "") -> None:
+        """From now on the list is at that stage; `agreed` names what was agreed to. Not checked: that it may be."""
+        with self._together():
+            self._base.execute(
+                "INSERT INTO stage (stage, since, agreed) VALUES (?, ?, ?)",
+                (stage.value, at.astimezone(dt.UTC).isoformat(), agreed),
+            )
+
+    @property
+    def loss_accepted(self) -> bool:
+        """Whether two people said that the loss which stopped the last resync is meant; good for one resync."""
+        return bool(self._said("accept_loss"))
+
+    def accept_loss(self) -> None:
+        """The next whole fetch may withdraw more than half of the list."""
+        with self._together():
+            self._say("accept_loss", True)
+
+    def keep(self, page: Page, *, at: dt.datetime, accept_loss: bool = False, screen: Screen | None = None) -> None:
+        """Keep a page and its checkpoint, all or nothing. What `screen` refuses is kept, and is not in the list.
 
         A record replaces the one that is held unless it is older, and in a resync the first time in any case. One that
         was not understood goes to quarantine; the version that was understood before stays. Raises StateRefused when a
@@ -120,12 +168,14 @@ class Store:
         """
         with self._together():
             generation = self._generation
+            self._screen, self._at = screen, at
             self._take_all(page.records, generation)
             for unread in page.unread:
                 self._set_aside(unread, generation, at)
             if page.complete and self._said("resyncing"):
-                self._sweep(generation, accept_loss=accept_loss)
+                self._sweep(generation, accept_loss=accept_loss or self.loss_accepted)
                 self._say("resyncing", False)
+                self._say("accept_loss", False)
             self._say("checkpoint", page.checkpoint)
             self._say("fetched_at", at.astimezone(dt.UTC).isoformat())
             if page.complete:
@@ -146,10 +196,59 @@ class Store:
                     taken += 1
         return taken
 
-    def retry(self, read: Iterable[tuple[UnreadRecord, PartnerRecord | UnreadRecord]]) -> int:
+    def screened(self) -> dict[str, int]:
+        """How many entries the screen keeps out, by reason."""
+        return dict(self._base.execute("SELECT reason, count(*) FROM screened GROUP BY reason ORDER BY reason"))
+
+    def screened_keys(self, *, most: int) -> list[tuple[str, str, str]]:
+        """Key, reason and since when, of the newest that the screen keeps out."""
+        rows = self._base.execute("SELECT key, reason, since FROM screened ORDER BY since DESC, key LIMIT ?", (most,))
+        return [(str(key), str(reason), str(since)) for key, reason, since in rows]
+
+    def let_through(self, key: str, *, at: dt.datetime, agreed: str) -> bool:
+        """Put an entry that the screen keeps out into the list, this version of it alone; False where there is none."""
+        with self._together():
+            if not self._base.execute("DELETE FROM screened WHERE key = ?", (key,)).rowcount:
+                return False
+            # It may have been in the list before it was screened, where a withdrawn id is final.
+            self._base.execute("UPDATE record SET revision = revision + 1 WHERE key = ?", (key,))
+            (revision,) = self._base.execute("SELECT revision FROM record WHERE key = ?", (key,)).fetchone()
+            said = (key, revision, at.astimezone(dt.UTC).isoformat(), agreed)
+            self._base.execute("INSERT OR REPLACE INTO let_through VALUES (?, ?, ?, ?)", said)
+            self._owe(key, entry_id(key, revision), added=True)
+        return True
+
+    def screen_anew(self, screen: Screen, *, at: dt.datetime) -> int:
+        """Screen everything that no screen of this version has seen; returns how many entries that kept out newly."""
+        if self._said("screen") == screen.version:
+            return 0
+        rows = self._base.execute(
+            "SELECT key, revision, entry FROM record WHERE entry IS NOT NULL AND key NOT IN (SELECT key FROM kept_out) "
+            "AND NOT EXISTS (SELECT 1 FROM let_through WHERE key = record.key AND revision = record.revision)"
+        ).fetchall()
+        refused = []
+        for first in range(0, len(rows), _RESCREENED_AT_ONCE):
+            part = rows[first : first + _RESCREENED_AT_ONCE]
+            reasons = screen.reasons([_entry(key, entry) for key, _, entry in part])
+            refused += [(row[0], row[1], reason) for row, reason in zip(part, reasons, strict=True) if reason]
+        with self._together():
+            for key, revision, reason in refused:
+                self._keep_out(key, reason, at)
+                self._owe(key, entry_id(key, revision), added=False)
+            self._say("screen", screen.version)
+        return len(refused)
+
+    def retry(
+        self,
+        read: Iterable[tuple[UnreadRecord, PartnerRecord | UnreadRecord]],
+        *,
+        at: dt.datetime,
+        screen: Screen | None = None,
+    ) -> int:
         """Keep what a newer program understands of the quarantine; returns how many."""
         understood = 0
         with self._together():
+            self._screen, self._at = screen, at
             for before, after in read:
                 if isinstance(after, PartnerRecord):
                     digest = hashlib.sha256(before.raw).digest()
@@ -203,7 +302,7 @@ class Store:
     def entries(self) -> Iterator[ListEntry]:
         """Everything that the list should hold, by key."""
         rows = self._base.execute(
-            "SELECT key, revision, entry FROM record WHERE entry IS NOT NULL AND key NOT IN (SELECT key FROM withheld) "
+            "SELECT key, revision, entry FROM record WHERE entry IS NOT NULL AND key NOT IN (SELECT key FROM kept_out) "
             "ORDER BY key"
         )
         for key, revision, entry in rows:
@@ -224,16 +323,16 @@ class Store:
 
     def standing(self) -> Standing:
         """How the exchange stands."""
-        live, withdrawn, quarantined, withheld, owed, opinions = self._base.execute(
+        live, withdrawn, quarantined, withheld, screened, through, owed, opinions = self._base.execute(
             "SELECT (SELECT count(*) FROM record WHERE entry IS NOT NULL), "
             "(SELECT count(*) FROM record WHERE entry IS NULL), (SELECT count(*) FROM quarantine), "
-            "(SELECT count(*) FROM withheld), (SELECT count(*) FROM owed), (SELECT count(*) FROM opinion)"
+            "(SELECT count(*) FROM withheld), (SELECT count(*) FROM screened), (SELECT count(*) FROM let_through), "
+            "(SELECT count(*) FROM owed), (SELECT count(*) FROM opinion)"
         ).fetchone()
         times = [self._said(name) for name in ("fetched_at", "complete_at")]
         fetched, complete = (None if text is None else dt.datetime.fromisoformat(text) for text in times)
-        return Standing(
-            live, withdrawn, quarantined, withheld, owed, opinions, bool(self._said("resyncing")), fetched, complete
-        )
+        counts = (live, withdrawn, quarantined, withheld, screened, through, owed, opinions)
+        return Standing(*counts, bool(self._said("resyncing")), fetched, complete)
 
     def next_number(self) -> int:
         """The number of the next edition that is published of this list; each is given once."""
@@ -250,13 +349,14 @@ class Store:
         new: list[tuple[str, float, int, str | None, bytes]] = []
         ids: set[str] = set()
         (quarantined,) = self._base.execute("SELECT EXISTS (SELECT 1 FROM quarantine)").fetchone()
-        for record in records:
+        reasons = self._screen_all(records)
+        for record, reason in zip(records, reasons, strict=True):
             held = self._base.execute(
                 "SELECT changed, seen, revision, entry FROM record WHERE key = ?", (record.key,)
             ).fetchone()
             said = None if record.entry is None else _said_entry(record.entry)
             if held is not None:
-                if not self._replaced(record, said, held, generation):
+                if not self._replaced(record, said, held, generation, reason):
                     continue
             elif record.key in ids:
                 # The same record twice on one page: the first must be there before the second is compared with it.
@@ -265,6 +365,8 @@ class Store:
                 self._take_all([record], generation)
                 continue
             else:
+                if reason:
+                    self._keep_out(record.key, reason, self._at)
                 new.append((record.key, record.changed, generation, said, record.raw))
                 ids.add(record.key)
             if quarantined:
@@ -279,12 +381,17 @@ class Store:
         listed = [(row[0], entry_id(row[0], 1)) for row in new if row[3] is not None]
         self._base.executemany(
             "INSERT INTO owed (key, id, added) SELECT ?1, ?2, 1 WHERE NOT EXISTS "
-            "(SELECT 1 FROM withheld WHERE key = ?1)",
+            "(SELECT 1 FROM kept_out WHERE key = ?1)",
             listed,
         )
 
     def _replaced(
-        self, record: PartnerRecord, said: str | None, held: tuple[float, int, int, str | None], generation: int
+        self,
+        record: PartnerRecord,
+        said: str | None,
+        held: tuple[float, int, int, str | None],
+        generation: int,
+        reason: str,
     ) -> bool:
         """Put a record in the place of the version that is held; whether it was to be."""
         changed, seen, revision, before = held
@@ -298,6 +405,10 @@ class Store:
         if said != before:
             if before is not None:
                 self._owe(record.key, entry_id(record.key, revision), added=False)
+            # What was found of the version before says nothing of this one.
+            self._base.execute("DELETE FROM screened WHERE key = ?", (record.key,))
+            if reason:
+                self._keep_out(record.key, reason, self._at)
             if said is not None:
                 self._owe(record.key, entry_id(record.key, after), added=True)
         self._base.execute("DELETE FROM opinion WHERE key = ?", (record.key,))
@@ -326,20 +437,31 @@ class Store:
         for key, revision in unseen:
             self._base.execute("UPDATE record SET entry = NULL WHERE key = ?", (key,))
             self._owe(key, entry_id(key, revision), added=False)
+            self._base.execute("DELETE FROM screened WHERE key = ?", (key,))
         # A tombstone that the partner no longer tells of must not keep out what is created anew; its revision stays.
         self._base.execute("UPDATE record SET changed = 0 WHERE entry IS NULL AND seen < ?", (generation,))
 
     def _listed(self, key: str) -> str | None:
         row = self._base.execute(
-            "SELECT revision FROM record WHERE key = ? AND entry IS NOT NULL AND key NOT IN (SELECT key FROM withheld)",
+            "SELECT revision FROM record WHERE key = ?1 AND entry IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM kept_out WHERE key = ?1)",
             (key,),
         ).fetchone()
         return None if row is None else entry_id(key, row[0])
 
     def _owe(self, key: str, id_: str, *, added: bool) -> None:
-        if added and self._base.execute("SELECT 1 FROM withheld WHERE key = ?", (key,)).fetchone():
+        if added and self._base.execute("SELECT 1 FROM kept_out WHERE key = ?", (key,)).fetchone():
             return
         self._base.execute("INSERT INTO owed (key, id, added) VALUES (?, ?, ?)", (key, id_, int(added)))
+
+    def _screen_all(self, records: Sequence[PartnerRecord]) -> list[str]:
+        if self._screen is None:
+            return [""] * len(records)
+        return self._screen.reasons([record.entry for record in records])
+
+    def _keep_out(self, key: str, reason: str, at: dt.datetime) -> None:
+        said = (key, reason, at.astimezone(dt.UTC).isoformat())
+        self._base.execute("INSERT OR REPLACE INTO screened VALUES (?, ?, ?)", said)
 
     def _said(self, name: str) -> Any:
         row = self._base.execute("SELECT json FROM said WHERE name = ?", (name,)).fetchone()

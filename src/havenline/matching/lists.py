@@ -32,6 +32,18 @@ class KindsMixed(HavenlineError):
     """Lists of adults' intimate pictures and lists of child abuse were named together; nothing was looked up."""
 
 
+def count_in_shadow(lists: ListLookup, fingerprints: Sequence[Fingerprint], *, at: dt.datetime) -> dict[str, int]:
+    """How many of `fingerprints` each list in shadow would match, by name of list; told as numbers alone."""
+    shadow = lists.in_shadow()
+    if shadow is None:
+        return {}
+    counts = {head.ref.list_name: 0 for head in shadow.heads if head.terms.enabled}
+    for matches in shadow.lookup(fingerprints, at=at):
+        for name in {match.edition.list_name for match in matches if not match.allowed}:
+            counts[name] += 1
+    return counts
+
+
 def keep_apart(names: Iterable[str]) -> None:
     """Raises KindsMixed where some lists of these names are of kind ncii and others are not."""
     kinds = {name.startswith(NCII): name for name in names}
@@ -53,6 +65,9 @@ class ListLookup(Protocol):
         self, fingerprints: Sequence[Fingerprint], *, at: dt.datetime, leeway: Leeway = NO_LEEWAY
     ) -> list[tuple[Match, ...]]:
         """As `Lists.lookup`."""
+
+    def in_shadow(self) -> ListLookup | None:
+        """The lists in shadow alone, to count what they would give; None where there are none, or others count."""
 
 
 class Together:
@@ -77,6 +92,11 @@ class Together:
         found = [each.lookup(fingerprints, at=at, leeway=leeway) for each in self._lookups]
         together = ([match for one in each for match in one] for each in zip(*found, strict=True))
         return [tuple(sorted(each, key=match_order)) for each in together]
+
+    def in_shadow(self) -> Together | None:
+        """As `ListLookup` says."""
+        parts = [part for each in self._lookups if (part := each.in_shadow()) is not None]
+        return Together(parts) if parts else None
 
 
 class Lists:
@@ -119,6 +139,16 @@ class Lists:
         """The lists of all `parts`, each on its own terms; an allow-list of one counts for all."""
         made = cls([source for part in parts for source in part._sources])
         made._set_heads(head for part in parts for head in part.heads)
+        return made
+
+    def in_shadow(self) -> Lists | None:
+        """The same with the lists in shadow alone enabled, to count what they would give; None where none is."""
+        if not any(head.terms.shadow for head in self.heads):
+            return None
+        made = Lists(self._sources)
+        made._set_heads(
+            replace(head, terms=replace(head.terms, enabled=head.terms.shadow, shadow=False)) for head in self.heads
+        )
         return made
 
     def counts(self) -> dict[HashKind, int]:

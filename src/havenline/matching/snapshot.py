@@ -318,7 +318,7 @@ def _said(edition: Edition) -> dict[str, Any]:
 def said_terms(terms: ListTerms) -> dict[str, Any]:
     """Terms as JSON says them (docs/formats/snapshot.md, 2)."""
     expires = None if terms.expires_at is None else terms.expires_at.astimezone(dt.UTC).isoformat()
-    return {
+    said = {
         "radius": terms.radius,
         "quality_floor": terms.quality_floor,
         "allow": terms.allow,
@@ -327,6 +327,7 @@ def said_terms(terms: ListTerms) -> dict[str, Any]:
         "asked_share": terms.asked_share,
         "listed_share": terms.listed_share,
     }
+    return {**said, "shadow": True} if terms.shadow else said
 
 
 def terms_of(said: Mapping[str, Any]) -> ListTerms:
@@ -341,6 +342,7 @@ def terms_of(said: Mapping[str, Any]) -> ListTerms:
         # Terms that were said before entries could be films say nothing of shares.
         asked_share=said.get("asked_share", ASKED_SHARE),
         listed_share=said.get("listed_share", LISTED_SHARE),
+        shadow=said.get("shadow", False),
     )
 
 

@@ -194,7 +194,8 @@ def _blend(area: Pixels, paint: Pixels, cover: Field) -> None:
 
 
 @cache
-def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Letters of that height in pixels."""
     return ImageFont.load_default(points)  # comes with Pillow, so no font of the machine is needed
 
 
@@ -205,12 +206,12 @@ def mark(picture: RGB) -> RGB:
     points = max(12, round(side * 0.036))
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image, "RGBA")
-    font = _font(points)
+    letters = font(points)
     left, top = round(side * 0.045), height - round(side * 0.045) - round(points * 1.7)
-    length = pen.textlength(MARK, font=font)
+    length = pen.textlength(MARK, font=letters)
     right, bottom = left + round(length + points * 1.2), top + round(points * 1.7)
     pen.rounded_rectangle((left, top, right, bottom), radius=round(points * 0.5), fill=(20, 24, 28, 205))
-    pen.text((left + points * 0.6, top + points * 0.85), MARK, font=font, fill=(255, 255, 255), anchor="lm")
+    pen.text((left + points * 0.6, top + points * 0.85), MARK, font=letters, fill=(255, 255, 255), anchor="lm")
     return np.asarray(image)
 
 
@@ -260,8 +261,8 @@ def _draw_card(number: int) -> RGB:
     pen = ImageDraw.Draw(image)
     pen.rounded_rectangle((18, 18, 541, 342), radius=14, outline=(60, 72, 84), width=5)
     pen.rectangle((18, 42, 541, 112), fill=(60, 72, 84))
-    pen.text((44, 77), "LENDING LIBRARY", font=_font(40), fill=(246, 243, 235), anchor="lm")
+    pen.text((44, 77), "LENDING LIBRARY", font=font(40), fill=(246, 243, 235), anchor="lm")
     for row, line in enumerate(("Reading room, first floor", "Please return within two weeks")):
-        pen.text((44, 155 + 42 * row), line, font=_font(28), fill=(40, 48, 56), anchor="lm")
-    pen.text((516, 285), f"No. {number}", font=_font(44), fill=(150, 40, 40), anchor="rm")
+        pen.text((44, 155 + 42 * row), line, font=font(28), fill=(40, 48, 56), anchor="lm")
+    pen.text((516, 285), f"No. {number}", font=font(44), fill=(150, 40, 40), anchor="rm")
     return mark(np.asarray(image))

@@ -12,6 +12,7 @@ from havenline.connectors import sealed
 from havenline.connectors.exchange import Configured, Exchange, Fetched
 from havenline.connectors.frame import Connector
 from havenline.connectors.one_host import Credentials, OneHost
+from havenline.connectors.stages import Stage
 from havenline.matching.live import LiveLists
 from havenline.vocabulary import Fingerprint, Match
 
@@ -54,6 +55,7 @@ class Rig:
         secrets: Mapping[str, str],
         settings: Mapping[str, str] | None = None,
         list_name: str = LIST,
+        stage: Stage | None = Stage.ACTIVE,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.key = folder / "key"
@@ -63,6 +65,8 @@ class Rig:
         self.list_name = list_name
         exchanges.set_up(self.folder, Configured(connector, base, list_name, settings or {}), secrets, key=self.key)
         self.exchange = Exchange(self.folder)
+        if stage is not None:
+            self.exchange.store.set_stage(stage, at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
         self.connector: Connector = self.exchange.connector(self.key, make_host=self._host)
 
     def _host(self, base: str, credentials: Credentials) -> OneHost:
