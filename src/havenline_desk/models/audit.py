@@ -98,6 +98,11 @@ class AuditAct(models.TextChoices):
     STORAGE_ALARM_RAISED = "storage_alarm_raised", "an alarm about kept content was raised"
     STORAGE_ALARM_ENDED = "storage_alarm_ended", "what had raised an alarm about kept content was over"
     PERSON_CLOSED = "person_closed", "closed a person's account"
+    API_KEY_MADE = "api_key_made", "made a key of the match service"
+    API_KEY_ENDED = "api_key_ended", "ended a key of the match service"
+    LOOKUPS_BEGUN = "lookups_begun", "began to answer a key of the match service"
+    LOOKUPS_COUNTED = "lookups_counted", "counted what a key of the match service was answered"
+    MATCH_ALARM_RAISED = "match_alarm_raised", "an alarm about what a key asked for was raised"
 
 
 URGENT_ACTS = frozenset(
@@ -129,6 +134,9 @@ URGENT_ACTS = frozenset(
         AuditAct.CONTACT_DECLARED,
         AuditAct.ESCALATION_RAISED,
         AuditAct.ESCALATION_STAGE,
+        AuditAct.API_KEY_MADE,
+        AuditAct.API_KEY_ENDED,
+        AuditAct.MATCH_ALARM_RAISED,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""
