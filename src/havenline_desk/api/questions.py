@@ -78,11 +78,10 @@ def _take(place: int, item: Any, found: dict[HashKind, list[tuple[int, str]]], q
     if ("pdq" in item) != ("quality" in item):
         raise Refused("quality_missing", item=place)
     for kind, pairs in found.items():
-        value = item.get(kind.value)
-        if value is None and kind.value not in item:
+        if kind.value not in item:
             continue
         try:
-            pairs.append((place, check_hex(kind.value, value)))
+            pairs.append((place, check_hex(kind.value, item[kind.value])))
         except (ValueError, TypeError):
             raise Refused("malformed_item", item=place) from None
     if "quality" in item:

@@ -12,6 +12,7 @@ import queue
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -187,11 +188,8 @@ class Service:
                 told = (held.row.pk, recipient.pk, house_list.pk)
                 if told not in self._told:
                     self._told.add(told)
-                    self._background.do_later(
-                        lambda whose=recipient, of=house_list: raise_leak(
-                            held.row, recipient=whose, house_list=of, at=at
-                        )
-                    )
+                    leak = partial(raise_leak, held.row, recipient=recipient, house_list=house_list, at=at)
+                    self._background.do_later(leak)
 
     def _by_itself(self) -> None:
         if self._read_at is None or time.monotonic() - self._read_at > REFRESHED_EVERY:
