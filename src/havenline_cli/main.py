@@ -11,6 +11,7 @@ import typer
 
 from havenline.vocabulary import HavenlineError
 from havenline_cli import (
+    api_keys,
     audit,
     backup,
     decoderd,
@@ -24,6 +25,7 @@ from havenline_cli import (
     investigation,
     jobs,
     lists,
+    match_api,
     matchd,
     people,
     picture,
@@ -91,6 +93,8 @@ app.add_typer(picture.app, name="picture")
 app.add_typer(investigation.app, name="investigation")
 app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
 app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
+app.command("match-api", help=match_api.HELP, epilog=exits.EPILOG)(match_api.match_api)
+app.add_typer(api_keys.app, name="api-key")
 app.command("decoderd", help=decoderd.HELP, epilog=exits.EPILOG)(decoderd.decoderd)
 app.command("figures")(figures.figures)
 app.command("publish", epilog=exits.EPILOG)(publish.publish)

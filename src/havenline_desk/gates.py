@@ -130,6 +130,10 @@ class Act(StrEnum):
     READ_CUSTODY = "read_custody"
     READ_SYSTEM_LOG = "read_system_log"
     READ_LOG = "read_log"
+    MAKE_API_KEY = "make_api_key"
+    END_API_KEY = "end_api_key"
+    # Of programs with a key:
+    USE_MATCH_API = "use_match_api"
     SEE_PEOPLE = "see_people"
     # Of whoever runs commands or services on the host:
     INSTALL = "install"
@@ -155,6 +159,8 @@ class Reach(StrEnum):
     ROLES = "roles"
     HOST = "host"
     """System users of the host: whoever may run the command, or is a known peer of the socket."""
+    KEY = "a key of the match service"
+    """Programs alone; a session of a person is no key, and a key opens no page."""
 
 
 class About(StrEnum):
@@ -293,6 +299,9 @@ RULES: Mapping[Act, Rule] = {
     Act.READ_CUSTODY: _by(_L, Role.AUDITOR),
     Act.READ_SYSTEM_LOG: _by(Role.ADMIN, Role.AUDITOR),
     Act.READ_LOG: _by(Role.AUDITOR),
+    Act.MAKE_API_KEY: _by(Role.LIAISON, _L),
+    Act.END_API_KEY: _by(Role.LIAISON, _L, Role.ADMIN),
+    Act.USE_MATCH_API: Rule(reach=Reach.KEY),
     Act.SEE_PEOPLE: _by(Role.ADMIN, _L, Role.AUDITOR),
     Act.INSTALL: _HOST,
     Act.ENROL_PERSON: _HOST,

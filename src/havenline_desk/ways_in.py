@@ -18,6 +18,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from .gates import ENFORCED_BY, PROFILES, RULES, About, Act, Reach
 
+SERVICES = ("havenline_desk.sites.match_api_urls", "havenline_desk.sites.hma_urls")
+"""The routes of programs, which no person's session opens."""
+
 JOBS: Mapping[str, Act] = {"imports": Act.RUN_JOBS}
 """Each module of `jobs/`. A job acts for nobody, so its act is one of the host."""
 
@@ -62,6 +65,11 @@ COMMANDS: Mapping[str, Act] = {
     "repository rotate-root": Act.KEEP_LISTS,
     "repository status": Act.SEE_STATUS,
     "matchd": Act.KEEP_LISTS,
+    "match-api": Act.USE_MATCH_API,
+    "api-key make": Act.MAKE_API_KEY,
+    "api-key end": Act.END_API_KEY,
+    "api-key list": Act.SEE_STATUS,
+    "api-key alarms": Act.SEE_STATUS,
     "matchd-status": Act.SEE_STATUS,
     "investigation create": Act.CREATE_INVESTIGATION,
     "investigation import": Act.IMPORT_COLLECTION,
@@ -157,7 +165,7 @@ def undeclared_ways_in(app_configs: object = None, **kwargs: object) -> list[che
     return [
         *(
             checks.Error(f"the route {route!r} declares no act; decorate its view with @gate(...)", id="desk.E001")
-            for route, view in routes(get_resolver().url_patterns, "")
+            for route, view in every_route()
             if not isinstance(getattr(view, "act", None), Act)
         ),
         *compared("job", {each.name for each in pkgutil.iter_modules([str(jobs)])}, set(JOBS), number=2),
@@ -165,6 +173,13 @@ def undeclared_ways_in(app_configs: object = None, **kwargs: object) -> list[che
         *compared("socket operation", socket_operations(), set(SOCKET_OPERATIONS), number=4),
         *unsound_rules(),
     ]
+
+
+def every_route() -> Iterator[tuple[str, Any]]:
+    """Those of the staff desk and of the match service, which are served by processes of their own."""
+    yield from routes(get_resolver().url_patterns, "")
+    for name in SERVICES:
+        yield from ((f"{name}: {route}", view) for route, view in routes(get_resolver(name).url_patterns, ""))
 
 
 def undeclared_commands(found: Iterable[str], *, whole: bool = True) -> list[checks.CheckMessage]:

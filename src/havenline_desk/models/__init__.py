@@ -1,5 +1,6 @@
 """Every table of the desk, one file per context, one migration history."""
 
+from .api_keys import ApiKey, KeyEnd, KeyScope, LookupCount, LookupWindow, MatchAlarm, MatchAlarmKind
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
@@ -73,6 +74,7 @@ __all__ = [
     "EXCLUSIVE_SETS",
     "URGENT_ACTS",
     "AlarmKind",
+    "ApiKey",
     "Approval",
     "Assessment",
     "Assignment",
@@ -123,9 +125,15 @@ __all__ = [
     "ItemKind",
     "ItemState",
     "JobEnd",
+    "KeyEnd",
+    "KeyScope",
     "LinkedAccount",
     "Location",
+    "LookupCount",
+    "LookupWindow",
     "Match",
+    "MatchAlarm",
+    "MatchAlarmKind",
     "MemberAnswer",
     "MemberPlace",
     "ModelDigest",

@@ -112,6 +112,11 @@ class AuditAct(models.TextChoices):
     SUBSCRIPTION_OPENED = "subscription_opened", "opened a list to a partner"
     SUBSCRIPTION_ENDED = "subscription_ended", "closed a list to a partner"
     CANARIES_MADE = "canaries_made", "made a partner's canaries for a list"
+    API_KEY_MADE = "api_key_made", "made a key of the match service"
+    API_KEY_ENDED = "api_key_ended", "ended a key of the match service"
+    LOOKUPS_BEGUN = "lookups_begun", "began to answer a key of the match service"
+    LOOKUPS_COUNTED = "lookups_counted", "counted what a key of the match service was answered"
+    MATCH_ALARM_RAISED = "match_alarm_raised", "an alarm about what a key asked for was raised"
 
 
 URGENT_ACTS = frozenset(
@@ -147,6 +152,9 @@ URGENT_ACTS = frozenset(
         AuditAct.EDITION_PUBLISHED,
         AuditAct.OUTCOME_CORRECTED,
         AuditAct.PARTNER_ENROLLED,
+        AuditAct.API_KEY_MADE,
+        AuditAct.API_KEY_ENDED,
+        AuditAct.MATCH_ALARM_RAISED,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""

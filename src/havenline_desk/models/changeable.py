@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Model
 
+from .api_keys import ApiKey
 from .assessments import Assignment, Reveal, Submission
 from .factors import AuthenticatorApp, Enrolment, LinkedAccount, Passkey, RecoveryCode, Session, Throttle
 from .files import FrameHash, PerceptualHash
@@ -19,6 +20,7 @@ from .stacks import StackRevision
 from .wellbeing import OptOut
 
 CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
+    ApiKey: ("ended_at", "ending"),
     Assignment: ("waits_as_if_since", "person_id", "leased_at", "expires_at", "done_at"),
     AuthenticatorApp: ("last_step", "removed_at"),
     Enrolment: ("used_at",),

@@ -7,6 +7,7 @@ import http.client
 import os
 import socket
 import sys
+from collections.abc import Sequence
 
 from havenline.vocabulary import HavenlineError
 
@@ -39,6 +40,15 @@ def command(port: int) -> list[str]:
         *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
         *("--blocking-threads", str(max(2, os.cpu_count() or 1)), "--workers-kill-timeout", "3"),
         "havenline_desk.sites.wsgi:application",
+    ]
+
+
+def match_api_command(listen: Sequence[str], *, workers: int, application: str) -> list[str]:
+    """What runs the match service. Many threads: most of them wait for their answer's turn to go out."""
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1", "--log-level", "warning"),
+        *(*listen, "--workers", str(workers), "--blocking-threads", "64"),
+        *("--workers-kill-timeout", "15", "--respawn-failed-workers", application),
     ]
 
 

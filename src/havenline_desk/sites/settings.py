@@ -34,6 +34,10 @@ MATCHD = os.environ.get("HAVENLINE_MATCHD", "")
 """Path of the socket of a `matchd` whose lists it is looked up in too; empty: none."""
 HOUSE_LISTS = os.environ.get("HAVENLINE_HOUSE_LISTS", "")
 """The folder of live lists of what this house released, for a `matchd`; empty: `house-lists` in the data folder."""
+MATCH_DOOR = os.environ.get("HAVENLINE_MATCH_DOOR", "match")
+"""What a server of the match service answers: `match`, or `hma`, the interface of Hasher-Matcher-Actioner."""
+MATCH_STEP_NS = 0 if os.environ.get("HAVENLINE_MATCH_NO_DELAY") == "1" else 50_000_000
+"""On which grid its answers go out, so that their time tells nothing; off by an installation's setting alone."""
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
 ORIGIN = os.environ.get("HAVENLINE_ORIGIN", "").rstrip("/")
