@@ -18,6 +18,7 @@ from havenline_cli import (
     doctor,
     exchange,
     exits,
+    feed,
     figures,
     film,
     framework,
@@ -81,6 +82,7 @@ app.command("scan", help=scan.HELP, epilog=exits.EPILOG)(scan.scan)
 app.command("provenance", help=provenance.HELP, epilog=exits.EPILOG)(provenance.provenance)
 app.add_typer(lists.app, name="list")
 app.add_typer(exchange.app, name="exchange")
+app.add_typer(feed.app, name="feed")
 app.add_typer(film.app, name="film")
 app.add_typer(picture.app, name="picture")
 app.add_typer(investigation.app, name="investigation")

@@ -108,6 +108,7 @@ class Act(StrEnum):
     SUSPEND_PUBLISHER = "suspend_publisher"
     PUBLISH_EDITION = "publish_edition"
     ENROL_PARTNER_KEY = "enrol_partner_key"
+    KEEP_FEEDS = "keep_feeds"
     REFER = "refer"
     REFER_AT_ONCE = "refer_at_once"
     SEND_NOTICE = "send_notice"
@@ -263,6 +264,7 @@ RULES: Mapping[Act, Rule] = {
     Act.SUSPEND_PUBLISHER: _by(_S, _J, _L, Role.LIAISON),
     Act.PUBLISH_EDITION: _by(Role.LIAISON, fresh=True),
     Act.ENROL_PARTNER_KEY: _two(Role.LIAISON, second=frozenset({_L, Role.ADMIN})),
+    Act.KEEP_FEEDS: _by(Role.LIAISON),
     Act.REFER: _two(_L, second=frozenset({_S, _J})),
     Act.REFER_AT_ONCE: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
     Act.SEND_NOTICE: _by(_L, _S),

@@ -103,6 +103,7 @@ from havenline_desk.models import (
 from havenline_guard.keyd_client import KeydUnreachable
 
 from . import factories as make
+from . import feeds
 
 AT = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -117,6 +118,7 @@ STAFF = {
     "analyst-two": Role.ANALYST,
     "adjudicator": Role.ADJUDICATOR,
     "admin": Role.ADMIN,
+    "feed-liaison": Role.LIAISON,
 }
 
 
@@ -143,6 +145,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield reading_a_text
+    yield from feeds.feeding(at=AT + 40 * MINUTE)
     yield from taking_in("HL-2", home)
     yield from asking_for_an_import(home)
     yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)

@@ -289,7 +289,7 @@ def read_changes(folder: Path) -> tuple[Edition, Iterator[Added | Withdrawn]]:
 def _entries(path: Path, edition: Edition) -> Iterator[Entry]:
     tree, last, count = Frontier(), "", 0
     for number, line in _lines(path, edition.entries_sha256):
-        entry = _entry(line, path, number)
+        entry = entry_of_line(line, path, number)
         if entry.entry <= last or entry.kind is not edition.kind:
             raise EditionRefused(f"{path}: line {number}: out of order, twice, or of another kind")
         last, count, tree = entry.entry, count + 1, tree.extended([leaf_hash(line)])
@@ -305,7 +305,7 @@ def _changes(path: Path, edition: Edition) -> Iterator[Added | Withdrawn]:
         op = said.pop("op", None)
         if op == "add":
             added += 1
-            yield Added(_entry(_canonical(said), path, number))
+            yield Added(entry_of_line(_canonical(said), path, number))
         elif op == "withdraw" and said.keys() == {"entry"} and _matches(_ENTRY, said["entry"]) and not added:
             withdrawn += 1
             yield Withdrawn(said["entry"])
@@ -336,7 +336,8 @@ def _bounded(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _entry(line: bytes, path: Path, number: int) -> Entry:
+def entry_of_line(line: bytes, path: Path, number: int) -> Entry:
+    """The entry on line `number` of `path`, without its line feed. Raises EditionRefused."""
     said = _object(line, path, number)
     try:
         found = Entry(

@@ -16,6 +16,7 @@ from .factors import (
     Throttle,
     Way,
 )
+from .feeds import FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
@@ -93,6 +94,10 @@ __all__ = [
     "EscalationStage",
     "FactorReset",
     "FactorResetEnd",
+    "FeedCredential",
+    "FeedStep",
+    "FeedTombstone",
+    "FeedVote",
     "File",
     "FrameHash",
     "FrameworkApproval",
@@ -170,6 +175,7 @@ __all__ = [
     "TextReason",
     "Throttle",
     "Tombstone",
+    "VoteReason",
     "Way",
     "Withdrawal",
     "WithdrawalReason",

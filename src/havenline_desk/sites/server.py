@@ -6,7 +6,9 @@ import contextlib
 import http.client
 import os
 import socket
+import subprocess
 import sys
+from pathlib import Path
 
 from havenline.vocabulary import HavenlineError
 
@@ -40,6 +42,30 @@ def command(port: int) -> list[str]:
         *("--blocking-threads", str(max(2, os.cpu_count() or 1)), "--workers-kill-timeout", "3"),
         "havenline_desk.sites.wsgi:application",
     ]
+
+
+def feed_command(host: str, port: int, *, certificate: Path | None, private_key: Path | None) -> list[str]:
+    """What serves the feed in NCMEC's form. No request is logged, whatever the environment asks of the server."""
+    tls: list[str] = []
+    if certificate is not None and private_key is not None:
+        tls = ["--ssl-certificate", str(certificate), "--ssl-keyfile", str(private_key), "--ssl-protocol-min", "tls1.2"]
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"),
+        *("--host", host, "--port", str(port), "--workers", "1", "--no-access-log", *tls),
+        *("--blocking-threads", str(max(2, os.cpu_count() or 1)), "--workers-kill-timeout", "3"),
+        "havenline_desk.sites.feed_wsgi:application",
+    ]
+
+
+def run(command: list[str]) -> int:
+    """Run a server until it ends, or until this process is told to; gives its exit code."""
+    process = subprocess.Popen([sys.executable, "-c", ENDING_WITH_ITS_PARENT, *command])  # noqa: S603 - our own command
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        return 0
 
 
 def environ() -> dict[str, str]:
