@@ -96,7 +96,7 @@ def set_up(
         shadow_days,
     )
     where, sealing = _place(folder, name), _key(key)
-    secrets = _secrets(kind.secrets)
+    secrets = _secrets(kind.secrets, kind.more_secrets)
     with _told(where):
         if not sealing.exists():
             sealing.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -332,10 +332,12 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _secrets(names: tuple[str, ...]) -> dict[str, str]:
+def _secrets(names: tuple[str, ...], more: tuple[str, ...]) -> dict[str, str]:
     """From a person who is asked, or from standard input; never from the command line, where others can read them."""
     if sys.stdin.isatty():
-        return {name: typer.prompt(name, hide_input=True) for name in names}
+        asked = {name: typer.prompt(name, hide_input=True) for name in names}
+        wanted = {name: typer.prompt(f"{name} (may be empty)", default="", hide_input=True) for name in more}
+        return asked | {name: value for name, value in wanted.items() if value}
     found = {}
     for line in sys.stdin.read().splitlines():
         name, sign, value = line.partition("=")

@@ -19,6 +19,7 @@ from havenline_cli import (
     doctor,
     exchange,
     exits,
+    feed,
     figures,
     film,
     framework,
@@ -88,6 +89,7 @@ for _name, _of_publishers in publishers.COMMANDS.items():
     exchange.app.command(_name, epilog=exits.EPILOG)(_of_publishers)
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(repository.app, name="repository")
+app.add_typer(feed.app, name="feed")
 app.add_typer(film.app, name="film")
 app.add_typer(picture.app, name="picture")
 app.add_typer(investigation.app, name="investigation")

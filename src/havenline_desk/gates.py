@@ -116,6 +116,7 @@ class Act(StrEnum):
     SUSPEND_PARTNER = "suspend_partner"
     # Of later parts:
     SUSPEND_PUBLISHER = "suspend_publisher"
+    KEEP_FEEDS = "keep_feeds"
     REFER = "refer"
     REFER_AT_ONCE = "refer_at_once"
     SEND_NOTICE = "send_notice"
@@ -285,6 +286,7 @@ RULES: Mapping[Act, Rule] = {
     Act.SUBSCRIBE_PARTNER: _by(Role.LIAISON, fresh=True),
     Act.SUSPEND_PARTNER: _by(_S, _J, _L, Role.LIAISON),
     Act.SUSPEND_PUBLISHER: _by(_S, _J, _L, Role.LIAISON),
+    Act.KEEP_FEEDS: _by(Role.LIAISON),
     Act.REFER: _two(_L, second=frozenset({_S, _J})),
     Act.REFER_AT_ONCE: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
     Act.SEND_NOTICE: _by(_L, _S),

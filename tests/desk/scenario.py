@@ -120,6 +120,7 @@ from havenline_desk.models import (
 from havenline_guard.keyd_client import KeydUnreachable
 
 from . import factories as make
+from . import feeds
 
 AT = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -135,6 +136,7 @@ STAFF = {
     "adjudicator": Role.ADJUDICATOR,
     "admin": Role.ADMIN,
     "liaison": Role.LIAISON,
+    "feed-liaison": Role.LIAISON,
 }
 
 
@@ -161,6 +163,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield reading_a_text
+    yield from feeds.feeding(at=AT + 40 * MINUTE)
     yield from taking_in("HL-2", home)
     yield from asking_for_an_import(home)
     yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)

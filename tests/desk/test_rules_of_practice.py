@@ -231,6 +231,7 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "Assignment",
         "AuthenticatorApp",
         "Enrolment",
+        "FeedCredential",
         "Hold",
         "Import",
         "ImportJob",

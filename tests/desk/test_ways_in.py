@@ -27,6 +27,7 @@ from havenline_cli import main
 from havenline_cli.declared import commands_of, refuse_undeclared
 from havenline_desk import gates, ways_in
 from havenline_desk.actions.approve import approve
+from havenline_desk.actions.keep_feed_credentials import make_feed_credential
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.propose import propose
 from havenline_desk.actions.take_next import take_next
@@ -53,7 +54,7 @@ from havenline_desk.models import (
 from havenline_guard.keyd_wire import QUESTIONS, KeydRefused, Peer
 from tests.guard.keyd_rig import Process
 
-from . import factories
+from . import factories, feeds
 
 TABLE = Path(__file__).with_name("ways_in.csv")
 POLICY = Path(__file__).parents[2] / "docs/policy-table.md"
@@ -155,7 +156,11 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     scheme.write_text("section,question,text,kind,code,label\ncategorisation,c1,First?,fact,1,One\n")
     factories.make_person("another-auditor", Role.AUDITOR, at=at, certified=False)
     day = f"{at + dt.timedelta(days=30):%Y-%m-%d}"
+    partner = feeds.partner("north", at=at)
+    make_feed_credential(feeds.partner("south", at=at), made_by=people["liaison"], at=at)
     return {
+        "feed credential": [partner.slug],
+        "feed end-credential": ["south"],
         "investigation create": [
             *("HL-7", "--source", "forum", "--posted", "1", "--legal-basis", "drawn"),
             *("--expires", day, "--framework", "demo.shapes"),

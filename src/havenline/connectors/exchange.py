@@ -56,9 +56,11 @@ class Kind:
     """
 
     secrets: tuple[str, ...]
+    """Which must be there; `more_secrets` may."""
     credentials: Callable[[str, Mapping[str, str]], Credentials]
     made: Callable[[OneHost, Mapping[str, str]], Connector]
     settings: tuple[str, ...] = ()
+    more_secrets: tuple[str, ...] = ()
     ncii: bool = False
     signed: bool = False
 
@@ -109,8 +111,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             credentials=lambda base, said: Credentials(
                 base,
                 headers={"x-functions-key": said["fetch_key"], "Ocp-Apim-Subscription-Key": said["subscription_key"]},
+                sending={"x-functions-key": said["feedback_key"]} if said.get("feedback_key") else {},
             ),
-            made=lambda host, _: StopNcii(host),
+            made=lambda host, _: StopNcii(host, may_send=host.may_send),
+            more_secrets=("feedback_key",),
             ncii=True,
         ),
         "threatexchange": Kind(
@@ -329,7 +333,8 @@ def set_up(folder: Path, configured: Configured, secrets: Mapping[str, str], *, 
         only = "alone" if configured.list_name.startswith(NCII) else "always"
         raise ExchangeError(f"a list of kind ncii is named {NCII}…, and {only} such a list; nothing was set up")
     for what, wanted, given in (("setting", kind.settings, configured.settings), ("secret", kind.secrets, secrets)):
-        if set(given) != set(wanted):
+        optional = kind.more_secrets if what == "secret" else ()
+        if not set(wanted) <= set(given) <= {*wanted, *optional}:
             raise ExchangeError(f"{configured.connector} needs each {what} of: {', '.join(wanted) or 'none'}")
     said = {
         "connector": configured.connector,

@@ -83,6 +83,17 @@ class Connector(Protocol):
         """A record from the bytes that were kept of it."""
 
 
+class Feedback(Protocol):
+    """A connector whose partner takes this house's opinion of a record."""
+
+    def submit_feedback(self, raw: bytes, fingerprint_type: str, *, against: Sequence[str] = ()) -> None:
+        """Vote for a record, or against it with the partner's own reasons. Sent once, never repeated by itself.
+
+        `raw`: its bytes as they were kept; `fingerprint_type`: as the partner spells it. Raises PartnerError, and
+        ValueError where the record, the type or a reason is none that the partner could take; then nothing is sent.
+        """
+
+
 class NotUnderstood(Exception):
     """A record says what this version does not know. The text tells no hash value."""
 

@@ -56,6 +56,8 @@ class Credentials:
     basic: tuple[str, str] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sending: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers of PUT and POST, in place of those of the same name."""
 
 
 def checked_base(url: str) -> str:
@@ -88,6 +90,7 @@ class OneHost:
         if bound != self.base:
             raise PartnerError("the credentials were sealed for another base URL; set the exchange up anew")
         self._credentials, self._wait = credentials, wait
+        self.may_send = bool(credentials.sending)
         self._session = requests.Session()
         # Neither a proxy nor a .netrc of the environment may see or replace the credentials.
         self._session.trust_env = False
@@ -143,7 +146,7 @@ class OneHost:
                 self.base + path,
                 params={**(query or {}), **self._credentials.query} or None,
                 data=body,
-                headers={"Content-Type": media_type} if media_type else None,
+                headers={"Content-Type": media_type, **self._credentials.sending} if media_type else None,
                 auth=self._credentials.basic,
                 timeout=_TIMEOUT,
                 allow_redirects=False,

@@ -286,17 +286,12 @@ def read_changes(folder: Path) -> tuple[Edition, Iterator[Added | Withdrawn]]:
     return edition, _changes(folder / CHANGES, edition)
 
 
-def parse_entry(line: bytes, *, path: Path, number: int) -> Entry:
-    """The entry of one line without its end; path and number only name it where EditionRefused is raised."""
-    return _entry(line, path, number)
-
-
 def parse_change(line: bytes, *, path: Path, number: int) -> Added | Withdrawn:
     """The change of one line without its end; path and number only name it where EditionRefused is raised."""
     said = _object(line, path, number)
     op = said.pop("op", None)
     if op == "add":
-        return Added(_entry(_canonical(said), path, number))
+        return Added(parse_entry(_canonical(said), path=path, number=number))
     if op == "withdraw" and said.keys() == {"entry"} and _matches(_ENTRY, said["entry"]):
         return Withdrawn(said["entry"])
     raise EditionRefused(f"{path}: line {number}: neither a withdrawal nor an addition")
@@ -312,7 +307,7 @@ def change_line(change: Added | Withdrawn) -> bytes:
 def _entries(path: Path, edition: Edition) -> Iterator[Entry]:
     tree, last, count = Frontier(), "", 0
     for number, line in _lines(path, edition.entries_sha256):
-        entry = _entry(line, path, number)
+        entry = parse_entry(line, path=path, number=number)
         if entry.entry <= last or entry.kind is not edition.kind:
             raise EditionRefused(f"{path}: line {number}: out of order, twice, or of another kind")
         last, count, tree = entry.entry, count + 1, tree.extended([leaf_hash(line)])
@@ -354,7 +349,8 @@ def _bounded(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _entry(line: bytes, path: Path, number: int) -> Entry:
+def parse_entry(line: bytes, *, path: Path, number: int) -> Entry:
+    """The entry on line `number` of `path`, without its line feed. Raises EditionRefused."""
     said = _object(line, path, number)
     try:
         found = Entry(

@@ -1,1 +1,1 @@
-"""What programs ask over HTTP: the match service, and Hasher-Matcher-Actioner's interface. No person signs in here."""
+"""What programs ask over HTTP, each in a process of its own: no page, no session, no cookie; no person signs in."""

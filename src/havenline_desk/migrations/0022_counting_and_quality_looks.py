@@ -21,7 +21,7 @@ SET CONSTRAINTS ALL IMMEDIATE
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0017_releases"),
+        ("desk", "0020_ncmec_feed"),
     ]
 
     operations = [

@@ -17,6 +17,7 @@ from .factors import (
     Throttle,
     Way,
 )
+from .feeds import FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
@@ -105,6 +106,10 @@ __all__ = [
     "EscalationStage",
     "FactorReset",
     "FactorResetEnd",
+    "FeedCredential",
+    "FeedStep",
+    "FeedTombstone",
+    "FeedVote",
     "File",
     "FindingVerdict",
     "FrameHash",
@@ -192,6 +197,7 @@ __all__ = [
     "TextReason",
     "Throttle",
     "Tombstone",
+    "VoteReason",
     "Way",
     "Withdrawal",
     "WithdrawalReason",

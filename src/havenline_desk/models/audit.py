@@ -99,6 +99,10 @@ class AuditAct(models.TextChoices):
     CONTENT_DESTROYED = "content_destroyed", "destroyed kept content"
     STORAGE_ALARM_RAISED = "storage_alarm_raised", "an alarm about kept content was raised"
     STORAGE_ALARM_ENDED = "storage_alarm_ended", "what had raised an alarm about kept content was over"
+    FEED_CREDENTIAL_MADE = "feed_credential_made", "made a partner's password for its feeds"
+    FEED_CREDENTIAL_ENDED = "feed_credential_ended", "ended a partner's password for its feeds"
+    FEED_STEP_TAKEN = "feed_step_taken", "a partner is served an edition"
+    FEED_VOTE_RECEIVED = "feed_vote_received", "a partner voted on an entry that it was served"
     PERSON_CLOSED = "person_closed", "closed a person's account"
     HOUSE_LIST_OPENED = "house_list_opened", "opened a list of this house"
     DECONFLICTION_RECORDED = "deconfliction_recorded", "recorded what the police said before a release"
@@ -145,6 +149,7 @@ URGENT_ACTS = frozenset(
         AuditAct.RECOVERY_CODE_USED,
         AuditAct.ACCOUNT_LINKED,
         AuditAct.PERSON_CLOSED,
+        AuditAct.FEED_CREDENTIAL_MADE,
         AuditAct.CONTACT_DECLARED,
         AuditAct.ESCALATION_RAISED,
         AuditAct.ESCALATION_STAGE,

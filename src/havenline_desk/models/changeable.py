@@ -7,6 +7,7 @@ from django.db.models import Model
 from .api_keys import ApiKey
 from .assessments import Assignment, Reveal, Submission
 from .factors import AuthenticatorApp, Enrolment, LinkedAccount, Passkey, RecoveryCode, Session, Throttle
+from .feeds import FeedCredential
 from .files import FrameHash, PerceptualHash
 from .investigations import Import
 from .jobs import ImportJob
@@ -24,6 +25,7 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Assignment: ("waits_as_if_since", "person_id", "leased_at", "expires_at", "done_at"),
     AuthenticatorApp: ("last_step", "removed_at"),
     Enrolment: ("used_at",),
+    FeedCredential: ("ended_at",),
     Hold: ("released_at",),
     Import: ("finished_at",),
     ImportJob: ("begun_at", "seen_at", "files", "read", "refused", "stop_asked_at", "ended_at", "ending", "said"),

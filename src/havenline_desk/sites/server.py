@@ -6,8 +6,10 @@ import contextlib
 import http.client
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from havenline.vocabulary import HavenlineError
 
@@ -50,6 +52,30 @@ def match_api_command(listen: Sequence[str], *, workers: int, application: str) 
         *(*listen, "--workers", str(workers), "--blocking-threads", "64"),
         *("--workers-kill-timeout", "15", "--respawn-failed-workers", application),
     ]
+
+
+def feed_command(host: str, port: int, *, certificate: Path | None, private_key: Path | None) -> list[str]:
+    """What serves the feed in NCMEC's form. No request is logged, whatever the environment asks of the server."""
+    tls: list[str] = []
+    if certificate is not None and private_key is not None:
+        tls = ["--ssl-certificate", str(certificate), "--ssl-keyfile", str(private_key), "--ssl-protocol-min", "tls1.2"]
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"),
+        *("--host", host, "--port", str(port), "--workers", "1", "--no-access-log", *tls),
+        *("--blocking-threads", str(max(2, os.cpu_count() or 1)), "--workers-kill-timeout", "3"),
+        "havenline_desk.sites.feed_wsgi:application",
+    ]
+
+
+def run(command: list[str]) -> int:
+    """Run a server until it ends, or until this process is told to; gives its exit code."""
+    process = subprocess.Popen([sys.executable, "-c", ENDING_WITH_ITS_PARENT, *command])  # noqa: S603 - our own command
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        return 0
 
 
 def environ() -> dict[str, str]:

@@ -459,6 +459,11 @@ def test_status_members_reasons_and_feedback(ncmec: Ncmecs) -> None:
     assert b"<negative><reasonIds><guid>g-1</guid><guid>g&amp;2</guid></reasonIds></negative>" in against[1]
     with pytest.raises(ValueError, match="fingerprint type"):
         client.reasons("../status")
+    raw = b'<image><member id="9">Two</member><timestamp>2026-06-30T10:00:00Z</timestamp><id>e3</id></image>'
+    client.submit_feedback(raw, "SHA1", against=["g-1"])
+    assert ncmec.simulator.feedback[-1][0] == "/v2/entries/9/e3/SHA1/feedback"
+    with pytest.raises(ValueError, match="no key"):
+        client.submit_feedback(b"<image/>", "SHA1")
 
 
 def test_feedback_is_sent_once_even_where_the_partner_fails(ncmec: Ncmecs) -> None:

@@ -12,6 +12,7 @@ import pytest
 from havenline.connectors.exchange import ExchangeError
 from havenline.connectors.frame import Opinion, PartnerError
 from havenline.connectors.simulator import Given
+from havenline.connectors.stopncii.client import StopNcii
 from havenline.connectors.stopncii.simulator import StopNciiSimulator
 from havenline.matching.lists import KindsMixed, keep_apart
 from havenline.matching.live import ChangeRefused
@@ -210,3 +211,27 @@ def test_ncii_and_other_lists_share_no_lookup_and_no_folder(ncii: StopNciis) -> 
     with pytest.raises(ChangeRefused, match="kept apart"):
         ncii.rig.exchange.live.change(add={"other": [ListEntry("e", md5=digest("md5", 1))]}, at=ncii.clock.now)
     assert ncii.found() == {1}
+
+
+def test_feedback_is_sent_with_a_key_of_its_own_and_says_blocked_or_not(tmp_path: Path, ncii: StopNciis) -> None:
+    ncii.put(1)
+    ncii.fetch()
+    (key,) = ncii.rig.listed()
+    raw = ncii.rig.exchange.store.raw(key)
+    assert raw is not None
+    assert isinstance(ncii.rig.connector, StopNcii)
+    with pytest.raises(PartnerError, match="needs the secret feedback_key"):
+        ncii.rig.connector.submit_feedback(raw, "ImagePDQ")
+    base = ncii.rig.exchange.configured.base_url
+    secrets = SECRETS | {"feedback_key": "feedback-not-a-secret"}
+    rig = Rig(tmp_path / "sends", base, connector="stopncii", secrets=secrets, list_name="ncii.stopncii")
+    assert isinstance(rig.connector, StopNcii)
+    rig.connector.submit_feedback(raw, "ImagePDQ")
+    rig.connector.submit_feedback(raw, "ImagePDQ", against=["adult"])
+    with pytest.raises(ValueError, match="no value of that type"):
+        rig.connector.submit_feedback(raw, "VideoMD5")
+    said = [(each["feedbackValue"], each["tags"]) for each in ncii.simulator.feedback]
+    assert said == [("Blocked", []), ("NotBlocked", ["adult"])]
+    assert {each["hashValue"] for each in ncii.simulator.feedback} == {digest("pdq", 1)}
+    assert rig.fetch(ncii.clock.now).records == 1
+    rig.exchange.close()

@@ -12,6 +12,7 @@ import pytest
 
 from havenline.connectors.frame import Opinion, PartnerError
 from havenline.connectors.simulator import Given
+from havenline.connectors.threatexchange.client import ThreatExchange
 from havenline.connectors.threatexchange.simulator import ThreatExchangeSimulator
 
 from .rig import Clock, Rig, digest
@@ -202,3 +203,30 @@ def test_an_answer_of_another_form_keeps_nothing(threats: Threats) -> None:
         with pytest.raises(PartnerError):
             threats.fetch()
     assert threats.rig.exchange.store.checkpoint is None
+
+
+def test_a_reaction_goes_to_each_descriptor_that_tells_its_owner_and_the_token_to_no_log(
+    threats: Threats, caplog: pytest.LogCaptureFixture
+) -> None:
+    owned = [{"id": f"d{number}", "owner": {"id": "7"}, "status": "MALICIOUS"} for number in (1, 2)]
+    threats.put(1, descriptors={"data": [*owned, {"id": "d3", "status": "MALICIOUS"}]})
+    threats.fetch()
+    raw = threats.rig.exchange.store.raw("1")
+    connector = threats.rig.connector
+    assert raw is not None
+    assert isinstance(connector, ThreatExchange)
+    with caplog.at_level(logging.DEBUG):
+        connector.submit_feedback(raw, "HASH_PDQ")
+        connector.submit_feedback(raw, "HASH_PDQ", against=["DISAGREE_WITH_TAGS"])
+    assert "not-a-secret" not in caplog.text
+    votes = [("d1", "HELPFUL"), ("d2", "HELPFUL"), ("d1", "DISAGREE_WITH_TAGS"), ("d2", "DISAGREE_WITH_TAGS")]
+    assert threats.simulator.reactions == votes
+    for refused, words in (
+        ((raw, "HASH_MD5", ()), "no value of that type"),
+        ((raw, "HASH_PDQ", ("LIKED",)), "is none of"),
+        ((b"{}", "HASH_PDQ", ()), "no value of that type"),
+        ((b"no", "HASH_PDQ", ()), "no record of"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            connector.submit_feedback(refused[0], refused[1], against=refused[2])
+    assert threats.simulator.reactions == votes

@@ -151,6 +151,13 @@ class Ncmec:
         )
         self._host.send("PUT", path, said.encode(), media_type=_MEDIA_TYPE)
 
+    def submit_feedback(self, raw: bytes, fingerprint_type: str, *, against: Sequence[str] = ()) -> None:
+        """See `frame.Feedback`; the reasons are GUIDs."""
+        record = reread(raw)
+        if record.key is None:
+            raise ValueError("the record tells no key")
+        self.give_feedback(record.key, fingerprint_type, against=against)
+
     def _present(self, at: dt.datetime) -> int:
         """The present by the earlier of both clocks: a window in the future would be passed over for ever."""
         answer = self._host.get("/v2/status")

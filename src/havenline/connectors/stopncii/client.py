@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 
 from havenline.connectors.frame import Checkpoint, Page, PartnerError, PartnerRecord, UnreadRecord
 from havenline.connectors.json_records import JsonRefused, parsed, reread
 from havenline.connectors.one_host import OneHost
-from havenline.connectors.stopncii.mapping import record_of
+from havenline.connectors.stopncii.mapping import CARRIED, COMPARED, record_of
 
-_PATH = "/FetchHashes"
+_PATH, _FEEDBACK_PATH = "/FetchHashes", "/SubmitFeedback"
+_FOR, _AGAINST = "Blocked", "NotBlocked"
 _FIRST = 10
 """The time that a first fetch asks from, as StopNCII's own clients do."""
 _PAGE_SIZE = 800
@@ -22,9 +24,9 @@ class StopNcii:
 
     fresh_for: dt.timedelta | None = dt.timedelta(days=30)
 
-    def __init__(self, host: OneHost) -> None:
-        """Ask `host`."""
-        self._host = host
+    def __init__(self, host: OneHost, *, may_send: bool = False) -> None:
+        """Ask `host`. `may_send`: whether its credentials hold the key of SubmitFeedback, which is one of its own."""
+        self._host, self._may_send = host, may_send
 
     def pages(self, checkpoint: Checkpoint | None, *, at: dt.datetime) -> Iterator[Page]:
         """See `frame.Connector`. The times are the partner's; `at` is not looked at.
@@ -62,3 +64,18 @@ class StopNcii:
     def reread(self, raw: bytes) -> PartnerRecord | UnreadRecord:
         """See `frame.Connector`."""
         return reread(raw, record_of)
+
+    def submit_feedback(self, raw: bytes, fingerprint_type: str, *, against: Sequence[str] = ()) -> None:
+        """See `frame.Feedback`: the value was blocked here, or was not; the reasons become tags."""
+        if not self._may_send:
+            raise PartnerError(f"POST {_FEEDBACK_PATH}: needs the secret feedback_key; set the exchange up anew")
+        try:
+            said = json.loads(raw)
+            kind, value = said["signalType"], said["hashValue"]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError("no record of StopNCII") from None
+        if kind != fingerprint_type or kind not in {*COMPARED, *CARRIED} or not isinstance(value, str):
+            raise ValueError("the record has no value of that type")
+        feedback = {"hashValue": value, "feedbackValue": _AGAINST if against else _FOR, "tags": list(against)}
+        body = json.dumps({"count": 1, "hashFeedbacks": [feedback]}).encode()
+        self._host.send("POST", _FEEDBACK_PATH, body, media_type="application/json")

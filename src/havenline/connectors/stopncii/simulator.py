@@ -20,11 +20,13 @@ class StopNciiSimulator:
 
     seconds: Callable[[], int]
     fetch_key: str = "fetch-not-a-secret"
+    feedback_key: str = "feedback-not-a-secret"
     subscription_key: str = "subscription-not-a-secret"
     forgets: int = 30 * 86400
     timestamps_fall: bool = False
     page_size: int = 800
     records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    feedback: list[dict[str, Any]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
     _tokens: dict[str, tuple[int, tuple[int, str]]] = field(default_factory=dict)
@@ -42,11 +44,17 @@ class StopNciiSimulator:
 
     def _answer(self, asked: Asked) -> Given:
         self.asked.append(asked)
-        if asked.path != "/FetchHashes" or asked.method != "GET":
+        expected = {("GET", "/FetchHashes"): self.fetch_key, ("POST", "/SubmitFeedback"): self.feedback_key}
+        own_key = expected.get((asked.method, asked.path))
+        if own_key is None:
             return Given(status=404)
         keys = (_header(asked.headers, "x-functions-key"), _header(asked.headers, "Ocp-Apim-Subscription-Key"))
-        if keys != (self.fetch_key, self.subscription_key):
+        if keys != (own_key, self.subscription_key):
             return Given(status=401)
+        if asked.method == "POST":
+            said = json.loads(asked.body)
+            self.feedback += said["hashFeedbacks"]
+            return Given(b"{}", status=200 if said["count"] == len(said["hashFeedbacks"]) else 400)
         begin, behind = int(asked.query["startTimestamp"]), (0, "")
         if token := asked.query.get("nextPageToken"):
             issued_for, behind = self._tokens.get(token, (-1, behind))

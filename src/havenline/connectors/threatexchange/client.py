@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from havenline.connectors.frame import Checkpoint, Page, PartnerError, PartnerRecord, UnreadRecord
+from havenline.connectors.frame import Checkpoint, NotUnderstood, Page, PartnerError, PartnerRecord, UnreadRecord
 from havenline.connectors.json_records import JsonRefused, parsed, reread
 from havenline.connectors.one_host import OneHost
-from havenline.connectors.threatexchange.mapping import TYPES, record_of
+from havenline.connectors.threatexchange.mapping import TYPES, descriptors_of, record_of
 
 TOKEN = "access_token"  # noqa: S105 - the name of the parameter
+REACTIONS_FOR = "HELPFUL"
+REACTIONS_AGAINST = frozenset({"NON_MALICIOUS", "DISAGREE_WITH_TAGS", "NOT_HELPFUL"})
 _LIMIT = 100
 _OVERLAP = 1
 _FIELDS = "indicator,type,last_updated,should_delete,descriptors{id,reactions,owner{id},tags,status}"
@@ -53,6 +56,24 @@ class ThreatExchange:
     def reread(self, raw: bytes) -> PartnerRecord | UnreadRecord:
         """See `frame.Connector`."""
         return reread(raw, record_of)
+
+    def submit_feedback(self, raw: bytes, fingerprint_type: str, *, against: Sequence[str] = ()) -> None:
+        """See `frame.Feedback`: a reaction to each descriptor; a reason against is the name of one.
+
+        Where a descriptor is refused, those before it have the reaction; the same reaction again changes nothing.
+        """
+        if unknown := set(against) - REACTIONS_AGAINST:
+            raise ValueError(f"{sorted(unknown)[0]!r} is none of {', '.join(sorted(REACTIONS_AGAINST))}")
+        try:
+            said = json.loads(raw)
+            numbers = descriptors_of(said)
+        except (ValueError, NotUnderstood):
+            raise ValueError("no record of ThreatExchange") from None
+        if said.get("type") != fingerprint_type or not numbers:
+            raise ValueError("the record has no value of that type, or nobody's descriptor")
+        body = urlencode({"reactions": ",".join(against) or REACTIONS_FOR}).encode()
+        for number in numbers:
+            self._host.send("POST", f"/{number}", body, media_type="application/x-www-form-urlencoded")
 
     def _beginning(self, until: int) -> str:
         query: dict[str, str | int] = {"limit": _LIMIT, "types": ",".join(TYPES), "fields": _FIELDS}

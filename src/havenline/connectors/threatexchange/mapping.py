@@ -53,6 +53,16 @@ def record_of(said: Any, raw: bytes) -> PartnerRecord | UnreadRecord:
         return UnreadRecord(raw, str(error), key)
 
 
+def descriptors_of(said: Any) -> list[str]:
+    """The numbers of a record's descriptors that tell their owner. Raises NotUnderstood."""
+    if not isinstance(said, dict):
+        raise NotUnderstood("no object")
+    numbers = [str(each.get("id", "")) for each in _listed(said.get("descriptors")) if _owner(each)]
+    if not all(number.isascii() and number.isalnum() for number in numbers):
+        raise NotUnderstood("a descriptor without a number")
+    return numbers
+
+
 def _key(said: Mapping[str, Any]) -> str:
     try:
         return check_text("id", str(said["id"]))

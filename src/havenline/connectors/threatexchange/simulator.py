@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from havenline.connectors.simulator import Asked, Faults, Given, served
 
@@ -22,6 +22,7 @@ class ThreatExchangeSimulator:
     forgets: int = 90 * 86400
     limit: int = 100
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reactions: list[tuple[str, str]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
     base: str = ""
@@ -43,6 +44,10 @@ class ThreatExchangeSimulator:
         query = dict(asked.query)
         if query.pop("access_token", None) != self.token:
             return Given(b'{"error": {"message": "no"}}', status=400)
+        if asked.method == "POST" and self._has(descriptor := asked.path.strip("/")):
+            names = dict(parse_qsl(asked.body.decode()))["reactions"]
+            self.reactions += [(descriptor, name) for name in names.split(",")]
+            return Given(b'{"success": true}')
         if asked.path.rstrip("/") != f"/{self.group}/threat_updates":
             return Given(status=404)
         start = int(query.get("start_time", "0"))
@@ -56,6 +61,9 @@ class ThreatExchangeSimulator:
             carried = {**query, "access_token": self.token, "after": f"{updated} {last}"}
             said["paging"] = {"next": f"{self.base}{asked.path}?{urlencode(carried)}"}
         return Given(json.dumps(said).encode(), headers={"Content-Type": "application/json"})
+
+    def _has(self, descriptor: str) -> bool:
+        return any(each["id"] == descriptor for item in self.items.values() for each in item["descriptors"]["data"])
 
     def _told(self, item: dict[str, Any]) -> bool:
         return not item["should_delete"] or self.seconds() - int(item["last_updated"]) <= self.forgets
