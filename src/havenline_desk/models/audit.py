@@ -64,6 +64,7 @@ class AuditAct(models.TextChoices):
     CALIBRATION_STARTED = "calibration_started", "began a calibration on drawn pictures"
     CALIBRATION_CLOSED = "calibration_closed", "ended a calibration"
     QUALITY_SAMPLE_DRAWN = "quality_sample_drawn", "drew recent decisions to be looked over"
+    QUALITY_LOOK = "quality_look", "was handed a sampled decision to look over"
     QUALITY_FINDING = "quality_finding", "looked over a sampled decision"
     REVIEW_OPENED = "review_opened", "opened a new assessment of a decision"
     STUDY_RECORDED = "study_recorded", "seeded the records of a study"
