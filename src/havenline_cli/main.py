@@ -28,6 +28,7 @@ from havenline_cli import (
     lists,
     match_api,
     matchd,
+    partner,
     people,
     picture,
     proposal,
@@ -36,6 +37,7 @@ from havenline_cli import (
     publishers,
     quality,
     queue,
+    release,
     repository,
     retention,
     scan,
@@ -111,6 +113,8 @@ app.command("scrub", epilog=exits.EPILOG)(retention.scrub)
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
 app.add_typer(proposal.app, name="proposal")
+app.add_typer(release.app, name="release")
+app.add_typer(partner.app, name="partner")
 app.add_typer(audit.app, name="audit")
 app.command("backup", epilog=exits.EPILOG)(backup.backup)
 app.command("restore", epilog=exits.EPILOG)(backup.restore)

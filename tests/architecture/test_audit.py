@@ -12,13 +12,16 @@ FILES = sorted(path for path in ACTIONS.glob("*.py") if path.name != "__init__.p
 WRITES = {"create", "bulk_create", "get_or_create", "update_or_create", "update", "bulk_update", "save", "delete"}
 PART_OF_ANOTHER_ACT = {
     "forgive_try": {"prove_person"},
-    "open_assignments": {"form_stacks", "settle_stack", "start_calibration"},
+    "open_assignments": {"form_stacks", "look_over_sample", "settle_stack"},
     "record_origin": {"record_postings"},
     "record_quorum": {
         "approve_framework",
+        "correct_outcome",
         "declare_policy",
         "enrol_person",
         "import_collection",
+        "keep_partners",
+        "release_entries",
         "reset_factors",
         "settle_stack",
     },

@@ -29,6 +29,7 @@ VALUES = {
     "<str:name>": "first-analyst",
     "<str:record>": "unknown",
     "<path:file>": "index.html",
+    "<str:batch>": "unknown",
 }
 NO_PAGE = {"ready", "reveal"}
 """Text for programs, and the pictures themselves."""

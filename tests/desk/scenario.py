@@ -397,7 +397,7 @@ def law_and_quality() -> Iterator[Step]:
     yield lambda: import_framework(DOCUMENT, by=who("lead"), at=at, origin="a test")
     yield lambda: configure_framework(named("HL-1"), "ncmec.industry", None, by=who("lead"), at=at)
     yield lambda: draw_quality_sample(named("HL-1"), by=who("senior"), wanted=1, at=at, seed=1)
-    certify_person(who("senior"), until=at + dt.timedelta(days=300), issued_by=None, at=at)
+    yield lambda: certify_person(who("senior"), until=at + dt.timedelta(days=300), issued_by=None, at=at)
 
     def look_over() -> None:
         assignment = begin_look(who("senior"), at=at)

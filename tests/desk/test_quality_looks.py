@@ -126,6 +126,17 @@ def test_what_is_passed_on_goes_to_another_and_what_is_held_to_nobody() -> None:
 def test_a_decision_is_assessed_anew_by_others_and_corrected_with_its_copies() -> None:
     people = sampled_world(1)
     senior, old = people["senior"], Outcome.objects.get()
+    other = make.make_investigation(people["lead"], at=AT, reference="HL-2").investigation
+    copied = {name: getattr(old, name) for name in ("file", "framework", "framework_version", "facts", "status")}
+    copy = Outcome.objects.create(
+        **copied,
+        investigation=other,
+        copy_of=old,
+        rule_path=[],
+        settled_by="copy",
+        viewed_by_person=False,
+        settled_at=AT + make.DAY,
+    )
     assignment = begin_look(senior, at=LATER)
     assert assignment is not None
     view(assignment, senior, at=LATER)
@@ -142,6 +153,8 @@ def test_a_decision_is_assessed_anew_by_others_and_corrected_with_its_copies() -
     assert (new.status, new.settled_by) == ("not_criminal", "agreement")
     old.refresh_from_db()
     assert (old.status, old.correction) == ("criminal", new), "the first record stays as it was"
+    assert (copy.correction.status, copy.correction.copy_of) == ("not_criminal", new)
+    assert (copy.correction.investigation, copy.correction.settled_by) == (other, "copy")
     assert AuditEntry.objects.filter(act="review_opened", object=review.audit_id).count() == 1
     assert begin_look(senior, at=LATER) is None
     lines = sample_lines()

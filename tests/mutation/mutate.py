@@ -53,7 +53,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "havenline_desk/gates.py": ("desk/test_gates_edges.py", "desk/test_ways_in.py", "desk/test_two_people.py"),
     "havenline_desk/evidence.py": ("desk/test_evidence_refusals.py", "desk/test_storage.py", "desk/test_keyd.py"),
-    "havenline_desk/audit/log.py": ("desk/test_audit_log.py",),
+    "havenline_desk/audit/log.py": ("desk/test_audit_log.py", "desk/test_keyd.py"),
     "havenline_desk/audit/outside.py": ("desk/test_audit_folder.py", "desk/test_audit_log.py"),
 }
 """By module: the tests that must notice, quickest first."""

@@ -149,7 +149,9 @@ def _next(person: Person, *, at: dt.datetime) -> Assignment | None:
         assignment = Assignment(revision=revision, step=Step.QUALITY, opened_at=at)
         put_in_order([assignment])
         assignment.save()
-        QualityLook.objects.create(sampled=sampled, assignment=assignment, begun_at=at)
+        look = QualityLook.objects.create(sampled=sampled, assignment=assignment, begun_at=at)
+        investigation = revision.stack.investigation
+        audit.append(AuditAct.QUALITY_LOOK, at=at, actor=person, about=look, investigation=investigation, record=look)
         return assignment
     return None
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from havenline.judgement.settle import ReviewPlan, SettledBy, SubmittedFacts, settle
+from havenline.frameworks import Framework
+from havenline.judgement.settle import ReviewPlan, SettledBy, Settlement, SubmittedFacts, settle
 from havenline.judgement.settle import Step as PlanStep
 
 from .. import audit, gates, law
@@ -30,7 +31,7 @@ from .record_quorum import record_quorum
 from .withdraw_entries import withdraw_contradicted
 
 
-def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
+def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:  # long: one act, step by step
     """Apply the pure rule of `judgement.settle` to what has been submitted and record what follows.
 
     Called inside the transaction that recorded the assessment. The revision is locked, so that two people who
@@ -53,34 +54,8 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
         return
     members: dict[int | str, StackMember] = {member.pk: member for member in revision.members.select_related("file")}
     shown = next(member for member in members.values() if member.place == MemberPlace.SHOWN)
-    legality = framework.derive(
-        settlement.facts,
-        approved=law.in_force(framework.id, framework.version),
-        disputed=settlement.settled_by is SettledBy.DISAGREEMENT,
-    )
-    reviewed = QualityReview.objects.filter(revision=revision).select_related("outcome").first()
-    outcomes = Outcome.objects.bulk_create(
-        Outcome(
-            investigation=investigation,
-            file=file,
-            revision=revision,
-            corrects=reviewed.outcome if reviewed is not None else None,
-            framework=framework.id,
-            framework_version=framework.version,
-            facts=dict(settlement.facts),
-            status=legality.status.value,
-            class_id=legality.class_id or "",
-            severity=legality.severity or "",
-            rule_path=list(legality.rule_path),
-            settled_by=settlement.settled_by.value,
-            viewed_by_person=True,
-            settled_at=at,
-        )
-        for file in (shown.file, *(members[key].file for key in sorted(settlement.members)))
-    )
-    if reviewed is not None:
-        outcomes += _corrected_copies(reviewed.outcome, outcomes[0], at=at)
-    withdraw_contradicted({outcome.file_id for outcome in outcomes}, at=at)
+    files = [shown.file, *(members[key].file for key in sorted(settlement.members))]
+    outcomes = _recorded(revision, settlement, framework, files, at=at)
     record_quorum(outcomes, people=revision.assessments.values("person").distinct().count())
     for key in sorted(settlement.excluded):
         _stack_of_its_own(members[key].file, parent=stack, at=at)
@@ -96,6 +71,51 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
         )
     for each in {outcome.investigation for outcome in outcomes}:
         derive_outcomes(each, at=at, outcomes=[outcome for outcome in outcomes if outcome.investigation == each])
+
+
+def _recorded(
+    revision: StackRevision, settlement: Settlement, framework: Framework, files: list[File], *, at: dt.datetime
+) -> list[Outcome]:
+    """The outcomes of those files, and of the copies of one that is corrected by it; no entry of the log yet."""
+    if settlement.facts is None or settlement.settled_by is None:
+        return []
+    legality = framework.derive(
+        settlement.facts,
+        approved=law.in_force(framework.id, framework.version),
+        disputed=settlement.settled_by is SettledBy.DISAGREEMENT,
+    )
+    review = QualityReview.objects.filter(revision=revision).select_related("outcome").first()
+    before = _standing(review.outcome) if review is not None else None
+    outcomes = Outcome.objects.bulk_create(
+        Outcome(
+            investigation=revision.stack.investigation,
+            file=file,
+            revision=revision,
+            corrects=before,
+            framework=framework.id,
+            framework_version=framework.version,
+            facts=dict(settlement.facts),
+            status=legality.status.value,
+            class_id=legality.class_id or "",
+            severity=legality.severity or "",
+            rule_path=list(legality.rule_path),
+            settled_by=settlement.settled_by.value,
+            viewed_by_person=True,
+            settled_at=at,
+        )
+        for file in files
+    )
+    if before is not None:
+        outcomes += _corrected_copies(before, outcomes[0], at=at)
+    withdraw_contradicted({outcome.file_id for outcome in outcomes}, at=at)
+    return outcomes
+
+
+def _standing(outcome: Outcome) -> Outcome:
+    """The outcome that stands in the place of `outcome`, which may have been corrected while it was assessed anew."""
+    while (later := Outcome.objects.filter(corrects=outcome).first()) is not None:
+        outcome = later
+    return outcome
 
 
 def _corrected_copies(old: Outcome, new: Outcome, *, at: dt.datetime) -> list[Outcome]:
