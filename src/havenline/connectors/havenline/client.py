@@ -286,8 +286,9 @@ class _Bringing:
     def entries(self, parts: list[Piece]) -> Iterator[tuple[str, bytes]]:
         """Ids and lines of a whole list."""
         for piece in parts:
+            place = where(piece)
             for number, line in self._lines(piece):
-                yield parse_entry(line, path=where(piece), number=number).entry, line
+                yield parse_entry(line, path=place, number=number).entry, line
 
     def changes(self, parts: list[Piece]) -> tuple[dict[str, bytes], set[str]]:
         """Lines to add by id, and ids to withdraw."""
