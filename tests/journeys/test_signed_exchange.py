@@ -112,6 +112,7 @@ def test_from_keys_to_a_followed_list_by_commands_alone(run: Run, tmp_path: Path
     code, text = run("b", "exchange", "revoke-publisher", "of-a")
     assert code == 0, text
     assert "9 entries are in no list any more" in text
+    assert "revoked" in run("b", "exchange", "status")[1]
     assert run("b", "exchange", "fetch", "of-a")[0] == 1
 
 

@@ -439,6 +439,8 @@ def test_a_crash_at_any_step_of_an_import_leaves_the_earlier_list_or_the_new_one
         seen.add(frozenset(found))
         copy.fetch(NOW, from_folder=house.public)
         assert copy.found(range(9), at=NOW) == after
+        left = {path.name for path in (copy.exchange / "publisher").rglob("*") if path.name.startswith((".", "tmp"))}
+        assert left == set(), f"step {step}"
         shutil.rmtree(copy.folder)
     assert step > 40
     assert not SOAK or len(seen) == 2, f"{step} steps"
