@@ -47,6 +47,11 @@ def existing_home(path: Path | None) -> Home:
     return home
 
 
+def has_desk(path: Path | None) -> bool:
+    """Whether there is a desk here, or a demonstration: a machine that only looks files up has none."""
+    return any(home_of(path, kind).kind() is not None for kind in ("desk", "demo"))
+
+
 @contextlib.contextmanager
 def desk(home: Home, *, serve: bool = False) -> Iterator[Wired]:
     """Open a data folder and its database for one command; a PostgreSQL started for it is stopped at the end."""

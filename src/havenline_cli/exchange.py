@@ -144,6 +144,7 @@ def status(
 ) -> None:
     """Print how exchanges stand: entries, quarantine, and when everything was last here."""
     from havenline.connectors.alarms import standing_alarm
+    from havenline.connectors.havenline.pinned import is_revoked
 
     root = _root(folder)
     names = [name] if name else sorted(path.parent.name for path in root.glob("*/exchange.json"))
@@ -172,6 +173,7 @@ def status(
                 "resyncing": standing.resyncing,
                 "fetched_at": _iso(standing.fetched_at),
                 "complete_at": _iso(standing.complete_at),
+                "revoked": is_revoked(root / each),
                 "alarm": None if alarm is None else {"reason": alarm.reason.value, "since": _iso(alarm.since)},
             }
         )
@@ -182,6 +184,8 @@ def status(
         )
         whole, last = (_iso(at) or "never" for at in (standing.complete_at, standing.fetched_at))
         lines.append(f"{plain(each)} ({configured.connector}), {staged.stage}: {counts}{more}")
+        if told[-1]["revoked"]:
+            lines.append("  revoked: nothing of it is in a list, and it is asked no more")
         if alarm is not None:
             lines.append(f"  ALARM since {_iso(alarm.since)}, {alarm.times} times: {plain(alarm.text)}")
         lines.append(f"  whole at {whole}, last asked {last}; look up with --list {plain(root / each / 'live')}")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from havenline_cli import desk as opening
 from havenline_cli.exchange import Folder, Key, Name, _data_folder, _key, _opened, _place, _told
 from havenline_cli.options import checked_text
 from havenline_cli.repository import fours
@@ -79,12 +80,23 @@ def confirm_publisher(
         str | None, typer.Option("--fingerprint", metavar="HEX", help="What was read.", show_default="asked for")
     ] = None,
     folder: Folder = None,
+    home: opening.HomeOption = None,
 ) -> None:
-    """Type the fingerprint that a publisher read over the telephone. Two different people must."""
-    from havenline.connectors.havenline.pinned import hear
+    """Type the fingerprint that a publisher read over the telephone. Two different people must.
 
-    said = fingerprint or typer.prompt("Fingerprint, 64 signs")
+    Where there is a desk, both are its people: one who may propose a partner's key, one who may agree to it.
+    """
+    from havenline.connectors.havenline.pinned import hear, heard_by
+
     where = _place(folder, name)
+    if opening.has_desk(home):
+        with opening.desk(opening.existing_home(home)):
+            from havenline_desk import gates
+
+            names = [*(each for each in heard_by(where) if each != by), by]
+            people = [opening.person_named(each) for each in names]
+            gates.require_among(people, gates.Act.ENROL_PARTNER_KEY, at=now())
+    said = fingerprint or typer.prompt("Fingerprint, 64 signs")
     with _told(where):
         heard = hear(where, person=by, fingerprint=said, at=now())
     rest = "one more person must hear it" if heard < 2 else f"fetch with `havenline exchange fetch {plain(name)}`"

@@ -11,7 +11,7 @@ database row, no setting and no flag of a person widens them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import wraps
@@ -416,6 +416,22 @@ def require_second(person: Person, act: Act, *, at: dt.datetime) -> None:
     second = rule_of(act, house=house()).second
     if second.isdisjoint(roles_of(person, at=at)):
         raise Denied(_refusal(person, act, second))
+
+
+def require_among(people: Sequence[Person], act: Act, *, at: dt.datetime) -> None:
+    """Raise Denied unless each may propose `act` or agree to it, and of several, one may propose and another agree.
+
+    For an act whose two people each do the same by themselves, such as hearing a fingerprint.
+    """
+    seconds = rule_of(act, house=house()).second
+    first = {person.pk for person in people if allowed(person, act, at=at)}
+    second = {person.pk for person in people if not seconds.isdisjoint(roles_of(person, at=at))}
+    for person in people:
+        if person.pk not in first | second:
+            raise Denied(_refusal(person, act, rule_of(act, house=house()).roles | seconds))
+    if len(people) > 1 and not any(one != other for one in first for other in second):
+        lacking = seconds if people[-1].pk in first else rule_of(act, house=house()).roles
+        raise Denied(_refusal(people[-1], act, lacking))
 
 
 def _refusal(person: Person, act: Act, roles: frozenset[Role]) -> str:

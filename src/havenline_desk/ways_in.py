@@ -53,7 +53,7 @@ COMMANDS: Mapping[str, Act] = {
     "exchange withhold": Act.KEEP_LISTS,
     "exchange identity": Act.KEEP_LISTS,
     "exchange add-publisher": Act.KEEP_LISTS,
-    "exchange confirm-publisher": Act.KEEP_LISTS,
+    "exchange confirm-publisher": Act.ENROL_PARTNER_KEY,
     "exchange revoke-publisher": Act.KEEP_LISTS,
     "exchange gossip": Act.KEEP_LISTS,
     "repository key": Act.KEEP_LISTS,

@@ -9,6 +9,7 @@ import pytest
 
 from havenline.connectors.alarms import Distrusted
 from havenline.connectors.exchange import Exchange
+from havenline_desk import gates
 from havenline_desk.actions.keep_partners import end_subscription, subscribe_partner, suspend_partner
 from havenline_desk.actions.publish_edition import publish_edition
 from havenline_desk.actions.withdraw_entries import withdraw_entry
@@ -97,3 +98,14 @@ def test_by_the_other_doors_and_to_the_suspended_nothing_is_staged(
     house.publish(START, exchange_feeds())
     with pytest.raises(Distrusted, match="gives us no list"):
         there.fetch(START)
+
+
+def test_who_hears_a_fingerprint_may_propose_a_key_and_another_may_agree_to_it(people: dict[str, Person]) -> None:
+    def among(*names: str) -> None:
+        gates.require_among([people[name] for name in names], gates.Act.ENROL_PARTNER_KEY, at=START)
+
+    for names in (["liaison"], ["lead"], ["liaison", "lead"], ["lead", "liaison"], ["admin", "liaison"]):
+        among(*names)
+    for names in (["senior"], ["liaison", "senior"], ["lead", "admin"], ["welfare", "lead"]):
+        with pytest.raises(gates.Denied):
+            among(*names)

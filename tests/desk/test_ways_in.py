@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 from typer.testing import CliRunner
 
+from havenline.connectors.havenline.pinned import pin
 from havenline_cli import desk as opening
 from havenline_cli import main
 from havenline_cli.declared import commands_of, refuse_undeclared
@@ -60,6 +62,7 @@ from havenline_desk.models import (
     Submission,
 )
 from havenline_guard.keyd_wire import QUESTIONS, KeydRefused, Peer
+from tests.core.connectors.publisher_rig import House as Publisher
 from tests.guard.keyd_rig import Process
 
 from . import factories, feeds
@@ -241,12 +244,20 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "partner open": ["north", "house-csam", "match"],
         "partner close": ["north", "house-csam", "exchange"],
         "partner suspend": ["north"],
+        "exchange confirm-publisher": ["of-b", "--fingerprint", pinned(folder.parent), "--folder", str(folder.parent)],
         "audit export": [str(folder / "log")],
         "publish": [
             *("HL-1", "--number", "HL-1", "--title", "Drawn", "--to", str(folder.parent / "published")),
             *("--snapshot", str(folder.parent / "snapshot"), "--before", str(folder.parent / "nothing")),
         ],
     }
+
+
+def pinned(exchanges: Path) -> str:
+    """An exchange whose publisher nobody confirmed yet; returns the fingerprint."""
+    there = Publisher(exchanges / "there")
+    pin(exchanges / "of-b", there.root)
+    return hashlib.sha256(there.root).hexdigest()
 
 
 @contextmanager
@@ -259,6 +270,7 @@ def commands_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands run in this process and on the test's database."""
     monkeypatch.setattr(opening, "desk", _this_database)
     monkeypatch.setattr(opening, "existing_home", lambda path: path)
+    monkeypatch.setattr(opening, "has_desk", lambda path: True)
 
 
 @pytest.mark.django_db

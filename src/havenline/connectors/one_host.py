@@ -33,7 +33,7 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class NotThere(PartnerError):
-    """The partner says that there is nothing under this path (404)."""
+    """The partner says that there is nothing under this path: 404, or 403 where nothing was shown to open it with."""
 
 
 class AnswerTooLong(PartnerError):
@@ -58,6 +58,11 @@ class Credentials:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     sending: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Headers of PUT and POST, in place of those of the same name."""
+
+    @property
+    def bare(self) -> bool:
+        """Whether nothing is shown at all, as to a server of signed files."""
+        return self.basic is None and not self.headers and not self.query
 
 
 def checked_base(url: str) -> str:
@@ -159,10 +164,10 @@ class OneHost:
         with answer:
             if 300 <= answer.status_code < 400:
                 raise PartnerError(f"{_named(method, path)}: a redirect, which is not followed")
+            if answer.status_code == 404 or (answer.status_code == 403 and self._credentials.bare):
+                raise NotThere(f"{_named(method, path)}: answered with status {answer.status_code}")
             if answer.status_code in (401, 403):
                 raise PartnerError(f"{_named(method, path)}: refused ({answer.status_code}); check the credentials")
-            if answer.status_code == 404:
-                raise NotThere(f"{_named(method, path)}: answered with status 404")
             if not 200 <= answer.status_code < 300:
                 raise PartnerError(f"{_named(method, path)}: answered with status {answer.status_code}")
             body = bytearray()

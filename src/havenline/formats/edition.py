@@ -33,6 +33,7 @@ _ENTRY = re.compile(r"[0-9a-f]{32}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_TIME_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z", re.ASCII)
 
 
 class EditionRefused(HavenlineError):
@@ -351,7 +352,7 @@ def _bounded(file: BinaryIO) -> Iterator[bytes]:
 
 def parse_entry(line: bytes, *, path: Path, number: int) -> Entry:
     """The entry on line `number` of `path`, without its line feed. Raises EditionRefused."""
-    said = _object(line, path, number)
+    said = _loaded(line, path, number)
     try:
         found = Entry(
             entry=_text(said, "entry"),
@@ -366,7 +367,7 @@ def parse_entry(line: bytes, *, path: Path, number: int) -> Entry:
             released=_time(said, "released"),
         )
         if found.line() != line:
-            raise ValueError("not canonical, or with members that no entry has")
+            raise ValueError("not one canonical JSON object, or with members that no entry has")
     except KeyError as missing:
         raise EditionRefused(f"{path}: line {number}: has no {missing.args[0]!r}") from None
     except (ValueError, TypeError, AttributeError) as error:
@@ -407,9 +408,17 @@ def _head(content: bytes, path: Path) -> Edition:
 
 
 def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    said = _loaded(line, path, number)
+    if _canonical(said) != line:
+        raise EditionRefused(f"{path}: line {number}: not one canonical JSON object")
+    return said
+
+
+def _loaded(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    """The object of a line; whoever asks checks that it is canonical, by writing it again."""
     try:
         said = json.loads(line)
-        if not isinstance(said, dict) or _canonical(said) != line:
+        if not isinstance(said, dict):
             raise ValueError
     except (ValueError, RecursionError):
         raise EditionRefused(f"{path}: line {number}: not one canonical JSON object") from None
@@ -441,7 +450,11 @@ def _whole(said: Mapping[str, Any], name: str) -> int:
 
 
 def _time(said: Mapping[str, Any], name: str) -> dt.datetime:
-    return dt.datetime.strptime(_text(said, name), _TIME).replace(tzinfo=dt.UTC)
+    text = _text(said, name)
+    if not _TIME_FORM.match(text):
+        raise ValueError(f"{name!r} is no time like 2026-11-28T13:00:00Z")
+    # Ten times as fast as strptime, which is a third of what reading an entry takes.
+    return dt.datetime.fromisoformat(text)
 
 
 def _canonical(said: Mapping[str, Any]) -> bytes:

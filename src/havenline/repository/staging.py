@@ -9,17 +9,15 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tuf.api.metadata import TargetFile, Targets
 
 from havenline.formats.edition import (
-    Edition,
     Entry,
     change_line,
-    check_list_name,
     head_of,
     read_changes,
     read_edition,
@@ -76,24 +74,25 @@ def stage(repository: Repository, feeds: Iterable[Feed], *, at: dt.datetime) -> 
     for feed in feeds:
         recipient = book.id_of(feed.partner)
         recipients.add(recipient)
-        kept, new = _pieces(feed, recipient, given.get((recipient, feed.list_name), {}), same_key=book.took(feed))
+        mine = given.get((recipient, feed.list_name), {})
+        kept, new = _pieces(feed, recipient, mine, sealed_alike=book.sealed_alike(feed, mine.values()))
         for path, target in kept.items():
             made.targets[path] = target
         for piece, content in new:
-            made.targets[piece.path] = _put(repository.staged / "targets", piece, content)
+            made.targets[piece.path] = target = _put(repository.staged / "targets", piece, content)
+            book.note(feed, target)
             sealed += 1
-    book.save()
+    book.save(still={*_digests(made.targets.values()), *_digests(before.signed.targets.values() if before else ())})
     return Staged(repository.stage_targets(made), made.version, len(recipients), sealed)
 
 
 def _pieces(
-    feed: Feed, recipient: str, given: Mapping[str, TargetFile], *, same_key: bool
+    feed: Feed, recipient: str, given: Mapping[str, TargetFile], *, sealed_alike: bool
 ) -> tuple[dict[str, TargetFile], Iterator[tuple[Piece, bytes]]]:
     """What of that which is published stays, and what is sealed anew."""
     had = {path: piece_of(path, target.custom or {}) for path, target in given.items()}
-    last = next((piece for piece in had.values() if piece.whole), None) if same_key else None
-    states = _States(feed, recipient)
-    if last is not None and (last.seq > feed.newest or states.at(last.seq).own_root != last.own_root):
+    last = next((piece for piece in had.values() if piece.whole), None) if sealed_alike else None
+    if last is not None and last.seq > feed.newest:
         last = None
     if last is not None and last.seq == feed.newest:
         return dict(given), iter(())
@@ -102,76 +101,81 @@ def _pieces(
         for path, piece in had.items()
         if last is not None and not piece.whole and piece.seq > feed.newest - CHANGES_KEPT
     }
-    return kept, _sealed(feed, states, first=feed.newest if last is None else last.seq)
+    return kept, _sealed(feed, recipient, first=feed.newest if last is None else last.seq)
 
 
-def _sealed(feed: Feed, states: _States, *, first: int) -> Iterator[tuple[Piece, bytes]]:
+def _sealed(feed: Feed, recipient: str, *, first: int) -> Iterator[tuple[Piece, bytes]]:
     for seq in range(max(first, feed.newest - CHANGES_KEPT) + 1, feed.newest + 1):
+        state, lines = _held(feed, recipient, seq)
         _, changes = read_changes(feed.editions / str(seq))
-        yield from sealed_pieces(states.at(seq, whole=False), [change_line(each) for each in changes], to=feed.key)
-    yield from sealed_pieces(states.at(feed.newest), list(states.lines(feed.newest)), to=feed.key)
+        yield from sealed_pieces(replace(state, whole=False), [change_line(each) for each in changes], to=feed.key)
+    if first == feed.newest:
+        state, lines = _held(feed, recipient, feed.newest)
+    yield from sealed_pieces(state, lines, to=feed.key)
 
 
-@dataclass(frozen=True, slots=True)
-class _States:
-    """What a recipient holds at each edition: its entries and the canaries, in the order of their ids."""
-
-    feed: Feed
-    recipient: str
-
-    def lines(self, seq: int) -> Iterator[bytes]:
-        edition, entries = read_edition(self.feed.editions / str(seq))
-        check_list_name(self.feed.list_name)
-        if (edition.list_name, edition.number) != (self.feed.list_name, seq):
-            raise RepositoryRefused(f"{self.feed.editions / str(seq)}: is of another list or number")
-        for entry in heapq.merge(entries, self.feed.canaries, key=lambda each: each.entry):
-            yield entry.line()
-
-    def at(self, seq: int, *, whole: bool = True) -> Piece:
-        """The state as it is signed, without what differs from part to part."""
-        head: Edition = head_of(self.feed.editions / str(seq))
-        tree = Frontier().extended(map(leaf_hash, self.lines(seq)))
-        return Piece(
-            recipient=check_recipient(self.recipient),
-            list_name=self.feed.list_name,
-            kind=head.kind,
-            seq=seq,
-            prev=None if seq == 1 else head_of(self.feed.editions / str(seq - 1)).root,
-            canonical_root=head.root,
-            own_root=tree.root.hex(),
-            entries=tree.size,
-            added=head.added,
-            withdrawn=head.withdrawn,
-            whole=whole,
-            part=0,
-            parts=1,
-            lines=0,
-            plain_bytes=0,
-            plain_sha256=hashlib.sha256().hexdigest(),
-        )
+def _held(feed: Feed, recipient: str, seq: int) -> tuple[Piece, list[bytes]]:
+    """What a recipient holds at an edition, as it is signed but for what differs from part to part, and its lines."""
+    edition, entries = read_edition(feed.editions / str(seq))
+    if (edition.list_name, edition.number) != (feed.list_name, seq):
+        raise RepositoryRefused(f"{feed.editions / str(seq)}: is of another list or number; nothing was staged")
+    lines = [entry.line() for entry in heapq.merge(entries, feed.canaries, key=lambda each: each.entry)]
+    tree = Frontier().extended(map(leaf_hash, lines))
+    state = Piece(
+        recipient=check_recipient(recipient),
+        list_name=feed.list_name,
+        kind=edition.kind,
+        seq=seq,
+        prev=None if seq == 1 else head_of(feed.editions / str(seq - 1)).root,
+        canonical_root=edition.root,
+        own_root=tree.root.hex(),
+        entries=tree.size,
+        added=edition.added,
+        withdrawn=edition.withdrawn,
+        whole=True,
+        part=0,
+        parts=1,
+        lines=0,
+        plain_bytes=0,
+        plain_sha256=hashlib.sha256().hexdigest(),
+    )
+    return state, lines
 
 
 class _Book:
-    """The opaque id of each partner, drawn once, and for which key and which canaries a list was last sealed to it."""
+    """The opaque id of each partner, drawn once, and for which key and beside which canaries each piece was sealed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._said: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
 
     def id_of(self, partner: str) -> str:
-        row = self._said.setdefault(partner, {"id": secrets.token_hex(16), "sealed_to": {}})
+        row = self._said.setdefault(partner, {"id": secrets.token_hex(16), "sealed": {}})
         return check_recipient(row["id"])
 
-    def took(self, feed: Feed) -> bool:
-        """Whether the list was last sealed for the same key; from now on it is."""
-        sealed_to = self._said[feed.partner]["sealed_to"]
-        same: bool = sealed_to.get(feed.list_name) == feed.key
-        sealed_to[feed.list_name] = feed.key
-        return same
+    def sealed_alike(self, feed: Feed, published: Iterable[TargetFile]) -> bool:
+        """Whether all that is published of a feed was sealed for the same key and beside the same canaries."""
+        sealed, mine = self._said[feed.partner]["sealed"], _sealed_for(feed)
+        return all(sealed.get(digest) == mine for digest in _digests(published))
 
-    def save(self) -> None:
+    def note(self, feed: Feed, target: TargetFile) -> None:
+        self._said[feed.partner]["sealed"][target.hashes["sha256"]] = _sealed_for(feed)
+
+    def save(self, *, still: set[str]) -> None:
+        """Write it down, without pieces that are neither published nor staged any more."""
+        for row in self._said.values():
+            row["sealed"] = {digest: value for digest, value in row["sealed"].items() if digest in still}
         with write_whole(self._path, replace=True) as file:
             file.write(json.dumps(self._said, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _sealed_for(feed: Feed) -> str:
+    lines = (entry.line() for entry in feed.canaries)
+    return hashlib.sha256(b"\n".join([feed.key.encode(), *lines])).hexdigest()
+
+
+def _digests(targets: Iterable[TargetFile]) -> Iterator[str]:
+    return (target.hashes["sha256"] for target in targets)
 
 
 def recipients_of(repository: Repository) -> dict[str, str]:

@@ -13,6 +13,8 @@ from securesystemslib.signer import CryptoSigner
 from tests.core.connectors.publisher_rig import LIST, START, House, Partner, canaries, entry
 from tuf.api.metadata import Metadata, Targets
 
+from havenline.connectors import publishers
+from havenline.connectors.sealed import identity_in
 from havenline.formats import exchange
 from havenline.formats.edition import EditionRefused, ListKind
 from havenline.formats.exchange import ExchangeRefused, Piece, opened_lines, piece_of, sealed_pieces
@@ -246,6 +248,19 @@ def test_canaries_that_are_others_than_before_are_sent_with_the_whole_list(house
     ]
     house.publish(START, feeds)
     assert {path.name.split(".", 1)[1] for path in house.public.rglob("*.age")} == {"2.whole.0.age"}
+
+
+def test_what_was_staged_for_a_new_key_and_never_published_is_sealed_to_it_again(house: House, tmp_path: Path) -> None:
+    partner = Partner(tmp_path / "partner")
+    new = publishers.make_identity(tmp_path / "new.key")
+    house.keys[partner.name] = new
+    for _ in range(2):
+        house.stage(START)
+    house.sign("targets", house.people[:2])
+    house.repository.publish(at=START)
+    identity = pyrage.x25519.Identity.from_str(identity_in(tmp_path / "new.key"))
+    (sealed,) = house.public.rglob("*.age")
+    assert pyrage.decrypt(sealed.read_bytes(), [identity]).count(b"\n") == 5 + 4
 
 
 def test_a_long_list_is_sealed_in_parts_and_put_together_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

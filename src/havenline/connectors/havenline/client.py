@@ -21,7 +21,7 @@ from tuf.ngclient import Updater, UpdaterConfig
 
 from havenline.connectors.alarms import Distrust, Distrusted
 from havenline.connectors.frame import Checkpoint, Page, PartnerError, PartnerRecord, UnreadRecord
-from havenline.connectors.havenline.held import Held, Seen, assembled, differences
+from havenline.connectors.havenline.held import UNFINISHED, Held, Seen, assembled, clear_unfinished, differences
 from havenline.connectors.havenline.mapping import record_of, withdrawal_of
 from havenline.connectors.havenline.places import BASE, Fetcher, Place
 from havenline.connectors.json_records import reread
@@ -98,6 +98,7 @@ class Publisher:
         nothing. Of refusals, those of what a publisher or a mirror does are Distrusted.
         """
         folder = self._following.folder
+        clear_unfinished(folder)
         held, seen = Held.of(folder / "held", checkpoint), Seen.read(folder / "seen.json")
         if held is not None:
             seen.seq, seen.entries = max(seen.seq, held.seq), held.entries
@@ -107,7 +108,7 @@ class Publisher:
             yield Page((), (), held.checkpoint(), complete=True)
             return
         self._check_growth(offered.newest, seen)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".pieces.") as scratch:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as scratch:
             bring = _Bringing(updater, offered.targets, self._following.identity, Path(scratch))
             try:
                 after = self._taken(held, offered, bring)
@@ -286,8 +287,9 @@ class _Bringing:
     def entries(self, parts: list[Piece]) -> Iterator[tuple[str, bytes]]:
         """Ids and lines of a whole list."""
         for piece in parts:
+            place = where(piece)
             for number, line in self._lines(piece):
-                yield parse_entry(line, path=where(piece), number=number).entry, line
+                yield parse_entry(line, path=place, number=number).entry, line
 
     def changes(self, parts: list[Piece]) -> tuple[dict[str, bytes], set[str]]:
         """Lines to add by id, and ids to withdraw."""

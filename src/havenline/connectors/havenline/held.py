@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,10 @@ from havenline.whole_file import write_whole
 
 _ENTRY = re.compile(rb'"entry":"([0-9a-f]{32})"')
 _AT_ONCE = 4096
+
+
+UNFINISHED = ".pieces."
+"""Begins the name of a folder of sealed pieces that are being read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,14 @@ class Held:
         with self.file.open("rb") as file:
             for line in file:
                 yield entry_in(line), line[:-1]
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Take away what a process that was killed left: sealed pieces, and lines that were never held."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for part in (*folder.rglob(".*.part"), *(folder / "metadata").glob("tmp*")):
+        part.unlink(missing_ok=True)
 
 
 def assembled(folder: Path, piece: Piece, lines: Iterable[tuple[str, bytes]]) -> Held:

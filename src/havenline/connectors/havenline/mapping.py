@@ -7,6 +7,8 @@ from pathlib import Path
 from havenline.connectors.frame import NotUnderstood, PartnerRecord, UnreadRecord, hash_value
 from havenline.formats.edition import EditionRefused, parse_entry
 
+_PLACE = Path("entry")
+
 
 def record_of(line: bytes, *, seq: int) -> PartnerRecord | UnreadRecord:
     """The record of an entry's line; in quarantine where a value is one that no picture has.
@@ -14,7 +16,7 @@ def record_of(line: bytes, *, seq: int) -> PartnerRecord | UnreadRecord:
     `seq`: the edition that brought it, which is all that says what is newer.
     """
     try:
-        entry = parse_entry(line, path=Path("entry"), number=1)
+        entry = parse_entry(line, path=_PLACE, number=1)
     except EditionRefused as error:
         return UnreadRecord(line, str(error))
     try:
