@@ -217,6 +217,37 @@ def destroy(
         _propose("destroy_early", {"object": name, "rule": rule}, by=by)
 
 
+ExchangeArgument = Annotated[str, typer.Argument(metavar="NAME", help="The exchange's name.")]
+
+
+@app.command("activate-list")
+def activate_list(name: ExchangeArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Propose that a partner's list, in shadow until now, match from now on."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.keep_incoming import propose_activation
+
+        _tell(propose_activation(name, by=opening.person_named(by), at=now()))
+
+
+@app.command("accept-loss")
+def accept_loss(name: ExchangeArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Propose that the next whole fetch may withdraw more than half of the list; ask the partner before."""
+    with opening.desk(opening.existing_home(home)):
+        _propose("accept_loss", {"exchange": name}, by=by)
+
+
+@app.command("withhold")
+def withhold(
+    name: ExchangeArgument,
+    entry: Annotated[str, typer.Argument(metavar="ENTRY", help="Id of the entry, as a match names it.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose to take an entry out of a partner's list for good, whatever the partner sends of it later."""
+    with opening.desk(opening.existing_home(home)):
+        _propose("withhold_entry", {"exchange": name, "entry": entry}, by=by)
+
+
 def digest_of_manifest(manifest: Path | None) -> str:
     """SHA-256 of the file, hexadecimal; empty without one."""
     return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest is not None else ""
@@ -238,10 +269,14 @@ def proposal_named(name: str) -> Proposal:
 def _propose(act: str, what: dict[str, Any], *, by: str) -> None:
     from havenline_desk.actions.propose import propose
     from havenline_desk.gates import Act
+
+    _tell(propose(Act(act), what, person=opening.person_named(by), at=now()))
+
+
+def _tell(proposal: Proposal) -> None:
     from havenline_desk.queries.proposals import line_of
 
-    at = now()
-    line = line_of(propose(Act(act), what, person=opening.person_named(by), at=at), at=at)
+    line = line_of(proposal, at=now())
     typer.echo(f"{line.name}\n  {plain(line.does)}")
     typer.echo(f"  Another person agrees until {line.expires_at:%Y-%m-%d %H:%M} UTC:")
     typer.echo(f"  havenline proposal approve {line.name} --digest {line.digest} --by NAME")

@@ -17,6 +17,7 @@ from .factors import (
     Way,
 )
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
+from .incoming import ListChange, ListDecision, ShadowCount
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
     Import,
@@ -113,6 +114,8 @@ __all__ = [
     "ItemState",
     "JobEnd",
     "LinkedAccount",
+    "ListChange",
+    "ListDecision",
     "Location",
     "Match",
     "MemberAnswer",
@@ -154,6 +157,7 @@ __all__ = [
     "Session",
     "SetAside",
     "SettledBy",
+    "ShadowCount",
     "Skip",
     "SkipReason",
     "SourceKind",

@@ -45,6 +45,8 @@ class Notice(StrEnum):
     BUDGET_LOWERED = "budget_lowered"
     IMPORT_ASKED = "import_asked"
     IMPORT_STOPPED = "import_stopped"
+    LIST_SUSPENDED = "list_suspended"
+    LIST_RESUMED = "list_resumed"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -74,6 +76,8 @@ NOTICES: dict[Notice, Promise] = {
     Notice.IMPORT_STOPPED: _(
         "It stops after the file that is being read. What was taken in stays; resume it at any time."
     ),
+    Notice.LIST_SUSPENDED: _("Suspended: the list matches nothing from this moment on. It comes back through shadow."),
+    Notice.LIST_RESUMED: _("In shadow again: what it would match is counted, and nobody acts on it."),
     Notice.CLOSED: _("The account is closed, and its sessions have ended."),
 }
 
@@ -85,6 +89,7 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
     ("queue", gates.Act.SEE_QUEUE, _("Queue")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
+    ("incoming", gates.Act.SEE_INCOMING, _("Incoming lists")),
     ("people", gates.Act.SEE_PEOPLE, _("People")),
     ("audit_log", gates.Act.READ_LOG, _("Audit log")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
