@@ -47,6 +47,10 @@ class Notice(StrEnum):
     IMPORT_STOPPED = "import_stopped"
     LIST_SUSPENDED = "list_suspended"
     LIST_RESUMED = "list_resumed"
+    DONE = "done"
+    PUBLISHED = "published"
+    WITHDRAWN = "withdrawn"
+    SUSPENDED = "suspended"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -78,6 +82,10 @@ NOTICES: dict[Notice, Promise] = {
     ),
     Notice.LIST_SUSPENDED: _("Suspended: the list matches nothing from this moment on. It comes back through shadow."),
     Notice.LIST_RESUMED: _("In shadow again: what it would match is counted, and nobody acts on it."),
+    Notice.DONE: _("Done, and written in the audit log."),
+    Notice.PUBLISHED: _("Published: the edition is written down for good, and looked up in from now on."),
+    Notice.WITHDRAWN: _("Withdrawn, at once and for good. The next edition tells the partners."),
+    Notice.SUSPENDED: _("Suspended: nothing goes to this partner by any door. Two people end it, with a new key."),
     Notice.CLOSED: _("The account is closed, and its sessions have ended."),
 }
 
@@ -90,6 +98,8 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("queue", gates.Act.SEE_QUEUE, _("Queue")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
     ("incoming", gates.Act.SEE_INCOMING, _("Incoming lists")),
+    ("releases", gates.Act.SEE_RELEASES, _("Lists")),
+    ("partners", gates.Act.SEE_PARTNERS, _("Partners")),
     ("people", gates.Act.SEE_PEOPLE, _("People")),
     ("audit_log", gates.Act.READ_LOG, _("Audit log")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),
