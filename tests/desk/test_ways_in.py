@@ -23,6 +23,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 from typer.testing import CliRunner
 
+from havenline.connectors.stages import Stage
 from havenline_cli import desk as opening
 from havenline_cli import main
 from havenline_cli.declared import commands_of, refuse_undeclared
@@ -186,6 +187,8 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     scheme.write_text("section,question,text,kind,code,label\ncategorisation,c1,First?,fact,1,One\n")
     factories.make_person("another-auditor", Role.AUDITOR, at=at, certified=False)
     day = f"{at + dt.timedelta(days=30):%Y-%m-%d}"
+    for name, stage in (("running", Stage.ACTIVE), ("stopped", Stage.SUSPENDED), ("ripe", Stage.SHADOW)):
+        factories.make_exchange(folder.parent, stage=stage, since=at - dt.timedelta(days=8), name=name)
     entry, outcome = releasing(people, at=at)
     answers = folder.parent / "answers.json"
     answers.write_text(json.dumps(factories.NO_SHAPES))
@@ -216,6 +219,12 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "proposal approve": [waits.audit_id.hex, "--digest", waits.digest],
         "proposal cancel": [waits.audit_id.hex],
         "proposal carry-out": [agreed.audit_id.hex],
+        "exchange suspend": ["running"],
+        "exchange resume": ["stopped"],
+        "exchange let-through": ["running", "bad"],
+        "proposal activate-list": ["ripe"],
+        "proposal accept-loss": ["running"],
+        "proposal withhold": ["running", "good"],
         "proposal role": ["no-role", "partner_liaison"],
         "proposal reset-factors": ["no-role"],
         "proposal framework": ["gb-eaw", "2023-09", "--counsel", "opinion 14"],

@@ -27,7 +27,20 @@ VERSION = 1
 SEED = 20261128
 EACH = 500
 """Pictures of each layout."""
-_WORDS: list[str] = ["minutes", "of", "the", "meeting", "on", "garden", "tools", "library", "opening", "hours", "invoice", "total", "notice", "weather", "report", "menu"]
+_WORDS = (
+    "minutes",
+    "of",
+    "the",
+    "meeting",
+    "garden",
+    "tools",
+    "library",
+    "opening",
+    "hours",
+    "invoice",
+    "total",
+    "menu",
+)
 _Pen = ImageDraw.ImageDraw
 _ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 

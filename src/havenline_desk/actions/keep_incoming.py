@@ -6,6 +6,7 @@ The folder of the exchange is changed last. A suspension that the database then 
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 
 from django.db import transaction
 
@@ -92,10 +93,21 @@ def withhold_entry(agreed: Accord, at: dt.datetime) -> None:
 
 def _decide(name: str, change: ListChange, act: AuditAct, *, to: Stage, by: Person, at: dt.datetime) -> None:
     found = incoming.look(name)
-    check_step(found.staged, to, shadow_days=found.configured.shadow_days, at=at)
-    if to is Stage.SHADOW and found.staged.stage is not Stage.SUSPENDED:
+    # Where the folder was changed and the database then failed, what is missing is the record.
+    lost = found.staged.stage is to and found.staged.agreed != "" and not _known(found.staged.agreed)
+    if not lost:
+        check_step(found.staged, to, shadow_days=found.configured.shadow_days, at=at)
+    if not lost and to is Stage.SHADOW and found.staged.stage is not Stage.SUSPENDED:
         raise IncomingRefused(f"{name} is not suspended; nothing was changed")
     row = ListDecision.objects.create(exchange=name, change=change, person=by, decided_at=at)
     audit.append(act, at=at, actor=by, about=row, record=row)
     with incoming.opened(name) as exchange:
-        exchange.set_stage(to, at=at, agreed=row.audit_id.hex)
+        if lost:
+            exchange.store.set_stage(to, at=at, agreed=row.audit_id.hex)
+            exchange.enforce(at=at)
+        else:
+            exchange.set_stage(to, at=at, agreed=row.audit_id.hex)
+
+
+def _known(decision: str) -> bool:
+    return ListDecision.objects.filter(audit_id=uuid.UUID(decision)).exists()
