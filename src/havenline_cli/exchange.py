@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog=exits.EPILOG,
 )
+_LOOK_EVERY = 10.0
 _SHOWN = 20
 """Entries that the screen keeps out, named one by one for who may let one through."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The exchange's name.")]
@@ -70,6 +72,16 @@ def set_up(
         int,
         typer.Option("--shadow-days", metavar="DAYS", min=0, max=365, help="In shadow so long before it may match."),
     ] = 7,
+    every: Annotated[
+        int,
+        typer.Option(
+            "--every",
+            metavar="MINUTES",
+            min=0,
+            max=10_080,
+            help="`keep` and `up` fetch it so often; 0: never by itself.",
+        ),
+    ] = 60,
     folder: Folder = None,
     key: Key = None,
 ) -> None:
@@ -90,6 +102,7 @@ def set_up(
         settings,
         None if ca_file is None else str(ca_file.absolute()),
         shadow_days,
+        every,
     )
     where, sealing = _place(folder, name), _key(key)
     secrets = _secrets(kind.secrets)
@@ -114,6 +127,33 @@ def fetch(name: Name, folder: Folder = None, key: Key = None, as_json: AsJson = 
 def resync(name: Name, folder: Folder = None, key: Key = None, as_json: AsJson = False) -> None:
     """Fetch everything anew, and withdraw what the partner serves no more. `fetch` goes on with one that broke off."""
     _fetch(name, resync=True, folder=folder, key=key, as_json=as_json)
+
+
+@app.command(epilog=exits.EPILOG)
+def keep(
+    folder: Folder = None,
+    key: Key = None,
+    once: Annotated[bool, typer.Option("--once", metavar="", help="Look at each once, and end.")] = False,
+) -> None:
+    """Fetch every exchange as often as it says, and keep each list to its stage, until told. `up` starts it."""
+    from random import SystemRandom
+
+    from havenline.connectors.keeping import Keeper
+
+    def fetched(exchange: Exchange, at: dt.datetime) -> Fetched:
+        return exchange.fetch(exchange.connector(_key(key)), at=at, threads=all_cores())
+
+    keeper = Keeper(_root(folder), fetched, chance=SystemRandom())
+    with suppress(KeyboardInterrupt):
+        while True:
+            for kept in keeper.step(now()):
+                done = "its list was put to its stage" if kept.enforced else ""
+                if kept.fetched is not None:
+                    done = f"{kept.fetched.records:,} records, {kept.fetched.applied:,} changes applied"
+                typer.echo(f"havenline exchange: {plain(kept.name)}: {plain(kept.fault) or done}", err=True)
+            if once:
+                return
+            time.sleep(_LOOK_EVERY)
 
 
 @app.command(epilog=exits.EPILOG)

@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Act] = {
     "exchange set-up": Act.KEEP_LISTS,
     "exchange fetch": Act.KEEP_LISTS,
     "exchange resync": Act.KEEP_LISTS,
+    "exchange keep": Act.KEEP_LISTS,
     "exchange status": Act.SEE_STATUS,
     "exchange quarantine": Act.KEEP_LISTS,
     "exchange suspend": Act.SUSPEND_PUBLISHER,

@@ -125,6 +125,12 @@ class Store:
         found: Checkpoint | None = self._said("checkpoint")
         return found
 
+    @property
+    def fetched_at(self) -> dt.datetime | None:
+        """When a page of the partner's was last kept, UTC."""
+        text = self._said("fetched_at")
+        return None if text is None else dt.datetime.fromisoformat(text)
+
     def begin_resync(self) -> None:
         """From now on what is seen is marked; the page that completes the resync sweeps what was not."""
         with self._together():
