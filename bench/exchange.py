@@ -29,6 +29,7 @@ from pathlib import Path
 from havenline.connectors import sealed
 from havenline.connectors.exchange import Configured, Exchange, set_up
 from havenline.connectors.simulator import Asked, Faults, Given, served
+from havenline.connectors.stages import Stage
 from havenline.matching import kernels
 from havenline.matching.live import LiveLists
 from havenline.vocabulary import Fingerprint
@@ -113,6 +114,7 @@ def ours(folder: Path, base: str, count: int, changed: int) -> None:
     sealed.make_key(key)
     set_up(place, Configured("ncmec", base, "partner"), {"user": "u", "password": "p"}, key=key)
     exchange = Exchange(place)
+    exchange.store.set_stage(Stage.ACTIVE, at=dt.datetime.now(dt.UTC))  # a new list would be in shadow
     connector = exchange.connector(key)
     started, used = time.perf_counter(), time.process_time()
     exchange.fetch(connector, at=dt.datetime.now(dt.UTC), threads=2)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from havenline_cli import desk as opening
 from havenline_cli import exits
 from havenline_cli.options import AsJson, checked_text
 from havenline_cli.told import all_cores, now, plain, say_if_compiling, tell
@@ -26,6 +28,9 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog=exits.EPILOG,
 )
+_LOOK_EVERY = 10.0
+_SHOWN = 20
+"""Entries that the screen keeps out, named one by one for who may let one through."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The exchange's name.")]
 Folder = Annotated[
     Path | None,
@@ -46,10 +51,6 @@ Key = Annotated[
         help="The age identity that credentials are sealed to.",
         show_default="exchange.key in the data folder",
     ),
-]
-AcceptLoss = Annotated[
-    bool,
-    typer.Option("--accept-loss", metavar="", help="Also where more than half of the list would be withdrawn."),
 ]
 
 
@@ -72,6 +73,16 @@ def set_up(
         int,
         typer.Option("--shadow-days", metavar="DAYS", min=0, max=365, help="In shadow so long before it may match."),
     ] = 7,
+    every: Annotated[
+        int,
+        typer.Option(
+            "--every",
+            metavar="MINUTES",
+            min=0,
+            max=10_080,
+            help="`keep` and `up` fetch it so often; 0: never by itself.",
+        ),
+    ] = 60,
     folder: Folder = None,
     key: Key = None,
 ) -> None:
@@ -94,6 +105,7 @@ def set_up(
         settings,
         None if ca_file is None else str(ca_file.absolute()),
         shadow_days,
+        every,
     )
     where, sealing = _place(folder, name), _key(key)
     secrets = _secrets(kind.secrets, kind.more_secrets)
@@ -111,7 +123,6 @@ def set_up(
 @app.command(epilog=exits.EPILOG)
 def fetch(
     name: Name,
-    accept_loss: AcceptLoss = False,
     accept_growth: Annotated[
         bool, typer.Option("--accept-growth", metavar="", help="Also where a publisher's list grows more than tenfold.")
     ] = False,
@@ -125,15 +136,40 @@ def fetch(
 ) -> None:
     """Fetch what changed since the last time, and apply it to the live list."""
     taken = Taken(from_folder, accept_growth)
-    _fetch(name, resync=False, accept_loss=accept_loss, folder=folder, key=key, as_json=as_json, taken=taken)
+    _fetch(name, resync=False, folder=folder, key=key, as_json=as_json, taken=taken)
 
 
 @app.command(epilog=exits.EPILOG)
-def resync(
-    name: Name, accept_loss: AcceptLoss = False, folder: Folder = None, key: Key = None, as_json: AsJson = False
-) -> None:
+def resync(name: Name, folder: Folder = None, key: Key = None, as_json: AsJson = False) -> None:
     """Fetch everything anew, and withdraw what the partner serves no more. `fetch` goes on with one that broke off."""
-    _fetch(name, resync=True, accept_loss=accept_loss, folder=folder, key=key, as_json=as_json)
+    _fetch(name, resync=True, folder=folder, key=key, as_json=as_json)
+
+
+@app.command(epilog=exits.EPILOG)
+def keep(
+    folder: Folder = None,
+    key: Key = None,
+    once: Annotated[bool, typer.Option("--once", metavar="", help="Look at each once, and end.")] = False,
+) -> None:
+    """Fetch every exchange as often as it says, and keep each list to its stage, until told. `up` starts it."""
+    from random import SystemRandom
+
+    from havenline.connectors.keeping import Keeper
+
+    def fetched(exchange: Exchange, at: dt.datetime) -> Fetched:
+        return exchange.fetch(exchange.connector(_key(key)), at=at, threads=all_cores())
+
+    keeper = Keeper(_root(folder), fetched, chance=SystemRandom())
+    with suppress(KeyboardInterrupt):
+        while True:
+            for kept in keeper.step(now()):
+                done = "its list was put to its stage" if kept.enforced else ""
+                if kept.fetched is not None:
+                    done = f"{kept.fetched.records:,} records, {kept.fetched.applied:,} changes applied"
+                typer.echo(f"havenline exchange: {plain(kept.name)}: {plain(kept.fault) or done}", err=True)
+            if once:
+                return
+            time.sleep(_LOOK_EVERY)
 
 
 @app.command(epilog=exits.EPILOG)
@@ -208,6 +244,7 @@ def quarantine(
         if retry:
             understood = opened.retry(opened.connector(_key(key)), at=now(), threads=all_cores())
         left, screened = opened.store.quarantine(), opened.store.screened()
+        keys = opened.store.screened_keys(most=_SHOWN)
     counts: dict[str, int] = {}
     for unread, _ in left:
         counts[unread.reason] = counts.get(unread.reason, 0) + 1
@@ -217,26 +254,49 @@ def quarantine(
         "quarantined": len(left),
         "reasons": counts,
         "screened": screened,
+        "kept_out": [{"entry": key, "reason": reason, "since": since} for key, reason, since in keys],
     }
     lines = [f"{plain(name)}: {len(left):,} in quarantine" + (f", {understood:,} understood now" if retry else "")]
     lines += [f"  {count:>9,}  {plain(reason)}" for reason, count in sorted(counts.items())]
     lines += [f"  {count:>9,}  kept out: {plain(reason)}" for reason, count in screened.items()]
+    lines += [f"  {plain(key)}: {plain(reason)}" for key, reason, _ in keys]
     tell(summary, lines, as_json=as_json)
     raise typer.Exit(exits.SOMETHING_REFUSED if left else exits.DONE)
 
 
 @app.command(epilog=exits.EPILOG)
-def withhold(
+def suspend(name: Name, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Have the list match nothing, from this moment on. One person is enough; it comes back through shadow alone."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.keep_incoming import suspend_list
+
+        suspend_list(name, by=opening.person_named(by), at=now())
+    typer.echo(f"{plain(name)}: suspended; it matches nothing")
+
+
+@app.command(epilog=exits.EPILOG)
+def resume(name: Name, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Take a suspended list up again, in shadow: what it would match is counted, and nobody acts on it."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.keep_incoming import resume_list
+
+        resume_list(name, by=opening.person_named(by), at=now())
+    typer.echo(f"{plain(name)}: in shadow")
+
+
+@app.command("let-through", epilog=exits.EPILOG)
+def let_through(
     name: Name,
-    entries: Annotated[list[str], typer.Argument(metavar="ENTRY…", help="Ids of entries, as a match names them.")],
-    folder: Folder = None,
-    as_json: AsJson = False,
+    entry: Annotated[str, typer.Argument(metavar="ENTRY", help="As `exchange quarantine` names it.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
 ) -> None:
-    """Take entries out of the list by this house's own decision, whatever the partner sends of them later."""
-    with _opened(folder, name) as opened:
-        taken = opened.withhold(entries, at=now())
-    words = f"{plain(name)}: {len(entries):,} withheld, {taken:,} of them in the list until now"
-    tell({"name": name, "withheld": len(entries), "entries_gone": taken}, [words], as_json=as_json)
+    """Put one entry that the screen keeps out into the list, in this version of it."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.keep_incoming import let_through
+
+        let_through(name, entry, by=opening.person_named(by), at=now())
+    typer.echo(f"{plain(name)}: {plain(entry)} is in the list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +311,6 @@ def _fetch(
     name: str,
     *,
     resync: bool,
-    accept_loss: bool,
     folder: Path | None,
     key: Path | None,
     as_json: bool,
@@ -261,7 +320,7 @@ def _fetch(
     how = taken or Taken()
     with _opened(folder, name) as opened:
         connector = opened.connector(_key(key), from_folder=how.from_folder, accept_growth=how.accept_growth)
-        done = opened.fetch(connector, at=now(), resync=resync, accept_loss=accept_loss, threads=all_cores())
+        done = opened.fetch(connector, at=now(), resync=resync, threads=all_cores())
         standing = opened.store.standing()
     summary = {
         "name": name,

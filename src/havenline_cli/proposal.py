@@ -238,6 +238,37 @@ def correct(
         propose_act("correct_outcome", {"outcome": found.audit_id.hex, "facts": facts, "reason": reason}, by=by)
 
 
+ExchangeArgument = Annotated[str, typer.Argument(metavar="NAME", help="The exchange's name.")]
+
+
+@app.command("activate-list")
+def activate_list(name: ExchangeArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Propose that a partner's list, in shadow until now, match from now on."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.keep_incoming import propose_activation
+
+        told_proposal(propose_activation(name, by=opening.person_named(by), at=now()), at=now())
+
+
+@app.command("accept-loss")
+def accept_loss(name: ExchangeArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
+    """Propose that the next whole fetch may withdraw more than half of the list; ask the partner before."""
+    with opening.desk(opening.existing_home(home)):
+        propose_act("accept_loss", {"exchange": name}, by=by)
+
+
+@app.command("withhold")
+def withhold(
+    name: ExchangeArgument,
+    entry: Annotated[str, typer.Argument(metavar="ENTRY", help="Id of the entry, as a match names it.")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose to take an entry out of a partner's list for good, whatever the partner sends of it later."""
+    with opening.desk(opening.existing_home(home)):
+        propose_act("withhold_entry", {"exchange": name, "entry": entry}, by=by)
+
+
 def digest_of_manifest(manifest: Path | None) -> str:
     """SHA-256 of the file, hexadecimal; empty without one."""
     return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest is not None else ""

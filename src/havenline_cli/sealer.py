@@ -25,8 +25,8 @@ SCRUB_IN, SCRUB_EVERY = 30, 24 * _MINUTES
 def sealer(home: opening.HomeOption = None) -> None:
     """Each minute sign the log, record submissions, let live lists follow; each hour destroy what is due.
 
-    Each hour also old sessions are cleared, each day all content is read. `havenline up` and `demo` start it. What fails
-    is said on stderr, and tried again when it is due again.
+    Each hour old sessions are cleared too, each day all content is read. `havenline up` and `demo` start it. What
+    fails is said on stderr, and tried again when it is due again.
     """
     with contextlib.suppress(KeyboardInterrupt), opening.desk(opening.existing_home(home)):
         minute, reading = 0, Beside()

@@ -60,7 +60,19 @@ def _parts(wired: Wired, port: int, folder: Path) -> Iterator[Part]:
         yield decoderd_part(folder)
     for name in ("sealer", "jobs"):
         yield Program(name, [*_HAVENLINE, name, "--home", str(wired.home.path)], environ=server.environ)
+    yield _exchanges_part(wired.home.path)
     yield web_part(port)
+
+
+def _exchanges_part(home: Path) -> Program:
+    """What fetches partners' lists by itself; where there is none it waits for one."""
+    from havenline_desk.sites import server
+    from havenline_desk.sites.supervisor import Program
+
+    folder = os.environ.get("HAVENLINE_EXCHANGES") or str(home / "exchanges")
+    key = os.environ.get("HAVENLINE_EXCHANGE_KEY") or str(home / "exchange.key")
+    command = [*_HAVENLINE, "exchange", "keep", "--folder", folder, "--key", key]
+    return Program("exchanges", command, environ=server.environ, required=False)
 
 
 def decoderd_part(folder: Path) -> Program:

@@ -43,6 +43,9 @@ SAYS: Mapping[Act, Mapping[str, type[str] | type[int]]] = {
     Act.RELEASE_HOLD: {"object": str, "reference": str},
     Act.DESTROY_EARLY: {"object": str, "rule": str},
     Act.RELEASE_HASH: {"list": str, "batch": str, "entries": int, "digest": str},
+    Act.ACTIVATE_LIST: {"exchange": str, "list": str, "address": str},
+    Act.ACCEPT_LOSS: {"exchange": str},
+    Act.WITHHOLD_ENTRY: {"exchange": str, "entry": str},
     Act.ENROL_PARTNER_KEY: {"partner": str, "name": str, "purpose": str, "recipient": str},
     Act.CORRECT_OUTCOME: {"outcome": str, "facts": str, "reason": str},
     Act.PUBLISH_FIGURES: {"investigation": str, "reference": str, "title": str, "period": str, "digest": str},
@@ -51,7 +54,8 @@ SAYS: Mapping[Act, Mapping[str, type[str] | type[int]]] = {
 `source` a path on the host, `manifest` the SHA-256 of the manifest or empty, budgets as `keyd` counts them; `digest` is
 the SHA-256 of the manifest of a publication, `reference` its public number. Of a release it is the SHA-256 of the
 lines that would go out, and `list` and `batch` are random ids; `partner` is a short name, `recipient` an age key;
-`facts` are answers by question, canonical JSON."""
+`facts` are answers by question, canonical JSON. `exchange` is the name of a folder of exchanges, `address` the
+partner's, `entry` an entry as a match names it."""
 
 
 class ProposalRefused(HavenlineError):

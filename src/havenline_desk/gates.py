@@ -114,9 +114,14 @@ class Act(StrEnum):
     ENROL_PARTNER_KEY = "enrol_partner_key"
     SUBSCRIBE_PARTNER = "subscribe_partner"
     SUSPEND_PARTNER = "suspend_partner"
-    # Of later parts:
+    SEE_INCOMING = "see_incoming"
+    ACTIVATE_LIST = "activate_list"
     SUSPEND_PUBLISHER = "suspend_publisher"
     KEEP_FEEDS = "keep_feeds"
+    ACCEPT_LOSS = "accept_loss"
+    WITHHOLD_ENTRY = "withhold_entry"
+    LET_THROUGH = "let_through"
+    # Of later parts:
     REFER = "refer"
     REFER_AT_ONCE = "refer_at_once"
     SEND_NOTICE = "send_notice"
@@ -285,8 +290,13 @@ RULES: Mapping[Act, Rule] = {
     Act.ENROL_PARTNER_KEY: _two(Role.LIAISON, second=frozenset({_L, Role.ADMIN})),
     Act.SUBSCRIBE_PARTNER: _by(Role.LIAISON, fresh=True),
     Act.SUSPEND_PARTNER: _by(_S, _J, _L, Role.LIAISON),
+    Act.SEE_INCOMING: _by(_L, _S, Role.LIAISON, Role.AUDITOR),
+    Act.ACTIVATE_LIST: _two(Role.LIAISON, second=frozenset({_L, _S})),
     Act.SUSPEND_PUBLISHER: _by(_S, _J, _L, Role.LIAISON),
     Act.KEEP_FEEDS: _by(Role.LIAISON),
+    Act.ACCEPT_LOSS: _two(Role.LIAISON, second=frozenset({_L, _S})),
+    Act.WITHHOLD_ENTRY: _two(Role.LIAISON, _S, second=frozenset({_L, _S})),
+    Act.LET_THROUGH: _by(_S, _L),
     Act.REFER: _two(_L, second=frozenset({_S, _J})),
     Act.REFER_AT_ONCE: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
     Act.SEND_NOTICE: _by(_L, _S),

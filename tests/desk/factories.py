@@ -8,14 +8,20 @@ import io
 import re
 import uuid
 from decimal import Decimal
+from pathlib import Path
 
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from PIL import Image, ImageDraw
 
+from havenline.connectors import sealed
+from havenline.connectors.exchange import Configured, Exchange, set_up
+from havenline.connectors.feeding import feed
+from havenline.connectors.frame import Page, PartnerRecord
+from havenline.connectors.stages import Stage
 from havenline.formats.edition import ListKind
-from havenline.vocabulary import PDQ_FULL
+from havenline.vocabulary import PDQ_FULL, ListEntry
 from havenline_desk import evidence
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.carry_out import carry_out
@@ -305,6 +311,25 @@ def released_row(onto: HouseList, number: int, *, first_number: int | None = Non
         released_at=at,
         first_number=first_number,
     )
+
+
+def make_exchange(folder: Path, *, stage: Stage, since: dt.datetime, name: str = "north") -> Path:
+    """An exchange that fetched two entries at `since`, of which the screen keeps `bad` out; asks nobody."""
+    if not (folder / "key").exists():
+        sealed.make_key(folder / "key")
+    place = folder / "exchanges" / name
+    configured = Configured("ncmec", "https://partner.example/hashsharing", "north-list")
+    set_up(place, configured, {"user": "member", "password": "not-a-secret"}, key=folder / "key")
+    exchange = Exchange(place)
+    records = [
+        PartnerRecord("good", 1.0, b"<image/>", ListEntry("good", md5="ab" * 16)),
+        PartnerRecord("bad", 1.0, b"<image/>", ListEntry("bad", pdq="01" * 32, pdq_quality=100)),
+    ]
+    exchange.store.keep(Page(records, [], {"window": 1}, complete=True), at=since, screen=exchange.screen)
+    exchange.store.set_stage(stage, at=since)
+    feed(exchange.store, exchange.live, "north-list", at=since)
+    exchange.close()
+    return place
 
 
 def proposal_of(person: Person, *, at: dt.datetime) -> Proposal:

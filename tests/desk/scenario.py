@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.test import override_settings
 
+from havenline.connectors.stages import Stage
 from havenline.figures.study import october_2023
 from havenline.formats.edition import ListKind
 from havenline.judgement import Urgency
@@ -46,6 +47,7 @@ from havenline_desk.actions.grant_reveal import grant_reveal, note_failed_reveal
 from havenline_desk.actions.hold_submission import hold_submission, record_held, take_back
 from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.import_framework import import_framework
+from havenline_desk.actions.keep_incoming import let_through, resume_list, suspend_list
 from havenline_desk.actions.keep_partners import end_subscription, subscribe_partner, suspend_partner
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.link_account import link_account, unlink_accounts
@@ -170,6 +172,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield from publishing()
     yield from releasing()
+    yield from partners_lists(home)
     yield from law_and_quality()
     yield from retention(home)
     yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
@@ -388,6 +391,15 @@ def releasing() -> Iterator[Step]:
     yield lambda: withdraw_entry(released(), reason=WithdrawalReason.ERROR, person=who("lead"), at=at)
     yield correct
     yield from agreed("senior", "adjudicator")
+
+
+def partners_lists(home: Path) -> Iterator[Step]:
+    """A list that a partner sends: one entry through the screen, suspended, taken up again."""
+    at = AT + 47 * MINUTE
+    make.make_exchange(home, stage=Stage.ACTIVE, since=AT)
+    yield lambda: let_through("north", "bad", by=who("lead"), at=at)
+    yield lambda: suspend_list("north", by=who("liaison"), at=at)
+    yield lambda: resume_list("north", by=who("liaison"), at=at)
 
 
 def law_and_quality() -> Iterator[Step]:

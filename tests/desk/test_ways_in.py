@@ -25,6 +25,7 @@ from django.utils import timezone
 from typer.testing import CliRunner
 
 from havenline.connectors.havenline.pinned import pin
+from havenline.connectors.stages import Stage
 from havenline_cli import desk as opening
 from havenline_cli import main
 from havenline_cli.declared import commands_of, refuse_undeclared
@@ -193,6 +194,8 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     day = f"{at + dt.timedelta(days=30):%Y-%m-%d}"
     partner = feeds.partner("north", at=at)
     make_feed_credential(feeds.partner("south", at=at), made_by=people["liaison"], at=at)
+    for name, stage in (("running", Stage.ACTIVE), ("stopped", Stage.SUSPENDED), ("ripe", Stage.SHADOW)):
+        factories.make_exchange(folder.parent, stage=stage, since=at - dt.timedelta(days=8), name=name)
     entry, outcome = releasing(people, at=at)
     answers = folder.parent / "answers.json"
     answers.write_text(json.dumps(factories.NO_SHAPES))
@@ -225,6 +228,12 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "proposal approve": [waits.audit_id.hex, "--digest", waits.digest],
         "proposal cancel": [waits.audit_id.hex],
         "proposal carry-out": [agreed.audit_id.hex],
+        "exchange suspend": ["running"],
+        "exchange resume": ["stopped"],
+        "exchange let-through": ["running", "bad"],
+        "proposal activate-list": ["ripe"],
+        "proposal accept-loss": ["running"],
+        "proposal withhold": ["running", "good"],
         "proposal role": ["no-role", "partner_liaison"],
         "proposal reset-factors": ["no-role"],
         "proposal framework": ["gb-eaw", "2023-09", "--counsel", "opinion 14"],

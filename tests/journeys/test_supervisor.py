@@ -22,7 +22,7 @@ from havenline_desk.sites.supervisor import start_of
 from tests.journeys.desk_rig import SupervisedRig, within
 
 HAVENLINE = str(Path(sys.executable).with_name("havenline"))
-NAMES = ["supervisor", "postgresql", "keyd", "decoderd", "sealer", "jobs", "web server"]
+NAMES = ["supervisor", "postgresql", "keyd", "decoderd", "sealer", "jobs", "exchanges", "web server"]
 HEALED_WITHIN = 30.0
 """Seconds. On a quiet machine it takes one to three; what is asserted is that it happens, not how fast."""
 

@@ -161,7 +161,7 @@ def test_the_commands_of_the_units_serve_a_desk_together() -> None:
             )
             assert done.returncode == 0, done.stderr
             running = [row["name"] for row in json.loads(done.stdout)["processes"]]
-            assert set(running) == {"supervisor", "postgresql", "sealer", "jobs", "web server"}, (
+            assert set(running) == {"supervisor", "postgresql", "sealer", "jobs", "exchanges", "web server"}, (
                 "the rest are units of their own"
             )
             desk.terminate()

@@ -75,6 +75,7 @@ class Configured:
     settings: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
     shadow_days: int = SHADOW_DAYS
+    every_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +344,7 @@ def set_up(folder: Path, configured: Configured, secrets: Mapping[str, str], *, 
         "settings": dict(configured.settings),
         "ca_file": configured.ca_file,
         "shadow_days": configured.shadow_days,
+        "every_minutes": configured.every_minutes,
     }
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / "exchange.json"
@@ -360,9 +362,9 @@ def configured_in(folder: Path) -> Configured:
     path = folder / "exchange.json"
     try:
         said = json.loads(path.read_bytes())
-        days = int(said.get("shadow_days", SHADOW_DAYS))
+        days, every = int(said.get("shadow_days", SHADOW_DAYS)), int(said.get("every_minutes", 0))
         told = (said["connector"], said["base_url"], said["list"], dict(said["settings"]), said["ca_file"])
-        made = Configured(*told, shadow_days=days)
+        made = Configured(*told, shadow_days=days, every_minutes=every)
     except FileNotFoundError:
         raise ExchangeError(f"{folder}: there is no exchange; make it with `havenline exchange set-up`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from havenline.connectors.entry_text import entry_of, said_entry
 from havenline.connectors.frame import Checkpoint, Opinion, Page, PartnerRecord, UnreadRecord
 from havenline.connectors.screening import Screen
 from havenline.connectors.stages import Stage, Staged
@@ -52,7 +53,6 @@ CREATE TABLE stage (
 CREATE VIEW kept_out AS SELECT key FROM withheld UNION ALL SELECT key FROM screened;
 """
 _RESCREENED_AT_ONCE = 50_000
-_FIELDS = ("md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
 REVISION = "~"
 """Stands between a record's key and the number of its revision, from the second on, in the id of its entry."""
 
@@ -124,6 +124,12 @@ class Store:
         """Where to go on from; None at the beginning, and of a resync."""
         found: Checkpoint | None = self._said("checkpoint")
         return found
+
+    @property
+    def fetched_at(self) -> dt.datetime | None:
+        """When a page of the partner's was last kept, UTC."""
+        text = self._said("fetched_at")
+        return None if text is None else dt.datetime.fromisoformat(text)
 
     def begin_resync(self) -> None:
         """From now on what is seen is marked; the page that completes the resync sweeps what was not."""
@@ -229,7 +235,7 @@ class Store:
         refused = []
         for first in range(0, len(rows), _RESCREENED_AT_ONCE):
             part = rows[first : first + _RESCREENED_AT_ONCE]
-            reasons = screen.reasons([_entry(key, entry) for key, _, entry in part])
+            reasons = screen.reasons([entry_of(key, entry) for key, _, entry in part])
             refused += [(row[0], row[1], reason) for row, reason in zip(part, reasons, strict=True) if reason]
         with self._together():
             for key, revision, reason in refused:
@@ -271,7 +277,7 @@ class Store:
         ).fetchall()
         # What changed again meanwhile is withdrawn further on: of a record only the last revision is added.
         return [
-            Owed(place, id_, _entry(id_, entry) if added and entry and id_ == entry_id(key, revision) else None)
+            Owed(place, id_, entry_of(id_, entry) if added and entry and id_ == entry_id(key, revision) else None)
             for place, id_, added, key, entry, revision in rows
         ]
 
@@ -306,7 +312,7 @@ class Store:
             "ORDER BY key"
         )
         for key, revision, entry in rows:
-            yield _entry(entry_id(key, revision), entry)
+            yield entry_of(entry_id(key, revision), entry)
 
     def opinions(self, key: str) -> tuple[Opinion, ...]:
         """What members say of a record."""
@@ -354,7 +360,7 @@ class Store:
             held = self._base.execute(
                 "SELECT changed, seen, revision, entry FROM record WHERE key = ?", (record.key,)
             ).fetchone()
-            said = None if record.entry is None else _said_entry(record.entry)
+            said = None if record.entry is None else said_entry(record.entry)
             if held is not None:
                 if not self._replaced(record, said, held, generation, reason):
                     continue
@@ -432,7 +438,7 @@ class Store:
         if not accept_loss and len(unseen) > 100 and len(unseen) * 2 > live:
             raise StateRefused(
                 f"the partner no longer serves {len(unseen):,} of {live:,} entries; none was withdrawn. Ask the "
-                "partner, and fetch again with --accept-loss where that is meant"
+                "partner, and fetch again where two people agreed to that (`havenline proposal accept-loss`)"
             )
         for key, revision in unseen:
             self._base.execute("UPDATE record SET entry = NULL WHERE key = ?", (key,))
@@ -490,16 +496,3 @@ def key_of(id_: str) -> str:
     """The partner's key of an entry of the live list."""
     key, sign, number = id_.rpartition(REVISION)
     return key if sign and number.isdigit() else id_
-
-
-def _said_entry(entry: ListEntry) -> str:
-    said = {name: value for name in _FIELDS if (value := getattr(entry, name)) is not None}
-    if entry.opaque:
-        said["opaque"] = entry.opaque
-    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
-
-
-def _entry(id_: str, text: str) -> ListEntry:
-    said = json.loads(text)
-    opaque = tuple((kind, value) for kind, value in said.pop("opaque", ()))
-    return ListEntry(id_, opaque=opaque, **said)

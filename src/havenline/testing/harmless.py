@@ -27,8 +27,19 @@ VERSION = 1
 SEED = 20261128
 EACH = 500
 """Pictures of each layout."""
-_WORDS = tuple(
-    "minutes of the meeting on garden tools library opening hours invoice total notice weather report menu".split(" ")
+_WORDS = (
+    "minutes",
+    "of",
+    "the",
+    "meeting",
+    "garden",
+    "tools",
+    "library",
+    "opening",
+    "hours",
+    "invoice",
+    "total",
+    "menu",
 )
 _Pen = ImageDraw.ImageDraw
 _ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")

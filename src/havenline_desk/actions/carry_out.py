@@ -18,6 +18,7 @@ from .approve_framework import approve_framework
 from .correct_outcome import record_correction
 from .declare_policy import declare_house, declare_storage
 from .enrol_person import grant_role
+from .keep_incoming import accept_loss, activate_list, withhold_entry
 from .keep_partners import record_partner_key
 from .release_entries import record_release
 from .release_publication import record_publication
@@ -55,6 +56,8 @@ def carry_out(proposal: Proposal, *, person: Person, keys: Keys | None = None, a
             )
             if agreed.act in ASKS:
                 ASKS[agreed.act](agreed, _present(keys))
+            if agreed.act in LISTS:
+                LISTS[agreed.act](agreed, at)
             return agreed
     except IntegrityError:
         raise ProposalRefused("this proposal has just ended otherwise; look again") from None
@@ -150,6 +153,9 @@ DOES: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
     Act.PUBLISH_FIGURES: record_publication,
     Act.RELEASE_HASH: record_release,
     Act.ENROL_PARTNER_KEY: record_partner_key,
+    Act.ACTIVATE_LIST: _nothing_here,
+    Act.ACCEPT_LOSS: _nothing_here,
+    Act.WITHHOLD_ENTRY: _nothing_here,
     Act.CORRECT_OUTCOME: record_correction,
 }
 ASKS: Mapping[Act, Callable[[Accord, Keys], None]] = {
@@ -157,3 +163,9 @@ ASKS: Mapping[Act, Callable[[Accord, Keys], None]] = {
     Act.RELEASE_HOLD: _release_hold,
     Act.DESTROY_EARLY: _destroy,
 }
+LISTS: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
+    Act.ACTIVATE_LIST: activate_list,
+    Act.ACCEPT_LOSS: accept_loss,
+    Act.WITHHOLD_ENTRY: withhold_entry,
+}
+"""Done in the folder of an exchange, last of all: where the database then fails, doing it again changes nothing."""

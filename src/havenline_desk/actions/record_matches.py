@@ -6,18 +6,19 @@ import datetime as dt
 
 from django.db import transaction
 
-from havenline.matching.lists import ListLookup
+from havenline.matching.lists import ListLookup, count_in_shadow
 from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, FrameHash, Refusal, Refused
 
 from .. import audit, models
-from ..models import AuditAct, File, Investigation, Match, ModelPart
+from ..models import AuditAct, File, Investigation, Match, ModelPart, ShadowCount
 
 
 @transaction.atomic
 def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.datetime) -> int:
     """Look every file of the investigation up in `lists`; returns how many files have at least one match.
 
-    A match that an allow-list marks as mistaken is no lead, and is not recorded.
+    A match that an allow-list marks as mistaken is no lead, and is not recorded. Of lists in shadow the number of files
+    that they would match is recorded, and which files is not.
     """
     files = list(
         File.objects.filter(items__investigation=investigation)
@@ -25,10 +26,12 @@ def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.da
         .prefetch_related("perceptual_hashes", "frame_hashes", "model_digests")
         .order_by("pk")
     )
-    found = [
-        [match for match in matches if not match.allowed]
-        for matches in lists.lookup([_fingerprint(file) for file in files], at=at)
-    ]
+    asked = [_fingerprint(file) for file in files]
+    found = [[match for match in matches if not match.allowed] for matches in lists.lookup(asked, at=at)]
+    ShadowCount.objects.bulk_create(
+        ShadowCount(list_name=name, investigation=investigation, files=len(files), matched=matched, counted_at=at)
+        for name, matched in count_in_shadow(lists, asked, at=at).items()
+    )
     counts = {head.ref: head.count for head in lists.heads}
     rows = {ref: _edition(ref, entries=count, at=at) for ref, count in counts.items()}
     for ref in {match.edition for matches in found for match in matches} - counts.keys():

@@ -19,6 +19,7 @@ from .factors import (
 )
 from .feeds import FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
+from .incoming import ListChange, ListDecision, ShadowCount
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
     Import,
@@ -133,6 +134,8 @@ __all__ = [
     "KeyEnd",
     "KeyScope",
     "LinkedAccount",
+    "ListChange",
+    "ListDecision",
     "Location",
     "LookupCount",
     "LookupWindow",
@@ -181,6 +184,7 @@ __all__ = [
     "Session",
     "SetAside",
     "SettledBy",
+    "ShadowCount",
     "Skip",
     "SkipReason",
     "SourceKind",

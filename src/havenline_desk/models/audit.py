@@ -114,6 +114,9 @@ class AuditAct(models.TextChoices):
     EDITION_PUBLISHED = "edition_published", "published an edition of a list of this house"
     OUTCOME_CORRECTED = "outcome_corrected", "corrected an outcome, as two had agreed"
     PARTNER_ENROLLED = "partner_enrolled", "enrolled a key of a partner, as two had agreed"
+    LIST_SUSPENDED = "list_suspended", "suspended a partner's list"
+    LIST_RESUMED = "list_resumed", "took a suspended list up again, in shadow"
+    ENTRY_LET_THROUGH = "entry_let_through", "let an entry of a partner through the screen"
     PARTNER_SUSPENDED = "partner_suspended", "suspended a partner"
     SUBSCRIPTION_OPENED = "subscription_opened", "opened a list to a partner"
     SUBSCRIPTION_ENDED = "subscription_ended", "closed a list to a partner"
@@ -162,6 +165,9 @@ URGENT_ACTS = frozenset(
         AuditAct.API_KEY_MADE,
         AuditAct.API_KEY_ENDED,
         AuditAct.MATCH_ALARM_RAISED,
+        AuditAct.LIST_SUSPENDED,
+        AuditAct.LIST_RESUMED,
+        AuditAct.ENTRY_LET_THROUGH,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""

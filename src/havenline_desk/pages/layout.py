@@ -45,6 +45,8 @@ class Notice(StrEnum):
     BUDGET_LOWERED = "budget_lowered"
     IMPORT_ASKED = "import_asked"
     IMPORT_STOPPED = "import_stopped"
+    LIST_SUSPENDED = "list_suspended"
+    LIST_RESUMED = "list_resumed"
     DONE = "done"
     PUBLISHED = "published"
     WITHDRAWN = "withdrawn"
@@ -78,6 +80,8 @@ NOTICES: dict[Notice, Promise] = {
     Notice.IMPORT_STOPPED: _(
         "It stops after the file that is being read. What was taken in stays; resume it at any time."
     ),
+    Notice.LIST_SUSPENDED: _("Suspended: the list matches nothing from this moment on. It comes back through shadow."),
+    Notice.LIST_RESUMED: _("In shadow again: what it would match is counted, and nobody acts on it."),
     Notice.DONE: _("Done, and written in the audit log."),
     Notice.PUBLISHED: _("Published: the edition is written down for good, and looked up in from now on."),
     Notice.WITHDRAWN: _("Withdrawn, at once and for good. The next edition tells the partners."),
@@ -94,6 +98,7 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
     ("queue", gates.Act.SEE_QUEUE, _("Queue")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
+    ("incoming", gates.Act.SEE_INCOMING, _("Incoming lists")),
     ("releases", gates.Act.SEE_RELEASES, _("Lists")),
     ("partners", gates.Act.SEE_PARTNERS, _("Partners")),
     ("people", gates.Act.SEE_PEOPLE, _("People")),

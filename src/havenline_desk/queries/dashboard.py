@@ -18,6 +18,7 @@ from havenline.frameworks import LegalStatus
 
 from ..models import Assignment, Edition, Investigation, Item, Outcome, Step
 from .exposure import team_exposure
+from .incoming import stale_lists
 
 DAYS = 14
 NEWEST = 2_000
@@ -184,7 +185,14 @@ def list_freshness(*, at: dt.datetime) -> DashboardChart:
     rows = [
         (name, max(0, (at - read_at).days), f"edition {number}") for name, (number, read_at) in sorted(newest.items())
     ]
-    says = "Whole days since the newest edition of each hash list was first read here."
+    rows += [
+        (f"▲ {name}", days or 0, "never here whole" if days is None else "no longer fresh: nothing was fetched")
+        for name, days in stale_lists(at=at)
+    ]
+    says = (
+        "Whole days since the newest edition of each hash list was first read here. Behind ▲: exchanges with partners "
+        "of which not everything was here within 26 hours, and the days since."
+    )
     return DashboardChart("lists", "Freshness of hash lists", says, _rows(rows), "" if rows else "no list was read yet")
 
 

@@ -165,6 +165,23 @@ def _partner(what: Mapping[str, Any]) -> str:
     )
 
 
+def _activate(what: Mapping[str, Any]) -> str:
+    return (
+        f"Let the list {what['list']} of the exchange {what['exchange']} ({what['address']}) match from now on. What "
+        "it matches is a lead, and no verdict."
+    )
+
+
+def _accept_loss(what: Mapping[str, Any]) -> str:
+    return f"Let the next whole fetch of {what['exchange']} withdraw more than half of its list, once."
+
+
+def _withhold(what: Mapping[str, Any]) -> str:
+    return (
+        f"Take the entry {what['entry']} of {what['exchange']} out of the list for good, whatever is sent of it later."
+    )
+
+
 def _correction(what: Mapping[str, Any]) -> str:
     return (
         f"Correct the outcome {what['outcome']} to {what['facts']}, reason: {what['reason']}. What was released of it "
@@ -184,6 +201,9 @@ _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.DESTROY_EARLY: _destroy,
     Act.PUBLISH_FIGURES: _publish,
     Act.RELEASE_HASH: _release,
+    Act.ACTIVATE_LIST: _activate,
+    Act.ACCEPT_LOSS: _accept_loss,
+    Act.WITHHOLD_ENTRY: _withhold,
     Act.ENROL_PARTNER_KEY: _partner,
     Act.CORRECT_OUTCOME: _correction,
 }
