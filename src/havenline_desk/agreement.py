@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,17 @@ from havenline.vocabulary import HavenlineError
 
 from . import factors, gates
 from .gates import About, Act
-from .models import Approval, House, Passkey, Person, Proposal, ProposalEnd, RoleGrant
+from .models import (
+    Approval,
+    BatchedEntry,
+    House,
+    Passkey,
+    Person,
+    Proposal,
+    ProposalEnd,
+    RoleGrant,
+    StackRevision,
+)
 
 EXPIRES_AFTER = dt.timedelta(hours=24)
 FORM = 1
@@ -31,11 +42,16 @@ SAYS: Mapping[Act, Mapping[str, type[str] | type[int]]] = {
     Act.RAISE_BUDGET: {"person": str, "per_hour": int, "per_day": int, "minutes": int, "bytes_per_day": int},
     Act.RELEASE_HOLD: {"object": str, "reference": str},
     Act.DESTROY_EARLY: {"object": str, "rule": str},
+    Act.RELEASE_HASH: {"list": str, "batch": str, "entries": int, "digest": str},
+    Act.ENROL_PARTNER_KEY: {"partner": str, "name": str, "purpose": str, "recipient": str},
+    Act.CORRECT_OUTCOME: {"outcome": str, "facts": str, "reason": str},
     Act.PUBLISH_FIGURES: {"investigation": str, "reference": str, "title": str, "period": str, "digest": str},
 }
 """What each act says of itself. `person`, `investigation` and `object` are random ids of 32 hexadecimal digits,
 `source` a path on the host, `manifest` the SHA-256 of the manifest or empty, budgets as `keyd` counts them; `digest` is
-the SHA-256 of the manifest of a publication, `reference` its public number."""
+the SHA-256 of the manifest of a publication, `reference` its public number. Of a release it is the SHA-256 of the
+lines that would go out, and `list` and `batch` are random ids; `partner` is a short name, `recipient` an age key;
+`facts` are answers by question, canonical JSON."""
 
 
 class ProposalRefused(HavenlineError):
@@ -120,9 +136,19 @@ def refuse_unless_open(proposal: Proposal, *, at: dt.datetime) -> None:
 
 
 def refuse_subject(person: Person, act: Act, what: What) -> None:
-    """Nobody stands behind an act on themselves."""
+    """Nobody stands behind an act on themselves, nor, in a house large enough, behind releasing what they assessed."""
+    rule = gates.rule_of(act, house=gates.house())
+    if rule.about is About.NOT_AN_ASSESSOR and not gates.has_not_assessed(person, *_revisions_behind(what)):
+        raise ProposalRefused(f"{person.name} assessed a file of this batch, so two others release it")
     if gates.RULES[act].about is About.NOT_ONESELF and what.get("person") == person.audit_id.hex:
         raise ProposalRefused(f"{person.name} cannot stand behind an act on {person.name}")
+
+
+def _revisions_behind(what: What) -> Iterable[StackRevision]:
+    """Every revision in which a file of the batch was looked at, as the file shown or near it."""
+    batch = uuid.UUID(str(what["batch"]))
+    files = BatchedEntry.objects.filter(batch__audit_id=batch).values("outcome__file")
+    return StackRevision.objects.filter(members__file__in=files).distinct()
 
 
 def check_evidence(evidence: str, person: Person, digest: str) -> None:

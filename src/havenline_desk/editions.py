@@ -1,18 +1,27 @@
-"""Where editions of this house's lists lie, and what stands in them. Nothing is written to the database here."""
+"""Where editions of this house's lists lie, what stands in them, and the live lists that are made of them.
+
+Nothing is written to the database here.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Prefetch
 
-from havenline.formats.edition import ALGORITHMS, Entry, ListKind
-from havenline.vocabulary import PDQ_FULL
+from havenline.entries import Entries
+from havenline.formats.edition import ALGORITHMS, Entry, ListKind, place_edition, read_edition
+from havenline.matching import Edition
+from havenline.matching.live import CURRENT, ChangeRefused, LiveLists
+from havenline.vocabulary import PDQ_FULL, EditionRef
 
-from .models import Canary, File, HouseList, PerceptualHash, PublishedEdition, ReleasedEntry
+from .models import Canary, File, HouseList, PerceptualHash, PublishedEdition, ReleasedEntry, Withdrawal
+
+_LOCK_SPACE = 0x484C
 
 
 def folder_of_list(house_list: HouseList) -> Path:
@@ -24,11 +33,10 @@ def folder_of(edition: PublishedEdition) -> Path:
     return folder_of_list(edition.list) / str(edition.number)
 
 
-def values_of(file: File, algorithms: list[str]) -> tuple[dict[str, str], int | None]:
-    """Those values of a file, and the quality of its PDQ where that is among them and still kept."""
+def values_of(file: File, algorithms: Sequence[str], whole: PerceptualHash | None) -> tuple[dict[str, str], int | None]:
+    """Those values of a file, and the quality of its PDQ, `whole`, where that is among them and still kept."""
     known = {"sha256": file.sha256, "sha1": file.sha1, "md5": file.md5}
     values = {name: known[name] for name in ALGORITHMS if name in algorithms and known.get(name)}
-    whole = file.perceptual_hash
     if "pdq" not in algorithms or whole is None:
         return values, None
     return {**values, "pdq": whole.pdq}, whole.quality
@@ -40,7 +48,7 @@ def entries_in_force(house_list: HouseList) -> Iterator[Entry]:
     rows = ReleasedEntry.objects.filter(list=house_list, withdrawal=None).select_related("file")
     rows = rows.prefetch_related(Prefetch("file__perceptual_hashes", queryset=whole))
     for row in rows.order_by("pk").iterator(chunk_size=2000):
-        values, quality = values_of(row.file, row.algorithms)
+        values, quality = values_of(row.file, row.algorithms, row.file.perceptual_hash)
         yield Entry(
             entry=row.entry,
             values=values,
@@ -73,3 +81,49 @@ def entry_of_canary(canary: Canary) -> Entry:
 def whole_seconds(at: dt.datetime) -> dt.datetime:
     """`at` in UTC, without parts of a second, as an edition tells times."""
     return at.astimezone(dt.UTC).replace(microsecond=0)
+
+
+def live_folder() -> Path:
+    """Where this house's own lists are looked up in: live lists, for `matchd` and for imports."""
+    return Path(settings.HOUSE_LISTS or Path(settings.HOME) / "house-lists")
+
+
+def place(edition: PublishedEdition) -> Path:
+    """Give a recorded edition its place where it is staged still; raises EditionRefused where it is gone."""
+    return place_edition(folder_of_list(edition.list), edition.number, edition.digest)
+
+
+def bring_up(house_list: HouseList, *, at: dt.datetime, number: int | None = None) -> bool:
+    """Let the live list be what is recorded: withdrawals first, then the newest edition, or edition `number`.
+
+    Returns whether anything had to be changed. Withdrawn is withdrawn, whichever edition is read after it. Safe to
+    call again and at any time. Raises EditionRefused, ChangeRefused, LiveListsDamaged, OSError; what was done holds.
+    """
+    folder = live_folder()
+    live = LiveLists.open(folder) if (folder / CURRENT).exists() else _made(folder)
+    gone = Withdrawal.objects.filter(entry__list=house_list).values_list("entry__entry", flat=True)
+    missing = sorted(set(gone) - live.withdrawn(house_list.name))
+    if missing:
+        live.change(withdraw={house_list.name: missing}, at=at)
+    rows = PublishedEdition.objects.filter(list=house_list).select_related("list").order_by("-number")
+    wanted = (rows if number is None else rows.filter(number=number)).first()
+    held = [head.ref.number for head in live.current().heads if head.ref.list_name == house_list.name]
+    if wanted is None or (number is None and held and max(held) >= wanted.number):
+        return bool(missing)
+    _, entries = read_edition(place(wanted))
+    columns = Entries.of([each.listed() for each in entries])
+    live.publish(Edition(EditionRef(house_list.name, wanted.number, columns.digest()), columns))
+    return True
+
+
+def _made(folder: Path) -> LiveLists:
+    try:
+        return LiveLists.create(folder)
+    except ChangeRefused:
+        return LiveLists.open(folder)  # another process has just made it
+
+
+def alone(house_list: HouseList) -> None:
+    """Wait until no other transaction changes that list, until this one ends. Taken before the first audit entry."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_SPACE, house_list.pk])

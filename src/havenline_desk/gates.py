@@ -101,14 +101,21 @@ class Act(StrEnum):
     RELEASE_HOLD = "release_hold"
     DESTROY_EARLY = "destroy_early"
     PUBLISH_FIGURES = "publish_figures"
-    # Of later parts:
-    PROPOSE_RELEASE = "propose_release"
+    SEE_RELEASES = "see_releases"
+    OPEN_HOUSE_LIST = "open_house_list"
+    RECORD_DECONFLICTION = "record_deconfliction"
+    DECLARE_DECONFLICTION = "declare_deconfliction"
     RELEASE_HASH = "release_hash"
     WITHDRAW_HASH = "withdraw_hash"
-    SUSPEND_PUBLISHER = "suspend_publisher"
     PUBLISH_EDITION = "publish_edition"
+    CORRECT_OUTCOME = "correct_outcome"
+    SEE_PARTNERS = "see_partners"
     ENROL_PARTNER_KEY = "enrol_partner_key"
     KEEP_FEEDS = "keep_feeds"
+    SUBSCRIBE_PARTNER = "subscribe_partner"
+    SUSPEND_PARTNER = "suspend_partner"
+    # Of later parts:
+    SUSPEND_PUBLISHER = "suspend_publisher"
     REFER = "refer"
     REFER_AT_ONCE = "refer_at_once"
     SEND_NOTICE = "send_notice"
@@ -162,7 +169,7 @@ class About(StrEnum):
     ONESELF = "oneself"
     ANOTHERS_PROPOSAL = "a proposal of another person, open, that waits for one's role"
     OWN_OR_WAITING = "own proposal, or one that waits for one's role"
-    NOT_AN_ASSESSOR = "a stack that one has not assessed, other than the first releaser"
+    NOT_AN_ASSESSOR = "files that one has not assessed"
     IN_DATE = "an investigation whose authority is in date"
 
 
@@ -258,13 +265,20 @@ RULES: Mapping[Act, Rule] = {
     Act.RELEASE_HOLD: _two(_L, second=frozenset({_S, _J, _L})),
     Act.DESTROY_EARLY: _two(_L, second=frozenset({_S})),
     Act.PUBLISH_FIGURES: _two(_L, second=frozenset({_S, _J, Role.AUDITOR})),
-    Act.PROPOSE_RELEASE: _by(_S, _J),
+    Act.SEE_RELEASES: _by(_S, _J, _L, Role.LIAISON, Role.AUDITOR),
+    Act.OPEN_HOUSE_LIST: _by(Role.LIAISON),
+    Act.RECORD_DECONFLICTION: _by(_L, _S),
+    Act.DECLARE_DECONFLICTION: _by(_L, fresh=True),
     Act.RELEASE_HASH: _two(_S, _J, second=frozenset({_S, _J}), about=About.NOT_AN_ASSESSOR),
     Act.WITHDRAW_HASH: _by(_S, _J, _L),
-    Act.SUSPEND_PUBLISHER: _by(_S, _J, _L, Role.LIAISON),
     Act.PUBLISH_EDITION: _by(Role.LIAISON, fresh=True),
+    Act.CORRECT_OUTCOME: _two(_S, second=frozenset({_J})),
+    Act.SEE_PARTNERS: _by(Role.LIAISON, _L, Role.ADMIN, Role.AUDITOR),
     Act.ENROL_PARTNER_KEY: _two(Role.LIAISON, second=frozenset({_L, Role.ADMIN})),
     Act.KEEP_FEEDS: _by(Role.LIAISON),
+    Act.SUBSCRIBE_PARTNER: _by(Role.LIAISON, fresh=True),
+    Act.SUSPEND_PARTNER: _by(_S, _J, _L, Role.LIAISON),
+    Act.SUSPEND_PUBLISHER: _by(_S, _J, _L, Role.LIAISON),
     Act.REFER: _two(_L, second=frozenset({_S, _J})),
     Act.REFER_AT_ONCE: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
     Act.SEND_NOTICE: _by(_L, _S),
@@ -333,7 +347,7 @@ PROFILES: Mapping[House, Profile] = {
     House.SIX: Profile(2, True, False, False, "", {}),
     House.THREE: Profile(2, True, False, False, "small-quorum", {Act.RELEASE_HASH: _OUTSIDE_RELEASE}),
     House.TWO: Profile(2, False, False, True, "small-quorum", _small()),
-    House.ONE: Profile(1, False, True, True, "", {**_small(), Act.RELEASE_HASH: Rule(), Act.PROPOSE_RELEASE: Rule()}),
+    House.ONE: Profile(1, False, True, True, "", {**_small(), Act.RELEASE_HASH: Rule()}),
 }
 
 
@@ -410,8 +424,8 @@ def is_oneself(person: Person, other: Person) -> bool:
     return person.pk == other.pk
 
 
-def has_not_assessed(person: Person, revision: StackRevision) -> bool:
-    return not Assessment.objects.filter(revision=revision, person=person).exists()
+def has_not_assessed(person: Person, *revisions: StackRevision) -> bool:
+    return not Assessment.objects.filter(revision__in=revisions, person=person).exists()
 
 
 def may_second(person: Person, proposal: Proposal, *, at: dt.datetime) -> bool:

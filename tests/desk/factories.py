@@ -14,6 +14,8 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image, ImageDraw
 
+from havenline.formats.edition import ListKind
+from havenline.vocabulary import PDQ_FULL
 from havenline_desk import evidence
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.carry_out import carry_out
@@ -24,16 +26,21 @@ from havenline_desk.actions.enrol_person import certify_person, enrol_person
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.open_assignments import open_assignments
 from havenline_desk.actions.propose import propose
+from havenline_desk.actions.record_deconfliction import record_deconfliction
+from havenline_desk.actions.release_entries import open_house_list, propose_release
 from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.submit_assessment import submit_assessment
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.agreement import Accord, What
+from havenline_desk.confirmed import ReleaseState, candidates
 from havenline_desk.gates import Act
 from havenline_desk.keys import keyd
 from havenline_desk.models import (
     CONTENT_ROLES,
     Assignment,
+    DeconflictionAnswer,
     File,
+    HouseList,
     Import,
     InstallationKind,
     Investigation,
@@ -41,9 +48,12 @@ from havenline_desk.models import (
     ItemKind,
     ItemState,
     MemberPlace,
+    Partner,
+    PerceptualHash,
     Person,
     Plan,
     Proposal,
+    ReleasedEntry,
     Role,
     SamplingRule,
     Selection,
@@ -66,6 +76,8 @@ TRIANGLE = {
     "photographic": "no",
     "altered": "no",
 }
+TEXTURED = TRIANGLE | {"picture_kind": "textured", "photographic": "yes"}
+"""Confirmed, and of no group: what goes onto a list of kind csam. TRIANGLE goes onto one of kind prohibited."""
 NO_SHAPES = {"picture_kind": "textured", "shapes": "none", "photographic": "cannot_determine", "altered": "no"}
 
 
@@ -217,6 +229,50 @@ def agree(act: Act, what: What, *, first: Person, second: Person, at: dt.datetim
     proposal = propose(act, what, person=first, at=at)
     approve(proposal, person=second, digest=proposal.digest, at=at)
     return carry_out(proposal, person=first, at=at)
+
+
+def settle(people: dict[str, Person], facts: dict[str, str], *, at: dt.datetime) -> None:
+    """Both analysts assess what waits next, blind and alike."""
+    assess(people["analyst-one"], facts, at=at)
+    assess(people["analyst-two"], facts, at=at + dt.timedelta(minutes=2))
+
+
+def hash_all() -> None:
+    """A perceptual hash for every file that has none: random ones, so that none is near another."""
+    for file in File.objects.filter(perceptual_hashes=None):
+        pdq = hashlib.sha256(f"pdq {file.sha256}".encode()).hexdigest()
+        PerceptualHash.objects.create(file=file, pipeline=PDQ_FULL, pdq=pdq, quality=90)
+
+
+def clear_all(lead: Person, *, at: dt.datetime) -> None:
+    """The police have no objection to anything."""
+    for each in Investigation.objects.exclude(source_kind=SourceKind.TRAINING):
+        record_deconfliction(each, DeconflictionAnswer.CLEAR, reference="police 1", person=lead, at=at)
+
+
+def house_list(people: dict[str, Person], *, kind: ListKind = ListKind.CSAM, at: dt.datetime) -> HouseList:
+    return open_house_list(f"house-{kind.value.replace('_', '-')}", kind, by=people["liaison"], at=at)
+
+
+def release(onto: HouseList, people: dict[str, Person], *, at: dt.datetime) -> list[ReleasedEntry]:
+    """Two who assessed nothing release everything that is ready for the list."""
+    ready = [one.outcome for one in candidates(at=at, house_list=onto) if one.state is ReleaseState.READY]
+    proposal = propose_release(onto, ready, person=people["senior"], at=at)
+    approve(proposal, person=people["adjudicator"], digest=proposal.digest, at=at)
+    carry_out(proposal, person=people["senior"], at=at)
+    return list(ReleasedEntry.objects.filter(proposal=proposal).order_by("pk"))
+
+
+AGE_KEYS = ("age1" + "q" * 58, "age1" + "p" * 58, "age1" + "z" * 58)
+"""Of the right form, and nobody's."""
+
+
+def enrol_partner(
+    people: dict[str, Person], slug: str = "north", *, key: str = AGE_KEYS[0], at: dt.datetime
+) -> Partner:
+    what = {"partner": slug, "name": slug.title(), "purpose": "agreement 4", "recipient": key}
+    agree(Act.ENROL_PARTNER_KEY, what, first=people["liaison"], second=people["lead"], at=at)
+    return Partner.objects.get(slug=slug)
 
 
 def proposal_of(person: Person, *, at: dt.datetime) -> Proposal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import json
 from base64 import b32decode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.test import override_settings
 
 from havenline.figures.study import october_2023
+from havenline.formats.edition import ListKind
 from havenline.judgement import Urgency
 from havenline.matching import Lists
 from havenline_desk import audit, evidence, factors
@@ -44,6 +46,7 @@ from havenline_desk.actions.grant_reveal import grant_reveal, note_failed_reveal
 from havenline_desk.actions.hold_submission import hold_submission, record_held, take_back
 from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.import_framework import import_framework
+from havenline_desk.actions.keep_partners import end_subscription, subscribe_partner, suspend_partner
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.link_account import link_account, unlink_accounts
 from havenline_desk.actions.look_at_text import grant_text_look
@@ -56,8 +59,11 @@ from havenline_desk.actions.prove_person import (
     prove_by_account,
     prove_by_recovery_code,
 )
+from havenline_desk.actions.publish_edition import publish_edition
 from havenline_desk.actions.raise_alarm import end_alarm, raise_alarm
+from havenline_desk.actions.record_deconfliction import declare_term, record_deconfliction
 from havenline_desk.actions.record_study import record_study
+from havenline_desk.actions.release_entries import open_house_list, propose_release
 from havenline_desk.actions.reset_factors import reset_factors
 from havenline_desk.actions.run_sealer import destroy_in_time
 from havenline_desk.actions.see_exposure import see_exposure
@@ -69,27 +75,34 @@ from havenline_desk.actions.skip_assignment import skip_assignment
 from havenline_desk.actions.start_calibration import continue_calibration, start_calibration
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.actions.take_role_away import take_role_away
+from havenline_desk.actions.withdraw_entries import withdraw_entry
+from havenline_desk.confirmed import ReleaseState, candidates
 from havenline_desk.gates import Act
 from havenline_desk.keys import keyd
 from havenline_desk.models import (
     AlarmKind,
     Assignment,
     AuthenticatorApp,
+    DeconflictionAnswer,
+    Door,
     Ending,
     Escalation,
     EscalationStage,
     File,
     HandReason,
     House,
+    HouseList,
     ImportJob,
     InstallationKind,
     Investigation,
     OriginSignal,
     Outcome,
+    Partner,
     Person,
     Plan,
     PoolKind,
     Proposal,
+    ReleasedEntry,
     Reveal,
     Role,
     SamplingRule,
@@ -97,8 +110,10 @@ from havenline_desk.models import (
     SkipReason,
     SourceKind,
     StoredContent,
+    Subscription,
     TextReason,
     Way,
+    WithdrawalReason,
 )
 from havenline_guard.keyd_client import KeydUnreachable
 
@@ -118,7 +133,7 @@ STAFF = {
     "analyst-two": Role.ANALYST,
     "adjudicator": Role.ADJUDICATOR,
     "admin": Role.ADMIN,
-    "feed-liaison": Role.LIAISON,
+    "liaison": Role.LIAISON,
 }
 
 
@@ -145,12 +160,13 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield reading_a_text
-    yield from feeds.feeding(at=AT + 40 * MINUTE)
+    yield from feeds.feeding(home, at=AT + 40 * MINUTE)
     yield from taking_in("HL-2", home)
     yield from asking_for_an_import(home)
     yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield from publishing()
+    yield from releasing()
     yield from law_and_quality()
     yield from retention(home)
     yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
@@ -322,6 +338,53 @@ def publishing() -> Iterator[Step]:
     yield proposed
     yield lambda: approve(names[-1], person=who("senior"), digest=names[-1].digest, at=AT)
     yield lambda: carry_out(names[-1], person=who("lead"), at=AT)
+
+
+def releasing() -> Iterator[Step]:
+    """A confirmed outcome onto a list and off it again, by two people of a house of three; a partner that gets it."""
+    at, names = AT + 46 * MINUTE, list[Proposal]()
+
+    def csam() -> HouseList:
+        return HouseList.objects.get(name="house-csam")
+
+    def proposed() -> None:
+        ready = [one.outcome for one in candidates(at=at, house_list=csam()) if one.state is ReleaseState.READY]
+        names.append(propose_release(csam(), ready, person=who("senior"), at=at))
+
+    def asked(act: Act, what: dict[str, str], first: str) -> Step:
+        return lambda: names.append(propose(act, what, person=who(first), at=at))
+
+    def agreed(first: str, second: str) -> Iterator[Step]:
+        yield lambda: approve(names[-1], person=who(second), digest=names[-1].digest, at=at)
+        yield lambda: carry_out(names[-1], person=who(first), at=at)
+
+    def released() -> ReleasedEntry:
+        return ReleasedEntry.objects.order_by("pk")[0]
+
+    def correct() -> None:
+        facts = json.dumps(make.NO_SHAPES, sort_keys=True)
+        what = {"outcome": released().outcome.audit_id.hex, "facts": facts, "reason": "wrong_file"}
+        names.append(propose(Act.CORRECT_OUTCOME, what, person=who("senior"), at=at))
+
+    north = {"partner": "north", "name": "North", "purpose": "agreement 4", "recipient": make.AGE_KEYS[0]}
+    yield from assessing("analyst-one", make.TEXTURED, at=AT + 41 * MINUTE)
+    yield from assessing("analyst-two", make.TEXTURED, at=AT + 44 * MINUTE)
+    yield lambda: declare_term(7, by=who("lead"), at=at)
+    yield lambda: record_deconfliction(
+        named("HL-1"), DeconflictionAnswer.CLEAR, reference="police 1", person=who("lead"), at=at
+    )
+    yield lambda: open_house_list("house-csam", ListKind.CSAM, by=who("liaison"), at=at)
+    yield proposed
+    yield from agreed("senior", "auditor")
+    yield asked(Act.ENROL_PARTNER_KEY, north, "liaison")
+    yield from agreed("liaison", "lead")
+    yield lambda: subscribe_partner(Partner.objects.get(), csam(), Door.EXCHANGE, by=who("liaison"), at=at)
+    yield lambda: publish_edition(csam(), person=who("liaison"), at=at)
+    yield lambda: end_subscription(Subscription.objects.get(ended_at=None), by=who("liaison"), at=at)
+    yield lambda: suspend_partner(Partner.objects.get(), by=who("lead"), at=at)
+    yield lambda: withdraw_entry(released(), reason=WithdrawalReason.ERROR, person=who("lead"), at=at)
+    yield correct
+    yield from agreed("senior", "adjudicator")
 
 
 def law_and_quality() -> Iterator[Step]:

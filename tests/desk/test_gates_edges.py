@@ -92,7 +92,6 @@ def test_each_house_has_its_quorum(
     small = house in {House.ONE, House.TWO}
     apart = {
         Act.RELEASE_HASH,
-        Act.PROPOSE_RELEASE,
         Act.RAISE_BUDGET,
         Act.GRANT_ROLE,
         Act.RESET_FACTORS,

@@ -338,7 +338,11 @@ def _steps(head: SnapshotHead, *, not_selected: bool) -> Dimension:
 
 def _classes(head: SnapshotHead) -> Dimension:
     """Classes under the group that they belong to; those of no group stand directly under the total."""
-    groups = {"group:realistic": "Realistic", "group:prohibited": "Not realistic, prohibited"}
+    groups = {
+        "group:realistic": "Realistic",
+        "group:prohibited": "Not realistic, prohibited",
+        "group:national": "Illegal under this law alone",
+    }
     members: dict[str, list[str]] = {}
     top: list[str] = []
     for code, law in head.laws.items():

@@ -175,7 +175,7 @@ def write_edition(
     As `stage_edition`, then `place_edition`.
     """
     edition = stage_edition(folder, list_name=list_name, kind=kind, entries=entries, previous=previous, made_at=made_at)
-    place_edition(folder, edition)
+    place_edition(folder, edition.number, edition.digest)
     return edition
 
 
@@ -241,18 +241,18 @@ def stage_edition(
     return _head(head, staged / HEAD)
 
 
-def place_edition(folder: Path, edition: Edition) -> Path:
-    """Give a staged edition its name, its number, and return its folder; done already, nothing happens.
+def place_edition(folder: Path, number: int, digest: str) -> Path:
+    """Give the staged edition of that digest its name, its number, and return its folder; safe to call again.
 
     Raises EditionRefused where neither there nor staged is exactly this edition, OSError.
     """
-    place, staged = folder / str(edition.number), _staged(folder, edition.number)
+    place, staged = folder / str(number), _staged(folder, number)
     if not place.exists():
-        if not (staged / HEAD).exists() or head_of(staged).digest != edition.digest:
+        if not (staged / HEAD).exists() or head_of(staged).digest != digest:
             raise EditionRefused(f"{place}: this edition is not there and was not staged; restore it from a backup")
         staged.rename(place)
         flush_folder(folder)
-    if head_of(place).digest != edition.digest:
+    if head_of(place).digest != digest:
         raise EditionRefused(f"{place}: is another edition than the one recorded; restore it from a backup")
     return place
 

@@ -89,7 +89,7 @@ class LegalClass:
     id: str
     label: str
     law: str
-    group: Literal["realistic", "prohibited"] | None = None
+    group: Literal["realistic", "prohibited", "national"] | None = None
     severities: tuple[str, ...] = ()
 
 

@@ -222,8 +222,8 @@ class _Reader:
             where = f"class “{name}”"
             self._known(where, entry, required=("id", "label", "law"), optional=("group", "severities"))
             group = entry.get("group")
-            if group not in (None, "realistic", "prohibited"):
-                raise self._fault(f"{where}: group is realistic or prohibited, or left out")
+            if group not in (None, "realistic", "prohibited", "national"):
+                raise self._fault(f"{where}: group is realistic, prohibited or national, or left out")
             severities = self._codes(where, entry.get("severities", []))
             if not set(severities) <= set(scale):
                 raise self._fault(f"{where}: severities has a code that severity_question does not offer")
@@ -233,7 +233,7 @@ class _Reader:
                 id=name,
                 label=self._text(where, entry, "label"),
                 law=self._text(where, entry, "law"),
-                group=cast(Literal["realistic", "prohibited"] | None, group),
+                group=cast(Literal["realistic", "prohibited", "national"] | None, group),
                 severities=severities,
             )
         return tuple(classes.values())

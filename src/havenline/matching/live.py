@@ -159,6 +159,13 @@ class LiveLists:
             there |= self._delta.ids.get(name, set()) | self._delta.withdrawn.get(name, {}).keys()
             return frozenset(there.intersection(ids))
 
+    def withdrawn(self, name: str) -> frozenset[str]:
+        """Ids that were withdrawn from the list `name`, whether or not it ever had them. Raises as `open` does."""
+        with self._lock:
+            if self._stale():
+                self._catch_up()
+            return frozenset(self._delta.withdrawn.get(name, ()))
+
     def publish(self, edition: Edition, *, threads: int = 1) -> Changed:
         """Put `edition` in the place of the earlier edition of its list, and of what was added to that.
 

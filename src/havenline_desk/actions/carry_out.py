@@ -15,8 +15,11 @@ from ..agreement import Accord, ProposalRefused, agreement_on, refuse_unless_ope
 from ..gates import Act
 from ..models import AuditAct, Hold, House, Person, Proposal, ProposalEnd, Role, StoredContent
 from .approve_framework import approve_framework
+from .correct_outcome import record_correction
 from .declare_policy import declare_house, declare_storage
 from .enrol_person import grant_role
+from .keep_partners import record_partner_key
+from .release_entries import record_release
 from .release_publication import record_publication
 from .reset_factors import agree_reset
 from .run_sealer import bury
@@ -145,6 +148,9 @@ DOES: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
     Act.RELEASE_HOLD: _released,
     Act.DESTROY_EARLY: _destroyed,
     Act.PUBLISH_FIGURES: record_publication,
+    Act.RELEASE_HASH: record_release,
+    Act.ENROL_PARTNER_KEY: record_partner_key,
+    Act.CORRECT_OUTCOME: record_correction,
 }
 ASKS: Mapping[Act, Callable[[Accord, Keys], None]] = {
     Act.RAISE_BUDGET: _raise_budget,

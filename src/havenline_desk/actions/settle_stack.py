@@ -25,6 +25,7 @@ from ..models import (
 from .derive_outcomes import derive_outcomes
 from .open_assignments import open_assignments, put_in_order
 from .record_quorum import record_quorum
+from .withdraw_entries import withdraw_contradicted
 
 
 def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
@@ -73,6 +74,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
         )
         for file in (shown.file, *(members[key].file for key in sorted(settlement.members)))
     )
+    withdraw_contradicted({outcome.file_id for outcome in outcomes}, at=at)
     record_quorum(outcomes, people=revision.assessments.values("person").distinct().count())
     for key in sorted(settlement.excluded):
         _stack_of_its_own(members[key].file, parent=stack, at=at)

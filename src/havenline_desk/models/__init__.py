@@ -16,7 +16,7 @@ from .factors import (
     Throttle,
     Way,
 )
-from .feeds import FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
+from .feeds import ExportedFile, FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
@@ -92,6 +92,7 @@ __all__ = [
     "Escalation",
     "EscalationEvent",
     "EscalationStage",
+    "ExportedFile",
     "FactorReset",
     "FactorResetEnd",
     "FeedCredential",

@@ -100,8 +100,21 @@ class AuditAct(models.TextChoices):
     FEED_CREDENTIAL_MADE = "feed_credential_made", "made a partner's password for its feeds"
     FEED_CREDENTIAL_ENDED = "feed_credential_ended", "ended a partner's password for its feeds"
     FEED_STEP_TAKEN = "feed_step_taken", "a partner is served an edition"
+    LIST_FILE_EXPORTED = "list_file_exported", "wrote a published list to a file for a partner"
     FEED_VOTE_RECEIVED = "feed_vote_received", "a partner voted on an entry that it was served"
     PERSON_CLOSED = "person_closed", "closed a person's account"
+    HOUSE_LIST_OPENED = "house_list_opened", "opened a list of this house"
+    DECONFLICTION_RECORDED = "deconfliction_recorded", "recorded what the police said before a release"
+    DECONFLICTION_DECLARED = "deconfliction_declared", "declared after how many days a release need not wait"
+    ENTRIES_RELEASED = "entries_released", "released entries onto a list of this house"
+    ENTRY_WITHDRAWN = "entry_withdrawn", "withdrew an entry from a list of this house"
+    EDITION_PUBLISHED = "edition_published", "published an edition of a list of this house"
+    OUTCOME_CORRECTED = "outcome_corrected", "corrected an outcome, as two had agreed"
+    PARTNER_ENROLLED = "partner_enrolled", "enrolled a key of a partner, as two had agreed"
+    PARTNER_SUSPENDED = "partner_suspended", "suspended a partner"
+    SUBSCRIPTION_OPENED = "subscription_opened", "opened a list to a partner"
+    SUBSCRIPTION_ENDED = "subscription_ended", "closed a list to a partner"
+    CANARIES_MADE = "canaries_made", "made a partner's canaries for a list"
 
 
 URGENT_ACTS = frozenset(
@@ -131,9 +144,14 @@ URGENT_ACTS = frozenset(
         AuditAct.ACCOUNT_LINKED,
         AuditAct.PERSON_CLOSED,
         AuditAct.FEED_CREDENTIAL_MADE,
+        AuditAct.LIST_FILE_EXPORTED,
         AuditAct.CONTACT_DECLARED,
         AuditAct.ESCALATION_RAISED,
         AuditAct.ESCALATION_STAGE,
+        AuditAct.ENTRIES_RELEASED,
+        AuditAct.EDITION_PUBLISHED,
+        AuditAct.OUTCOME_CORRECTED,
+        AuditAct.PARTNER_ENROLLED,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""

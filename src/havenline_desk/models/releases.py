@@ -32,7 +32,7 @@ class DeconflictionAnswer(models.TextChoices):
 
 
 class Deconfliction(Audited):
-    """What the police said of an investigation, or of one outcome in it; the newest row counts, an outcome's first."""
+    """What the police said of an investigation, or of one outcome in it; of both, the newest row counts."""
 
     investigation = models.ForeignKey(Investigation, on_delete=models.PROTECT, related_name="deconflictions")
     outcome = models.ForeignKey(Outcome, on_delete=models.PROTECT, related_name="deconflictions", null=True)

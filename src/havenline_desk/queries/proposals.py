@@ -12,7 +12,7 @@ from typing import Any
 from .. import gates
 from ..agreement import Standing, standing_of, what_of
 from ..gates import Act
-from ..models import House, Investigation, Person, Proposal, Role
+from ..models import House, HouseList, Investigation, Person, Proposal, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,26 @@ def _publish(what: Mapping[str, Any]) -> str:
     )
 
 
+def _release(what: Mapping[str, Any]) -> str:
+    found = HouseList.objects.filter(audit_id=what["list"]).first()
+    onto = f"{found.name} ({found.kind.replace('_', ' ')})" if found is not None else what["list"]
+    return f"Release {what['entries']:,} entries onto the list {onto}: the batch {what['batch']}."
+
+
+def _partner(what: Mapping[str, Any]) -> str:
+    return (
+        f"Enrol the key {what['recipient']} of the partner {what['partner']}, “{what['name']}”, for: "
+        f"{what['purpose']}. Nothing is sent by this."
+    )
+
+
+def _correction(what: Mapping[str, Any]) -> str:
+    return (
+        f"Correct the outcome {what['outcome']} to {what['facts']}, reason: {what['reason']}. What was released of it "
+        "is withdrawn."
+    )
+
+
 _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.GRANT_ROLE: _grant,
     Act.RESET_FACTORS: _reset,
@@ -163,4 +183,7 @@ _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.RELEASE_HOLD: _hold,
     Act.DESTROY_EARLY: _destroy,
     Act.PUBLISH_FIGURES: _publish,
+    Act.RELEASE_HASH: _release,
+    Act.ENROL_PARTNER_KEY: _partner,
+    Act.CORRECT_OUTCOME: _correction,
 }

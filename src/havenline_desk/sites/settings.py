@@ -32,6 +32,8 @@ LISTS = shlex.split(os.environ.get("HAVENLINE_LISTS", ""))
 """Hash lists that such an import is looked up in, as `--list` names them, between spaces; quoted as in a shell."""
 MATCHD = os.environ.get("HAVENLINE_MATCHD", "")
 """Path of the socket of a `matchd` whose lists it is looked up in too; empty: none."""
+HOUSE_LISTS = os.environ.get("HAVENLINE_HOUSE_LISTS", "")
+"""The folder of live lists of what this house released, for a `matchd`; empty: `house-lists` in the data folder."""
 DEBUG = False
 SECRET_KEY = os.environ.get("HAVENLINE_SECRET_KEY", "") or "only for commands that sign nothing"
 ORIGIN = os.environ.get("HAVENLINE_ORIGIN", "").rstrip("/")

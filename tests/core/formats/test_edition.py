@@ -167,11 +167,11 @@ def test_what_was_staged_is_placed_once_and_a_number_never_names_anything_else(t
     lost = staged(drawn(1))
     kept = staged(drawn(2))
     with pytest.raises(EditionRefused, match="was not staged"):
-        place_edition(tmp_path, lost)
-    assert place_edition(tmp_path, kept) == place_edition(tmp_path, kept) == tmp_path / "1"
+        place_edition(tmp_path, 1, lost.digest)
+    assert place_edition(tmp_path, 1, kept.digest) == place_edition(tmp_path, 1, kept.digest) == tmp_path / "1"
     staged(drawn(1))
     with pytest.raises(EditionRefused, match="another edition"):
-        place_edition(tmp_path, lost)
+        place_edition(tmp_path, 1, lost.digest)
     assert entries_of(tmp_path / "1") == [drawn(2)]
 
 

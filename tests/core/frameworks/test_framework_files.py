@@ -119,7 +119,7 @@ def test_flags_get_yes_and_no_by_themselves() -> None:
         ('asked_when = { first = "yes" }', 'asked_when = "first"', "a condition is a table"),
         ('severities = ["A"]', 'severities = ["D"]', "severity_question does not offer"),
         ('severity_question = "grade"', 'severity_question = "rank"', "no question “rank”"),
-        ('law = "Rule"', 'law = "Rule"\ngroup = "other"', "group is realistic or prohibited"),
+        ('law = "Rule"', 'law = "Rule"\ngroup = "other"', "group is realistic, prohibited or national"),
         ('class = "one"', 'class = "two"', "no class “two”"),
         ('class = "one"', "", "class is named exactly when then is criminal"),
         ('then = "criminal"', 'then = "guilty"', "then is one of criminal, not_criminal, undetermined"),

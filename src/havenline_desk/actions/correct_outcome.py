@@ -1,0 +1,92 @@
+"""Correct an outcome, as two people agreed: a new record that names the old one; nothing is edited."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+
+from .. import audit, law
+from ..agreement import Accord, ProposalRefused
+from ..models import AuditAct, Outcome, SettledBy
+from .derive_outcomes import derive_outcomes, one_at_a_time
+from .record_quorum import record_quorum
+from .withdraw_entries import withdraw_contradicted
+
+
+def checked_facts(outcome: Outcome, said: str) -> dict[str, str]:
+    """The answers in `said`, JSON by question, under the outcome's own framework.
+
+    Raises ProposalRefused with what is missing or is no answer, and where they are the answers that stand already.
+    """
+    framework = law.load(outcome.framework, outcome.framework_version)
+    try:
+        facts = json.loads(said)
+        if not isinstance(facts, dict) or any(not isinstance(value, str) for value in facts.values()):
+            raise ValueError
+    except ValueError:
+        raise ProposalRefused("the answers are no JSON object of question and code; nothing was changed") from None
+    if problems := framework.check(facts):
+        raise ProposalRefused(f"the answers do not do: {'; '.join(problems.values())}. Nothing was changed")
+    answers = framework.answers(facts)
+    if answers == framework.answers(outcome.facts):
+        raise ProposalRefused("these are the answers that stand already; there is nothing to correct")
+    return answers
+
+
+def record_correction(agreed: Accord, at: dt.datetime) -> None:
+    """Put a new outcome in the place of one that stands and of its copies; withdraw what was released of them.
+
+    Inside the transaction that carries the proposal out. Raises ProposalRefused where it stands no longer.
+    """
+    name = uuid.UUID(str(agreed.what["outcome"]))
+    old = Outcome.objects.select_related("investigation", "file", "copy_of").filter(audit_id=name).first()
+    if old is None or Outcome.objects.filter(corrects=old).exists():
+        raise ProposalRefused("this outcome is not here, or was corrected already; nothing was changed")
+    if old.copy_of is not None:
+        raise ProposalRefused("this outcome is a copy: correct the one that it was taken over from")
+    one_at_a_time()
+    facts = checked_facts(old, str(agreed.what["facts"]))
+    new = _instead_of(old, facts, None, at=at)
+    copies = [_instead_of(copy, facts, new, at=at) for copy in _copies(old)]
+    record_quorum([new], people=len(agreed.people))
+    withdraw_contradicted({old.file_id}, at=at)
+    for each in (new, *copies):
+        derive_outcomes(each.investigation, at=at, outcomes=[each])
+    for each in (new, *copies):
+        audit.append(
+            AuditAct.OUTCOME_CORRECTED,
+            at=at,
+            actor=agreed.people[0],
+            about=each,
+            investigation=each.investigation,
+            purpose=str(agreed.what["reason"])[:40],
+            record=each,
+        )
+
+
+def _copies(old: Outcome) -> list[Outcome]:
+    rows = Outcome.objects.filter(copy_of=old, correction=None).select_related("investigation", "file")
+    return list(rows.order_by("pk"))
+
+
+def _instead_of(old: Outcome, facts: dict[str, str], copy_of: Outcome | None, *, at: dt.datetime) -> Outcome:
+    framework = law.load(old.framework, old.framework_version)
+    legality = framework.derive(facts, approved=law.in_force(framework.id, framework.version))
+    return Outcome.objects.create(
+        investigation=old.investigation,
+        file=old.file,
+        revision=old.revision,
+        copy_of=copy_of,
+        corrects=old,
+        framework=framework.id,
+        framework_version=framework.version,
+        facts=facts,
+        status=legality.status.value,
+        class_id=legality.class_id or "",
+        severity=legality.severity or "",
+        rule_path=list(legality.rule_path),
+        settled_by=SettledBy.ADJUDICATION if copy_of is None else SettledBy.COPY,
+        viewed_by_person=old.viewed_by_person,
+        settled_at=at,
+    )

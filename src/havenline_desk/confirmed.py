@@ -1,0 +1,258 @@
+"""Which settled files may go onto a list of this house, with which values, and what the others wait for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.db.models import Q, QuerySet
+
+from havenline.formats.edition import ListKind
+from havenline.frameworks.model import NOT_APPROVED, LegalStatus
+from havenline.vocabulary import PDQ_FULL, QUALITY_FLOOR
+
+from . import gates, law
+from .models import (
+    Assessment,
+    Deconfliction,
+    DeconflictionAnswer,
+    DeconflictionTerm,
+    Derivation,
+    HouseList,
+    InstallationKind,
+    MemberPlace,
+    Outcome,
+    PerceptualHash,
+    Policy,
+    ReleasedEntry,
+    SettledBy,
+    SourceKind,
+    StackMember,
+)
+
+
+class ReleaseState(StrEnum):
+    """Where a confirmed outcome stands on its way to a list; only `ready` goes on."""
+
+    READY = "ready"
+    POLICE = "police"
+    """Waits for the police's answer, or for the declared days without one."""
+    HOLD = "hold"
+    CONTRADICTED = "contradicted"
+    """Another standing outcome of the same file does not confirm it."""
+    NOT_AGREED = "not_agreed"
+    """Not two blind assessments in agreement."""
+    NEAR = "near"
+    """A near member of a stack, which needs its own look as the file that is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What stands of one outcome under its own framework, in the version in which it is in force."""
+
+    status: LegalStatus
+    class_id: str
+    severity: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One confirmed outcome: what would go out of it, and whether it may. `assessments`: how many people assessed."""
+
+    outcome: Outcome
+    kind: ListKind
+    state: ReleaseState
+    algorithms: tuple[str, ...]
+    framework: str
+    version: str
+    code: str
+    assessments: int
+
+
+_WHOLE = ("sha256", "sha1", "md5")
+_ALTERED = ("altered", "altered_from_lawful", "deaged_public_figure", "ai_generated_partly")
+_KINDS = {"prohibited": ListKind.PROHIBITED, "national": ListKind.NATIONALLY_ILLEGAL}
+
+
+def candidates(
+    *, at: dt.datetime, house_list: HouseList | None = None, outcomes: Collection[int] | None = None
+) -> list[Candidate]:
+    """The confirmed outcomes in the order in which they were settled, those that wait among them.
+
+    Left out: what is training, adults' intimate images, criminal under no framework in force here, of another kind than
+    `house_list`, or on it already. `outcomes`: only those, by primary key.
+    """
+    rows = list(_standing(house_list, outcomes))
+    decided = _decided(rows)
+    facts, shown, hashed = _assessed(rows), _shown(rows), _hashed(rows)
+    doubtful, police = _doubtful(rows), Police(rows, at=at)
+    wanted = gates.PROFILES[gates.house()].assessors
+    found = []
+    for row in rows:
+        stands = decided[row.pk]
+        kind = _kind(row, stands)
+        if stands.status is not LegalStatus.CRIMINAL or kind is None or (house_list and house_list.kind != kind.value):
+            continue
+        revision = _original(row).revision_id
+        people = facts.get(revision, {}) if revision is not None else {}
+        agreed = _original(row).settled_by == SettledBy.AGREEMENT and len(people) >= wanted
+        state = police.state_of(row)
+        if row.file_id in doubtful:
+            state = ReleaseState.CONTRADICTED
+        elif not agreed:
+            state = ReleaseState.NOT_AGREED
+        elif (revision, _original(row).file_id) not in shown:
+            state = ReleaseState.NEAR
+        found.append(
+            Candidate(
+                outcome=row,
+                kind=kind,
+                state=state,
+                algorithms=_algorithms(people.values(), pdq=row.file_id in hashed),
+                framework=row.framework,
+                version=stands.version,
+                code=":".join(filter(None, (stands.class_id, stands.severity))),
+                assessments=len(people),
+            )
+        )
+    return found
+
+
+def counted(found: Iterable[Candidate]) -> Mapping[ReleaseState, int]:
+    return Counter(each.state for each in found)
+
+
+def not_confirmed(files: Collection[int]) -> frozenset[int]:
+    """Those files of which a standing outcome, under its own framework, is not criminal or undetermined."""
+    rows = Outcome.objects.filter(correction=None, file__in=files).exclude(
+        investigation__source_kind=SourceKind.TRAINING
+    )
+    standing = list(rows)
+    decided = _decided(standing)
+    return frozenset(
+        row.file_id
+        for row in standing
+        if decided[row.pk].status is not LegalStatus.CRIMINAL and not _waits(row, decided)
+    )
+
+
+def _waits(row: Outcome, decided: Mapping[int, Decided]) -> bool:
+    """Undetermined only because its framework is not in force here: that contradicts nobody."""
+    return row.rule_path == [NOT_APPROVED] and decided[row.pk].status is LegalStatus.UNDETERMINED
+
+
+class Police:
+    """What the police have said of some outcomes, and whether the declared days are over."""
+
+    def __init__(self, rows: Iterable[Outcome], *, at: dt.datetime) -> None:
+        rows = list(rows)
+        said = Deconfliction.objects.filter(
+            Q(outcome__in=[row.pk for row in rows])
+            | Q(outcome=None, investigation__in={row.investigation_id for row in rows})
+        )
+        self._outcomes: dict[int, Deconfliction] = {}
+        self._investigations: dict[int, Deconfliction] = {}
+        for each in said.filter(answered_at__lte=at).order_by("pk"):
+            if each.outcome_id is None:
+                self._investigations[each.investigation_id] = each
+            else:
+                self._outcomes[each.outcome_id] = each
+        term = DeconflictionTerm.objects.filter(declared_at__lte=at).order_by("-pk").first()
+        self._settled_before = None if term is None else at - dt.timedelta(days=term.days)
+
+    def state_of(self, row: Outcome) -> ReleaseState:
+        of_both = (self._outcomes.get(row.pk), self._investigations.get(row.investigation_id))
+        newest = max((each for each in of_both if each is not None), key=lambda each: each.pk, default=None)
+        if newest is not None:
+            return ReleaseState.HOLD if newest.answer == DeconflictionAnswer.HOLD else ReleaseState.READY
+        over = self._settled_before is not None and row.settled_at <= self._settled_before
+        return ReleaseState.READY if over else ReleaseState.POLICE
+
+
+def _standing(house_list: HouseList | None, outcomes: Collection[int] | None) -> QuerySet[Outcome]:
+    rows = Outcome.objects.filter(correction=None).filter(
+        Q(status=LegalStatus.CRIMINAL.value) | Q(rule_path=[NOT_APPROVED])
+    )
+    rows = rows.exclude(investigation__source_kind=SourceKind.TRAINING).exclude(framework__startswith="ncii")
+    if outcomes is not None:
+        rows = rows.filter(pk__in=outcomes)
+    if house_list is not None:
+        on_it = ReleasedEntry.objects.filter(list=house_list, withdrawal=None)
+        rows = rows.exclude(file__in=on_it.values("file"))
+    return rows.select_related("file", "investigation", "copy_of").order_by("settled_at", "pk")
+
+
+def _original(row: Outcome) -> Outcome:
+    return row.copy_of if row.copy_of is not None else row
+
+
+def _decided(rows: Iterable[Outcome]) -> dict[int, Decided]:
+    rows = list(rows)
+    own = {row.pk: row.framework for row in rows if row.rule_path == [NOT_APPROVED]}
+    later = {
+        one.outcome_id: one
+        for one in Derivation.objects.filter(outcome__in=own, replaced_by=None).select_related("run")
+        if one.run.framework == own[one.outcome_id]
+    }
+    made = {}
+    for row in rows:
+        one = later.get(row.pk)
+        if one is None:
+            made[row.pk] = Decided(LegalStatus(row.status), row.class_id, row.severity, row.framework_version)
+        else:
+            made[row.pk] = Decided(LegalStatus(one.status), one.class_id, one.severity, one.run.version)
+    return made
+
+
+def _kind(row: Outcome, decided: Decided) -> ListKind | None:
+    """None where the framework does not decide here: not in force, or made for training only."""
+    if not law.in_force(row.framework, decided.version):
+        return None
+    framework = law.load(row.framework, decided.version)
+    policy = Policy.objects.order_by("-pk").first()
+    if framework.demo and (policy is None or policy.kind == InstallationKind.DESK):
+        return None
+    group = next((each.group for each in framework.classes if each.id == decided.class_id), None)
+    return _KINDS.get(group or "", ListKind.CSAM)
+
+
+def _assessed(rows: Iterable[Outcome]) -> dict[int, dict[int, Mapping[str, str]]]:
+    """By revision, what each person who assessed it said."""
+    made: dict[int, dict[int, Mapping[str, str]]] = defaultdict(dict)
+    revisions = {_original(row).revision_id for row in rows}
+    for revision, person, said in Assessment.objects.filter(revision__in=revisions).values_list(
+        "revision_id", "person_id", "facts"
+    ):
+        made[revision][person] = said
+    return made
+
+
+def _shown(rows: Iterable[Outcome]) -> set[tuple[int | None, int]]:
+    revisions = {_original(row).revision_id for row in rows}
+    members = StackMember.objects.filter(revision__in=revisions, place=MemberPlace.SHOWN)
+    return set(members.values_list("revision_id", "file_id"))
+
+
+def _hashed(rows: Iterable[Outcome]) -> set[int]:
+    files = {row.file_id for row in rows}
+    good = PerceptualHash.objects.filter(file__in=files, pipeline=PDQ_FULL, quality__gte=QUALITY_FLOOR)
+    return set(good.values_list("file_id", flat=True))
+
+
+def _doubtful(rows: Iterable[Outcome]) -> frozenset[int]:
+    return not_confirmed({row.file_id for row in rows})
+
+
+def _algorithms(said: Iterable[Mapping[str, str]], *, pdq: bool) -> tuple[str, ...]:
+    """SHA-256 alone unless everybody said that it is no alteration: its perceptual hash may hit the lawful original."""
+    said = list(said)
+    whole = bool(said) and all(
+        one.get("altered") == "no" and all(one.get(fact, "no") == "no" for fact in _ALTERED) for one in said
+    )
+    if not whole:
+        return ("sha256",)
+    return (*_WHOLE, "pdq") if pdq else _WHOLE
