@@ -21,8 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from havenline.connectors import sealed
+from havenline.connectors.arachnid.client import ArachnidShield
 from havenline.connectors.feeding import feed
 from havenline.connectors.frame import Connector
+from havenline.connectors.hma.client import Hma
 from havenline.connectors.ncmec.client import Ncmec
 from havenline.connectors.one_host import Credentials, OneHost, checked_base
 from havenline.connectors.stopncii.client import StopNcii
@@ -52,7 +54,10 @@ class Kind:
     made: Callable[[OneHost, Mapping[str, str]], Connector]
     settings: tuple[str, ...] = ()
     more_secrets: tuple[str, ...] = ()
+    more_settings: tuple[str, ...] = ()
     ncii: bool = False
+    asks: Callable[[OneHost], ArachnidShield] | None = None
+    """Makes what asks a partner that serves no list; `made` is then never called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,17 @@ class Fetched:
     unread: int
     applied: int
     resynced: bool
+
+
+def _hma(host: OneHost, settings: Mapping[str, str]) -> Connector:
+    gap = settings.get("gap", "")
+    if not gap:
+        return Hma(host, settings["bank"])
+    return Hma(host, settings["bank"], gap=int(gap) if gap.isdigit() else 0)
+
+
+def _no_list(_host: OneHost, _settings: Mapping[str, str]) -> Connector:
+    raise ExchangeError("this partner serves no list; ask it about values with `havenline exchange ask`")
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -101,6 +117,22 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             made=lambda host, settings: ThreatExchange(host, settings["privacy_group"]),
             settings=("privacy_group",),
         ),
+        "hma": Kind(
+            secrets=(),
+            more_secrets=("user", "password"),
+            credentials=lambda base, said: Credentials(
+                base, basic=(said["user"], said["password"]) if {"user", "password"} <= set(said) else None
+            ),
+            made=_hma,
+            settings=("bank",),
+            more_settings=("gap",),
+        ),
+        "arachnid": Kind(
+            secrets=("user", "password"),
+            credentials=lambda base, said: Credentials(base, basic=(said["user"], said["password"])),
+            made=_no_list,
+            asks=ArachnidShield,
+        ),
     }
 )
 
@@ -123,12 +155,21 @@ class Exchange:
     def connector(self, key: Path, *, make_host: MakeHost | None = None) -> Connector:
         """The connector, with the credentials that `key` opens. Raises CredentialsRefused, PartnerError."""
         said = self.configured
+        return self.kind.made(self._reached(key, make_host), said.settings)
+
+    def shield(self, key: Path, *, make_host: MakeHost | None = None) -> ArachnidShield:
+        """What asks a partner that serves no list. Raises ExchangeError for one that does; as `connector`."""
+        if self.kind.asks is None:
+            raise ExchangeError("this partner serves a list; fetch it with `havenline exchange fetch`")
+        return self.kind.asks(self._reached(key, make_host))
+
+    def _reached(self, key: Path, make_host: MakeHost | None) -> OneHost:
+        said = self.configured
         bound, secrets = sealed.opened(self.folder / "credentials.age", key=key)
         if missing := [name for name in self.kind.secrets if name not in secrets]:
             raise ExchangeError(f"{self.folder}: the sealed credentials lack {missing[0]}; set the exchange up anew")
         credentials = self.kind.credentials(bound, secrets)
-        host = (make_host or self._host)(said.base_url, credentials)
-        return self.kind.made(host, said.settings)
+        return (make_host or self._host)(said.base_url, credentials)
 
     def fetch(
         self,
@@ -229,7 +270,7 @@ def set_up(folder: Path, configured: Configured, secrets: Mapping[str, str], *, 
         only = "alone" if configured.list_name.startswith(NCII) else "always"
         raise ExchangeError(f"a list of kind ncii is named {NCII}…, and {only} such a list; nothing was set up")
     for what, wanted, given in (("setting", kind.settings, configured.settings), ("secret", kind.secrets, secrets)):
-        optional = kind.more_secrets if what == "secret" else ()
+        optional = kind.more_secrets if what == "secret" else kind.more_settings
         if not set(wanted) <= set(given) <= {*wanted, *optional}:
             raise ExchangeError(f"{configured.connector} needs each {what} of: {', '.join(wanted) or 'none'}")
     said = {
