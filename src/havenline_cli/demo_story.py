@@ -15,9 +15,13 @@ from django.db import transaction
 
 from havenline import testing
 from havenline.entries import Entries
+from havenline.formats.edition import ListKind
 from havenline.formats.manifest import read_manifest
 from havenline.matching import Edition, Lists
 from havenline.vocabulary import EditionRef, ListEntry
+from havenline_desk import gates
+from havenline_desk.actions.approve import approve
+from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.configure_framework import configure_framework
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_policy import declare_policy
@@ -25,6 +29,10 @@ from havenline_desk.actions.enrol_person import certify_person, enrol_person
 from havenline_desk.actions.escalate import declare_contact
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.import_collection import import_collection
+from havenline_desk.actions.propose import propose
+from havenline_desk.actions.publish_edition import publish_edition
+from havenline_desk.actions.record_deconfliction import record_deconfliction
+from havenline_desk.actions.release_entries import open_house_list, propose_release
 from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.set_up_calibration import set_up_calibration
 from havenline_desk.actions.submit_assessment import submit_assessment
@@ -33,13 +41,16 @@ from havenline_desk.keys import keyd
 from havenline_desk.models import (
     CONTENT_ROLES,
     Assignment,
+    DeconflictionAnswer,
     DutyContact,
     File,
+    HouseList,
     ImportProblem,
     InstallationKind,
     Investigation,
     Item,
     MemberPlace,
+    Outcome,
     Person,
     Plan,
     Policy,
@@ -48,6 +59,7 @@ from havenline_desk.models import (
     SourceKind,
     StackMember,
 )
+from havenline_desk.queries.release_lines import ready_outcomes
 from havenline_desk.sites.folders import write
 from havenline_desk.sites.home import Home
 from havenline_guard.keyd_wire import Budget
@@ -75,6 +87,10 @@ BUDGET_OF_THE_SYNTHETIC = Budget(per_hour=10**6, per_day=10**6, minutes=10**6, b
 """They look at thousands of drawn pictures in a few seconds, and nobody sees them."""
 SYNTHETIC_ANALYSTS = tuple(f"synthetic-{number}" for number in range(1, 7))
 SYNTHETIC_ADJUDICATOR = "synthetic-third"
+HOUSE_LIST, RELEASED = "house-csam", 10
+"""What stands on the demonstration's own list; the rest is left to visitors to release."""
+NOBODYS_KEY = "age1" + "q" * 58
+"""Of the right form; nobody has its other half, and nothing is sent to it."""
 LEFT_TO_VISITORS = 60
 """At most so many stacks stay in the queue, so that whoever tries the desk finds work."""
 
@@ -100,6 +116,8 @@ def tell(home: Home, *, pictures: int) -> Story:
         _take_in(investigation, folder, truth, workers=workers, at=begun)
     if not investigation.outcomes.exists():
         _assess(investigation, truth, at=begun + dt.timedelta(minutes=1))
+    if not HouseList.objects.exists():
+        _release(investigation)
     return Story(score=_score(investigation, truth).render(), passwords=passwords)
 
 
@@ -263,6 +281,26 @@ def _answers(truth: testing.TruthFile, draw: random.Random) -> dict[str, str]:
     if draw.random() < 0.04:
         answers["photographic"] = "no" if answers["photographic"] == "yes" else "yes"
     return answers
+
+
+def _release(investigation: Investigation) -> None:
+    """One list with one edition, of what the synthetic analysts confirmed, and one partner, to whom nothing is open."""
+    at = dt.datetime.now(dt.UTC)
+    liaison, lead, senior, third = (
+        Person.objects.get(name=name) for name in ("liaison", "lead", "senior", "adjudicator")
+    )
+    record_deconfliction(investigation, DeconflictionAnswer.CLEAR, reference="drawn", person=lead, at=at)
+    onto = open_house_list(HOUSE_LIST, ListKind.CSAM, by=liaison, at=at)
+    ready = Outcome.objects.filter(pk__in=ready_outcomes(onto, most=RELEASED, at=at))
+    if ready:
+        waiting = propose_release(onto, list(ready), person=senior, at=at)
+        approve(waiting, person=third, digest=waiting.digest, at=at)
+        carry_out(waiting, person=senior, at=at)
+    publish_edition(onto, person=liaison, at=at)
+    what = {"partner": "drawn-partner", "name": "A drawn partner", "purpose": "demonstration", "recipient": NOBODYS_KEY}
+    waiting = propose(gates.Act.ENROL_PARTNER_KEY, what, person=liaison, at=at)
+    approve(waiting, person=lead, digest=waiting.digest, at=at)
+    carry_out(waiting, person=liaison, at=at)
 
 
 def _score(investigation: Investigation, truth: testing.Truth) -> testing.Score:

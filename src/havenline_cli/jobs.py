@@ -30,7 +30,7 @@ def jobs(
     """Run the imports that were asked for on the desk, one at a time, until told. `havenline up` and `demo` start it.
 
     Killed, it leaves what it was at as it is; the next one goes on there. Files are looked up in the lists that
-    HAVENLINE_LISTS and HAVENLINE_MATCHD name.
+    HAVENLINE_LISTS and HAVENLINE_MATCHD name, and in this house's own.
     """
     with contextlib.suppress(KeyboardInterrupt), opening.desk(opening.existing_home(home)):
         from havenline_desk import inbox
@@ -77,7 +77,9 @@ def _run_one(workers: int, close_off: CloseOff | None) -> bool:
 def _lists() -> ListLookup:
     from django.conf import settings
 
+    from havenline_desk.editions import looked_up_in
+
     from .investigation import and_matchd
     from .scan import open_all
 
-    return and_matchd(open_all(settings.LISTS)[1], Path(settings.MATCHD) if settings.MATCHD else None)
+    return and_matchd(open_all(looked_up_in())[1], Path(settings.MATCHD) if settings.MATCHD else None)

@@ -26,6 +26,7 @@ from havenline_cli import (
     jobs,
     lists,
     matchd,
+    partner,
     people,
     picture,
     proposal,
@@ -33,6 +34,7 @@ from havenline_cli import (
     publish,
     quality,
     queue,
+    release,
     retention,
     scan,
     sealer,
@@ -102,6 +104,8 @@ app.command("scrub", epilog=exits.EPILOG)(retention.scrub)
 app.add_typer(queue.queue, name="queue")
 app.add_typer(queue.escalation, name="escalation")
 app.add_typer(proposal.app, name="proposal")
+app.add_typer(release.app, name="release")
+app.add_typer(partner.app, name="partner")
 app.add_typer(audit.app, name="audit")
 app.command("backup", epilog=exits.EPILOG)(backup.backup)
 app.command("restore", epilog=exits.EPILOG)(backup.restore)

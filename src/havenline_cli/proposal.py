@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import uuid
@@ -101,7 +102,7 @@ def role(
         from havenline_desk.models import Role
 
         opening.one_of(role, Role.values, "role")
-        _propose("grant_role", {"person": opening.person_named(person).audit_id.hex, "role": role}, by=by)
+        propose_act("grant_role", {"person": opening.person_named(person).audit_id.hex, "role": role}, by=by)
 
 
 @app.command("framework")
@@ -114,7 +115,7 @@ def framework(
 ) -> None:
     """Propose to record that local counsel has approved one version of a framework."""
     with opening.desk(opening.existing_home(home)):
-        _propose("approve_framework", {"framework": name, "version": version, "counsel": counsel.strip()}, by=by)
+        propose_act("approve_framework", {"framework": name, "version": version, "counsel": counsel.strip()}, by=by)
 
 
 @app.command("import")
@@ -136,14 +137,14 @@ def import_(
             "source": str(path.resolve()),
             "manifest": digest_of_manifest(manifest),
         }
-        _propose("import_collection", what, by=by)
+        propose_act("import_collection", what, by=by)
 
 
 @app.command("reset-factors")
 def reset_factors(person: PersonArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
     """Propose that somebody who lost every key sets up new ones: 24 hours after it was carried out, `person renew`."""
     with opening.desk(opening.existing_home(home)):
-        _propose("reset_factors", {"person": opening.person_named(person).audit_id.hex}, by=by)
+        propose_act("reset_factors", {"person": opening.person_named(person).audit_id.hex}, by=by)
 
 
 @app.command("storage")
@@ -154,7 +155,7 @@ def storage(
 ) -> None:
     """Propose that this desk keeps the content of what it imports; without it digests and metadata alone are kept."""
     with opening.desk(opening.existing_home(home)):
-        _propose("declare_storage", {"legal_basis": basis.strip()}, by=by)
+        propose_act("declare_storage", {"legal_basis": basis.strip()}, by=by)
 
 
 @app.command("house")
@@ -168,7 +169,7 @@ def house(
         from havenline_desk.models import House
 
         opening.one_of(size, House.values, "size")
-        _propose("change_house", {"house": size}, by=by)
+        propose_act("change_house", {"house": size}, by=by)
 
 
 @app.command("budget")
@@ -190,7 +191,7 @@ def budget(
             "minutes": minutes,
             "bytes_per_day": bytes_per_day,
         }
-        _propose("raise_budget", what, by=by)
+        propose_act("raise_budget", what, by=by)
 
 
 @app.command("release-hold")
@@ -202,7 +203,7 @@ def release_hold(
 ) -> None:
     """Propose to release a legal hold."""
     with opening.desk(opening.existing_home(home)):
-        _propose("release_hold", {"object": name, "reference": reference}, by=by)
+        propose_act("release_hold", {"object": name, "reference": reference}, by=by)
 
 
 @app.command("destroy")
@@ -214,7 +215,27 @@ def destroy(
 ) -> None:
     """Propose to destroy a kept object before its time. A hold prevents it, whoever agrees."""
     with opening.desk(opening.existing_home(home)):
-        _propose("destroy_early", {"object": name, "rule": rule}, by=by)
+        propose_act("destroy_early", {"object": name, "rule": rule}, by=by)
+
+
+@app.command("correct")
+def correct(
+    name: Annotated[str, typer.Argument(metavar="OUTCOME", help="Id of the outcome, as its record shows it.")],
+    answers: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="JSON: each question and its code.")],
+    reason: Annotated[str, typer.Option(help="Why, as a code: reviewed, police, wrong_file, …")],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose other answers for a settled file. What was released of it is withdrawn when this is carried out."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.correct_outcome import checked_facts
+        from havenline_desk.models import Outcome
+
+        found = Outcome.objects.filter(audit_id=_id_of(name), correction=None).first()
+        if found is None:
+            raise opening.CommandError(f"no outcome {plain(name)} stands here; nothing was proposed")
+        facts = json.dumps(checked_facts(found, answers.read_text()), sort_keys=True, separators=(",", ":"))
+        propose_act("correct_outcome", {"outcome": found.audit_id.hex, "facts": facts, "reason": reason}, by=by)
 
 
 def digest_of_manifest(manifest: Path | None) -> str:
@@ -226,22 +247,34 @@ def proposal_named(name: str) -> Proposal:
     """The proposal of that random id. Raises CommandError when there is none."""
     from havenline_desk.models import Proposal
 
-    try:
-        found = Proposal.objects.filter(audit_id=uuid.UUID(name)).select_related("proposer").first()
-    except ValueError:
-        found = None
+    found = Proposal.objects.filter(audit_id=_id_of(name)).select_related("proposer").first()
     if found is None:
         raise opening.CommandError(f"there is no proposal {plain(name)}; see `havenline proposal list`")
     return found
 
 
-def _propose(act: str, what: dict[str, Any], *, by: str) -> None:
+def _id_of(name: str) -> uuid.UUID:
+    """The random id in that text; one that nothing has where it is none."""
+    try:
+        return uuid.UUID(name)
+    except ValueError:
+        return uuid.UUID(int=0)
+
+
+def propose_act(act: str, what: dict[str, Any], *, by: str) -> None:
+    """Propose an act in the name of that person, and print what another person is asked."""
     from havenline_desk.actions.propose import propose
     from havenline_desk.gates import Act
-    from havenline_desk.queries.proposals import line_of
 
     at = now()
-    line = line_of(propose(Act(act), what, person=opening.person_named(by), at=at), at=at)
+    told_proposal(propose(Act(act), what, person=opening.person_named(by), at=at), at=at)
+
+
+def told_proposal(proposal: Proposal, *, at: dt.datetime) -> None:
+    """Print what was proposed and how another person agrees to it."""
+    from havenline_desk.queries.proposals import line_of
+
+    line = line_of(proposal, at=at)
     typer.echo(f"{line.name}\n  {plain(line.does)}")
     typer.echo(f"  Another person agrees until {line.expires_at:%Y-%m-%d %H:%M} UTC:")
     typer.echo(f"  havenline proposal approve {line.name} --digest {line.digest} --by NAME")

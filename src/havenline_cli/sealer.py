@@ -23,12 +23,14 @@ SCRUB_IN, SCRUB_EVERY = 30, 24 * _MINUTES
 
 
 def sealer(home: opening.HomeOption = None) -> None:
-    """Sign the log and record submissions each minute, destroy what is due each hour, read all content each day.
+    """Each minute sign the log, record submissions, let live lists follow; each hour destroy what is due.
 
-    `havenline up` and `demo` start it. What fails is said on stderr, and tried again when it is due again.
+    Each day read all content. `havenline up` and `demo` start it. What fails is said on stderr, and tried again when
+    it is due again.
     """
     with contextlib.suppress(KeyboardInterrupt), opening.desk(opening.existing_home(home)):
         minute, reading = 0, Beside()
+        _told(_follow_lists)
         while True:
             time.sleep(SEAL_EVERY)
             minute += 1
@@ -62,6 +64,7 @@ def _alone(do: Callable[[], None]) -> None:
 def keep_house(minute: int) -> None:
     """Do what is to be done in the `minute`th minute, from 1; what fails in one duty keeps no other from being done."""
     _told(_record_due)
+    _told(_follow_lists)
     _told(_seal)
     if minute % _MINUTES == 1:
         _told(_run_sealer)
@@ -86,6 +89,13 @@ def _record_due() -> None:
     from havenline_desk.actions.hold_submission import record_due
 
     record_due(at=now())
+
+
+def _follow_lists() -> None:
+    """What was withdrawn leaves the live lists, whatever broke off before; docs/howto/release.md tells how soon."""
+    from havenline_desk.actions.withdraw_entries import follow_lists
+
+    follow_lists(at=now())
 
 
 def _seal() -> None:

@@ -6,6 +6,7 @@ Nothing is written to the database here.
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -86,6 +87,13 @@ def whole_seconds(at: dt.datetime) -> dt.datetime:
 def live_folder() -> Path:
     """Where this house's own lists are looked up in: live lists, for `matchd` and for imports."""
     return Path(settings.HOUSE_LISTS or Path(settings.HOME) / "house-lists")
+
+
+def looked_up_in() -> list[str]:
+    """What an import is looked up in beside a `matchd`: the lists that are set up, and this house's own."""
+    own = os.fspath(live_folder())
+    has_some = (live_folder() / CURRENT).exists() and own not in settings.LISTS
+    return [*settings.LISTS, *([own] if has_some else [])]
 
 
 def place(edition: PublishedEdition) -> Path:

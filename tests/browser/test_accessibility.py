@@ -28,6 +28,7 @@ VALUES = {
     "<str:provider_id>": "organisation",
     "<str:name>": "first-analyst",
     "<str:record>": "unknown",
+    "<str:batch>": "unknown",
 }
 NO_PAGE = {"ready", "reveal"}
 """Text for programs, and the pictures themselves."""

@@ -31,7 +31,7 @@ from havenline_desk.actions.release_entries import open_house_list, propose_rele
 from havenline_desk.actions.set_budget import USUAL, set_budget
 from havenline_desk.actions.submit_assessment import submit_assessment
 from havenline_desk.actions.take_next import take_next
-from havenline_desk.agreement import Accord, What
+from havenline_desk.agreement import Accord, What, what_of
 from havenline_desk.confirmed import ReleaseState, candidates
 from havenline_desk.gates import Act
 from havenline_desk.keys import keyd
@@ -48,11 +48,13 @@ from havenline_desk.models import (
     ItemKind,
     ItemState,
     MemberPlace,
+    Outcome,
     Partner,
     PerceptualHash,
     Person,
     Plan,
     Proposal,
+    ReleaseBatch,
     ReleasedEntry,
     Role,
     SamplingRule,
@@ -263,6 +265,11 @@ def release(onto: HouseList, people: dict[str, Person], *, at: dt.datetime) -> l
     return list(ReleasedEntry.objects.filter(proposal=proposal).order_by("pk"))
 
 
+def batch_of(proposal: Proposal) -> ReleaseBatch:
+    """The batch that a proposal to release names."""
+    return ReleaseBatch.objects.get(audit_id=what_of(proposal)["batch"])
+
+
 AGE_KEYS = ("age1" + "q" * 58, "age1" + "p" * 58, "age1" + "z" * 58)
 """Of the right form, and nobody's."""
 
@@ -273,6 +280,31 @@ def enrol_partner(
     what = {"partner": slug, "name": slug.title(), "purpose": "agreement 4", "recipient": key}
     agree(Act.ENROL_PARTNER_KEY, what, first=people["liaison"], second=people["lead"], at=at)
     return Partner.objects.get(slug=slug)
+
+
+def released_row(onto: HouseList, number: int, *, first_number: int | None = None, pdq: bool = True) -> ReleasedEntry:
+    """A released entry as a row alone, of values that no picture has; the acts have tests of their own."""
+    at = onto.made_at
+    file = File.objects.create(
+        sha256=hashlib.sha256(b"%d" % number).hexdigest(), sha1=f"{number:040x}", md5=f"{number:032x}", size=1
+    )
+    if pdq:
+        value = hashlib.sha256(b"pdq %d" % number).hexdigest()
+        PerceptualHash.objects.create(file=file, pipeline=PDQ_FULL, pdq=value, quality=90)
+    return ReleasedEntry.objects.create(
+        list=onto,
+        entry=f"{number:032x}",
+        file=file,
+        outcome=Outcome.objects.order_by("pk")[0],
+        algorithms=["sha256", "pdq"] if pdq else ["sha256"],
+        framework="demo.shapes",
+        framework_version="1",
+        code="A",
+        assessments=2,
+        proposal=proposal_of(onto.made_by, at=at),
+        released_at=at,
+        first_number=first_number,
+    )
 
 
 def proposal_of(person: Person, *, at: dt.datetime) -> Proposal:

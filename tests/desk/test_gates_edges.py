@@ -118,8 +118,10 @@ def test_what_takes_two_asks_for_a_fresh_factor_and_names_its_second() -> None:
     assert one_person_shows_a_factor == {
         Act.APPROVE_PROPOSAL,
         Act.CARRY_OUT_PROPOSAL,
+        Act.DECLARE_DECONFLICTION,
         Act.PUBLISH_EDITION,
         Act.READ_ORIGIN_TEXT,
+        Act.SUBSCRIBE_PARTNER,
     }
     assert gates.RULES[Act.ROTATE_KEYS].people == 2
 

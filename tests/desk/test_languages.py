@@ -37,7 +37,7 @@ WITHOUT_A_GAP = {
 
 ALIKE = {
     *("CSV", "JSON", "UTC", "SHA", "PIN", "MiB", "min", "Esc", "Ctrl", "Alt", "Meta"),
-    *("Havenline", "JavaScript", "localhost", "https"),
+    *("Havenline", "CSAM", "JavaScript", "localhost", "https"),
 }
 """Words that are the same in every language."""
 

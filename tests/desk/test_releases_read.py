@@ -7,18 +7,13 @@ import datetime as dt
 import pytest
 
 from havenline.formats.edition import ListKind, read_edition, write_edition
-from havenline.vocabulary import PDQ_FULL
 from havenline_desk import editions
 from havenline_desk.models import (
     Canary,
     Door,
-    File,
     HouseList,
-    Outcome,
     Partner,
-    PerceptualHash,
     PublishedEdition,
-    ReleasedEntry,
     Subscription,
     Withdrawal,
 )
@@ -31,28 +26,6 @@ AT = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 
 
-def released(house_list: HouseList, number: int, *, first_number: int | None, pdq: bool = True) -> ReleasedEntry:
-    """A released entry as a row alone; the acts that make one have tests of their own."""
-    outcome, proposal = Outcome.objects.get(), make.proposal_of(house_list.made_by, at=AT)
-    file = File.objects.create(sha256=f"{number:064x}", sha1=f"{number:040x}", md5=f"{number:032x}", size=1)
-    if pdq:
-        PerceptualHash.objects.create(file=file, pipeline=PDQ_FULL, pdq=f"{number + 9:064x}", quality=90)
-    return ReleasedEntry.objects.create(
-        list=house_list,
-        entry=f"{number:032x}",
-        file=file,
-        outcome=outcome,
-        algorithms=["sha256", "pdq"] if pdq else ["sha256"],
-        framework="demo.shapes",
-        framework_version="1",
-        code="A",
-        assessments=2,
-        proposal=proposal,
-        released_at=AT,
-        first_number=first_number,
-    )
-
-
 @pytest.fixture
 def house_list() -> HouseList:
     people = make.world(at=AT)
@@ -62,9 +35,9 @@ def house_list() -> HouseList:
 
 
 def test_what_is_in_force_becomes_an_edition_and_the_newest_one_counts(house_list: HouseList) -> None:
-    released(house_list, 1, first_number=1)
-    gone = released(house_list, 2, first_number=1)
-    released(house_list, 3, first_number=None, pdq=False)
+    make.released_row(house_list, 1, first_number=1)
+    gone = make.released_row(house_list, 2, first_number=1)
+    make.released_row(house_list, 3, first_number=None, pdq=False)
     Withdrawal.objects.create(entry=gone, reason="error", person=house_list.made_by, withdrawn_at=AT)
     assert releases.newest_edition(house_list) is None
     made = write_edition(
@@ -100,7 +73,10 @@ def test_what_is_in_force_becomes_an_edition_and_the_newest_one_counts(house_lis
 def test_what_was_withdrawn_since_is_told_before_any_edition_tells_it(house_list: HouseList) -> None:
     def withdrawn(number: int, *, first: int | None, gone: int | None) -> None:
         Withdrawal.objects.create(
-            entry=released(house_list, number, first_number=first), reason="error", withdrawn_at=AT, first_number=gone
+            entry=make.released_row(house_list, number, first_number=first),
+            reason="error",
+            withdrawn_at=AT,
+            first_number=gone,
         )
 
     withdrawn(1, first=1, gone=2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,9 +28,12 @@ from havenline_cli import main
 from havenline_cli.declared import commands_of, refuse_undeclared
 from havenline_desk import gates, ways_in
 from havenline_desk.actions.approve import approve
+from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.keep_feed_credentials import make_feed_credential
+from havenline_desk.actions.keep_partners import subscribe_partner
 from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.propose import propose
+from havenline_desk.actions.release_entries import propose_release
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.agreement import ProposalRefused
 from havenline_desk.gates import About, Act, Denied, Reach, Rule
@@ -37,14 +41,18 @@ from havenline_desk.models import (
     Approval,
     Assessment,
     Assignment,
+    Door,
     Escalation,
     House,
     HouseDeclaration,
+    Outcome,
     Person,
     PoolKind,
     ProposalEnd,
+    ReleasedEntry,
     Reveal,
     Role,
+    RoleGrant,
     Session,
     Skip,
     StackMember,
@@ -59,6 +67,7 @@ from . import factories, feeds
 TABLE = Path(__file__).with_name("ways_in.csv")
 POLICY = Path(__file__).parents[2] / "docs/policy-table.md"
 PEOPLE = ("analyst-one", "senior", "adjudicator", "lead", "liaison", "welfare", "admin", "auditor")
+DAYS = dt.timedelta(days=30)
 ACTORS = ("stranger", *PEOPLE, "no-role", "disabled", "stale", "no-factor")
 DOCUMENTS_ARGUMENTS = {
     "str:reference": "HL-1",
@@ -66,6 +75,7 @@ DOCUMENTS_ARGUMENTS = {
     "str:record": "unknown",
     "str:provider_id": "organisation",
     "str:name": "no-role",
+    "str:batch": "unknown",
 }
 
 
@@ -144,6 +154,28 @@ def test_every_route_answers_everybody_as_the_reviewed_table_says(people: dict[s
     assert real == {way: row[actor] for way, row in said.items()}
 
 
+def releasing(people: dict[str, Person], *, at: dt.datetime) -> tuple[ReleasedEntry, Outcome]:
+    """A list with one entry, one more outcome that is ready, and a partner that gets the list by one door."""
+    taken_in = factories.make_investigation(people["lead"], reference="HL-5", at=at)
+    others = {name: factories.make_person(name, Role.ANALYST, at=at) for name in ("analyst-five", "analyst-six")}
+    RoleGrant.objects.update(effective_from=at)
+    for number in (50, 51):
+        factories.add_stack(taken_in, number, at=at)
+    pair = {"analyst-one": others["analyst-five"], "analyst-two": others["analyst-six"]}
+    Assignment.objects.filter(revision__stack__investigation__reference="HL-1").update(waits_as_if_since=at + DAYS)
+    for _ in range(2):
+        factories.settle(pair, factories.TEXTURED, at=at)
+    factories.clear_all(people["lead"], at=at)
+    onto = factories.house_list(people, at=at)
+    ready = Outcome.objects.order_by("pk")
+    proposal = propose_release(onto, ready[:1], person=people["senior"], at=at)
+    approve(proposal, person=people["adjudicator"], digest=proposal.digest, at=at)
+    carry_out(proposal, person=people["senior"], at=at)
+    partner = factories.enrol_partner(people, at=at)
+    subscribe_partner(partner, onto, Door.EXCHANGE, by=people["liaison"], at=at)
+    return ReleasedEntry.objects.get(), ready[1]
+
+
 def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) -> dict[str, list[str]]:
     """For each command that names who does it: arguments that a permitted person could use."""
     what: dict[str, str | int] = {"person": people["no-role"].audit_id.hex, "role": "partner_liaison"}
@@ -155,12 +187,15 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     scheme.write_text("section,question,text,kind,code,label\ncategorisation,c1,First?,fact,1,One\n")
     factories.make_person("another-auditor", Role.AUDITOR, at=at, certified=False)
     day = f"{at + dt.timedelta(days=30):%Y-%m-%d}"
-    partner = feeds.partner("north", at=at)
-    make_feed_credential(feeds.partner("south", at=at), made_by=people["liaison"], at=at)
+    partner = feeds.partner("east", at=at)
+    make_feed_credential(feeds.partner("west", at=at), made_by=people["liaison"], at=at)
+    entry, outcome = releasing(people, at=at)
+    answers = folder.parent / "answers.json"
+    answers.write_text(json.dumps(factories.NO_SHAPES))
     return {
         "feed credential": [partner.slug],
-        "feed end-credential": ["south"],
-        "feed export": ["north", "drawn-list", "-o", str(folder.parent / "exported")],
+        "feed end-credential": ["west"],
+        "feed export": ["east", "drawn-list", "-o", str(folder.parent / "exported")],
         "investigation create": [
             *("HL-7", "--source", "forum", "--posted", "1", "--legal-basis", "drawn"),
             *("--expires", day, "--framework", "demo.shapes"),
@@ -195,6 +230,17 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "proposal budget": ["no-role", "--per-hour", "1", "--per-day", "1", "--minutes", "1", "--bytes-per-day", "1"],
         "proposal release-hold": ["a" * 32, "--reference", "case-1"],
         "proposal destroy": ["a" * 32, "--rule", "order"],
+        "proposal correct": [outcome.audit_id.hex, "--answers", str(answers), "--reason", "reviewed"],
+        "release open": ["house-new", "csam"],
+        "release police": ["HL-1", "clear", "--reference", "police 1"],
+        "release term": ["7"],
+        "release propose": ["house-csam"],
+        "release publish": ["house-csam"],
+        "release withdraw": [entry.entry, "error"],
+        "partner enrol": ["south", factories.AGE_KEYS[1], "--name", "South", "--purpose", "agreement 5"],
+        "partner open": ["north", "house-csam", "match"],
+        "partner close": ["north", "house-csam", "exchange"],
+        "partner suspend": ["north"],
         "audit export": [str(folder / "log")],
         "publish": [
             *("HL-1", "--number", "HL-1", "--title", "Drawn", "--to", str(folder.parent / "published")),

@@ -45,6 +45,10 @@ class Notice(StrEnum):
     BUDGET_LOWERED = "budget_lowered"
     IMPORT_ASKED = "import_asked"
     IMPORT_STOPPED = "import_stopped"
+    DONE = "done"
+    PUBLISHED = "published"
+    WITHDRAWN = "withdrawn"
+    SUSPENDED = "suspended"
 
 
 NOTICES: dict[Notice, Promise] = {
@@ -74,6 +78,10 @@ NOTICES: dict[Notice, Promise] = {
     Notice.IMPORT_STOPPED: _(
         "It stops after the file that is being read. What was taken in stays; resume it at any time."
     ),
+    Notice.DONE: _("Done, and written in the audit log."),
+    Notice.PUBLISHED: _("Published: the edition is written down for good, and looked up in from now on."),
+    Notice.WITHDRAWN: _("Withdrawn, at once and for good. The next edition tells the partners."),
+    Notice.SUSPENDED: _("Suspended: nothing goes to this partner by any door. Two people end it, with a new key."),
     Notice.CLOSED: _("The account is closed, and its sessions have ended."),
 }
 
@@ -85,6 +93,8 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("proposals", gates.Act.SEE_PROPOSALS, _("Proposals")),
     ("queue", gates.Act.SEE_QUEUE, _("Queue")),
     ("investigations", gates.Act.SEE_INVESTIGATIONS, _("Investigations")),
+    ("releases", gates.Act.SEE_RELEASES, _("Lists")),
+    ("partners", gates.Act.SEE_PARTNERS, _("Partners")),
     ("people", gates.Act.SEE_PEOPLE, _("People")),
     ("audit_log", gates.Act.READ_LOG, _("Audit log")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from .. import gates, inbox
 from ..agreement import Standing, standing_of, what_of
+from ..editions import looked_up_in
 from ..inbox import EntryKind, InboxEntry
 from ..models import (
     ImportJob,
@@ -125,7 +126,7 @@ def import_page(investigation: Investigation, person: Person, *, at: dt.datetime
         manifests=tuple(one for one in found or () if one.kind is EntryKind.MANIFEST),
         approvers=_approvers(person, at=at),
         proposed=_proposed(investigation, person, at=at),
-        lists=len(settings.LISTS) + bool(settings.MATCHD),
+        lists=len(looked_up_in()) + bool(settings.MATCHD),
         jobs=job_lines(investigation, at=at),
     )
 
