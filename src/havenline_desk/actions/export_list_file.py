@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO, cast
 
 from django.db import transaction
-from django.db.models import Q
 
 from havenline.formats.edition import Entry, read_edition
 from havenline.formats.vics import write_vics
@@ -18,8 +17,8 @@ from havenline.vocabulary import HavenlineError
 from havenline.whole_file import write_whole
 
 from .. import audit, gates
-from ..editions import entry_of_canary, folder_of
-from ..models import AuditAct, Canary, Door, ExportedFile, Partner, Person, PublishedEdition, Subscription, Withdrawal
+from ..editions import entry_of_canary, folder_of, withdrawn_since
+from ..models import AuditAct, Canary, Door, ExportedFile, Partner, Person, PublishedEdition, Subscription
 
 
 class ExportRefused(HavenlineError):
@@ -72,8 +71,7 @@ def export_list_file(
 
 def _given(edition: PublishedEdition, canaries: list[Canary]) -> Iterator[Entry]:
     """Entries and canaries in the order of their ids, without what was withdrawn since."""
-    gone = Withdrawal.objects.filter(Q(first_number=None) | Q(first_number__gt=edition.number))
-    withdrawn = set(gone.filter(entry__list=edition.list).values_list("entry__entry", flat=True))
+    withdrawn = withdrawn_since(edition)
     _, held = read_edition(folder_of(edition))
     mixed = heapq.merge(
         (each for each in held if each.entry not in withdrawn),
