@@ -57,14 +57,14 @@ Key = Annotated[
 @app.command("set-up", epilog=exits.EPILOG)
 def set_up(
     name: Name,
-    connector: Annotated[str, typer.Option(metavar="KIND", help="ncmec, stopncii or threatexchange.")],
+    connector: Annotated[str, typer.Option(metavar="KIND", help="ncmec, stopncii, threatexchange, hma or arachnid.")],
     base_url: Annotated[str, typer.Option("--base-url", metavar="URL", help="The partner's; nothing else is asked.")],
     list_name: Annotated[
         str | None, typer.Option("--list", metavar="LIST", help="The live list's name.", show_default="NAME")
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SETTING=VALUE", help="For threatexchange: privacy_group=NUMBER."),
+        typer.Option("--set", metavar="SETTING=VALUE", help="threatexchange: privacy_group=NUMBER; hma: bank=NAME."),
     ] = None,
     ca_file: Annotated[
         Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates to trust in place of the usual ones.")
@@ -297,6 +297,32 @@ def let_through(
 
         let_through(name, entry, by=opening.person_named(by), at=now())
     typer.echo(f"{plain(name)}: {plain(entry)} is in the list")
+
+
+@app.command(epilog=exits.EPILOG)
+def ask(
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="PDQ values, one a line; each leaves the house.")],
+    folder: Folder = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a partner that serves no list about PDQ values. An answer is a lead, never a verdict."""
+    from havenline.connectors.exchange import ExchangeError
+
+    with _opened(folder, name) as opened:
+        shield = opened.shield(_key(key))
+        try:
+            values = [line.strip().lower() for line in file.read_text().splitlines() if line.strip()]
+            leads = shield.leads(values)
+        except (ValueError, UnicodeDecodeError):
+            raise ExchangeError(f"{file}: holds a line that is no PDQ value; nothing was asked") from None
+    told = [
+        {"line": at, "classification": lead.classification.value, "match": lead.match_type and lead.match_type.value}
+        for at, lead in enumerate(leads, start=1)
+    ]
+    lines = [f"{each['line']:>9,}  {each['classification']}  {each['match'] or ''}".rstrip() for each in told]
+    tell({"name": name, "asked": len(told), "leads": told}, lines or ["nothing was asked"], as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,3 +97,52 @@ def _partner(slug: str) -> Partner:
     if found is None:
         raise opening.CommandError(f"no partner is enrolled as {slug}")
     return found
+
+
+@app.command("export", epilog=exits.EPILOG)
+def export(
+    partner: Slug,
+    list_name: Annotated[str, typer.Argument(metavar="LIST", help="The published list.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write; it must be free.")],
+    by: opening.ByOption,
+    version: Annotated[str, typer.Option(help="1.3 or 2.0 of Project VIC's form.")] = "2.0",
+    model: Annotated[str, typer.Option(help="The country model that the partner works with.")] = "US",
+    category: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE=NUMBER", help="The partner's number for a class of ours; none is told of others. Repeatable."
+        ),
+    ] = None,
+    home: opening.HomeOption = None,
+) -> None:
+    """Write a published list as a VICS file for one partner, with its canaries. No picture, path or series is in it."""
+    opening.one_of(version, ("1.3", "2.0"), "--version")
+    categories = dict(_category(text) for text in category or ())
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.export_list_file import export_list_file
+
+        try:
+            made = export_list_file(
+                _partner(partner),
+                list_name,
+                output,
+                version=version,
+                model=model,
+                categories=categories,
+                by=opening.person_named(by),
+                at=now(),
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--model") from None
+        except OSError as error:
+            raise opening.CommandError(
+                f"{output}: cannot be written ({error.strerror or 'it exists already'}); nothing was kept"
+            ) from None
+    typer.echo(f"{plain(str(output))}: {made.entries:,} records, SHA-256 {made.digest}")
+
+
+def _category(text: str) -> tuple[str, int]:
+    code, sign, number = text.rpartition("=")
+    if not sign or not number.isdigit():
+        raise typer.BadParameter(f"{text!r} is not of the form CODE=NUMBER", param_hint="--category")
+    return code, int(number)

@@ -22,6 +22,8 @@ from havenline_cli.options import (
     Expires,
     Force,
     FormOption,
+    KindColumn,
+    Kinds,
     ListedShare,
     ListName,
     ListOutput,
@@ -29,6 +31,7 @@ from havenline_cli.options import (
     Number,
     QualityFloor,
     Radius,
+    ValueColumn,
     checked_text,
     mapping_from,
     terms_from,
@@ -55,6 +58,12 @@ def import_(
     number: Number = 1,
     maps: Maps = None,
     carries: Carries = None,
+    kind_column: KindColumn = "",
+    value_column: ValueColumn = "",
+    kinds: Kinds = None,
+    saved: Annotated[
+        str | None, typer.Option("--mapping", metavar="NAME", help="A mapping that `list mapping save` kept.")
+    ] = None,
     form: FormOption = None,
     label: Annotated[
         str | None, typer.Option(metavar="LABEL", help="A label for every entry that has none of its own.")
@@ -84,7 +93,15 @@ def import_(
     from havenline.vocabulary import PIPELINES
 
     name, label = checked_text("--name", name), checked_text("--label", label)
-    mapping, chosen = mapping_from(maps, carries), form_named(form)
+    mapping = mapping_from(maps, carries, kind_column=kind_column, value_column=value_column, kinds=kinds)
+    chosen = form_named(form)
+    if saved is not None:
+        from havenline_cli.list_mappings import kept
+
+        if maps or carries or kind_column:
+            raise typer.BadParameter("is in place of --map, --carry and --kind-column", param_hint="--mapping")
+        found = kept(saved)
+        mapping, chosen = found.mapping, chosen or found.form
     terms = terms_from(
         radius=radius,
         quality_floor=quality_floor,
@@ -95,7 +112,7 @@ def import_(
     )
     if pipeline is not None and pipeline not in PIPELINES:
         raise typer.BadParameter(f"{pipeline!r} is not one of {', '.join(PIPELINES)}", param_hint="--pipeline")
-    if is_csv(output) and (carries or pipeline or terms != terms_from()):
+    if is_csv(output) and (mapping.carries or pipeline or terms != terms_from()):
         raise typer.BadParameter(
             "a CSV keeps neither terms nor pipeline nor carried values: name a snapshot", param_hint="-o"
         )

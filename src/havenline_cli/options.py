@@ -70,6 +70,27 @@ Carries = Annotated[
         help="Values to keep as they are, never compared, for example photodna=photoDnaHash. Repeatable.",
     ),
 ]
+KindColumn = Annotated[
+    str,
+    typer.Option(
+        "--kind-column",
+        metavar="COLUMN",
+        help="The column that says what kind each line's value is.",
+        show_default=False,
+    ),
+]
+ValueColumn = Annotated[
+    str, typer.Option("--value-column", metavar="COLUMN", help="The column of that value.", show_default=False)
+]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        metavar="THEIRS=OURS",
+        help="What a kind is here: md5, sha1, sha256, pdq, another word to carry it under, or nothing to pass it over. "
+        "Repeatable.",
+    ),
+]
 FormOption = Annotated[
     str | None,
     typer.Option("--format", metavar="FORM", help="csv, tsv, jsonl or parquet.", show_default="told by the content"),
@@ -138,8 +159,15 @@ def terms_from(
     return replace(before or ListTerms(), **{name: value for name, value in said.items() if value is not None})
 
 
-def mapping_from(maps: list[str] | None, carries: list[str] | None) -> ColumnMap:
-    """The mapping that `--map` and `--carry` say. Raises typer.BadParameter."""
+def mapping_from(
+    maps: list[str] | None,
+    carries: list[str] | None,
+    *,
+    kind_column: str = "",
+    value_column: str = "",
+    kinds: list[str] | None = None,
+) -> ColumnMap:
+    """The mapping that `--map`, `--carry` and `--kind` say. Raises typer.BadParameter."""
     from havenline.formats.hash_list import ColumnMap
 
     try:
@@ -147,9 +175,15 @@ def mapping_from(maps: list[str] | None, carries: list[str] | None) -> ColumnMap
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--map") from None
     try:
-        return ColumnMap.of(maps or (), carries or ())
+        ColumnMap.of(maps or (), carries or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--carry") from None
+    try:
+        return ColumnMap.of(
+            maps or (), carries or (), kind_column=kind_column, value_column=value_column, kinds=kinds or ()
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--kind") from None
 
 
 def checked_text(option: str, text: str | None) -> str | None:

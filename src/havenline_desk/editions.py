@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 
 from havenline.entries import Entries
 from havenline.formats.edition import ALGORITHMS, Entry, ListKind, place_edition, read_edition
@@ -62,6 +62,14 @@ def entries_in_force(house_list: HouseList) -> Iterator[Entry]:
             mark=row.mark,
             released=whole_seconds(row.released_at),
         )
+
+
+def withdrawn_since(edition: PublishedEdition) -> frozenset[str]:
+    """Ids of entries of the list that are withdrawn and stand in the edition all the same, or in none."""
+    rows = Withdrawal.objects.filter(
+        Q(first_number=None) | Q(first_number__gt=edition.number), entry__list=edition.list
+    )
+    return frozenset(rows.values_list("entry__entry", flat=True))
 
 
 def entry_of_canary(canary: Canary) -> Entry:

@@ -112,12 +112,12 @@ class Act(StrEnum):
     CORRECT_OUTCOME = "correct_outcome"
     SEE_PARTNERS = "see_partners"
     ENROL_PARTNER_KEY = "enrol_partner_key"
+    KEEP_FEEDS = "keep_feeds"
     SUBSCRIBE_PARTNER = "subscribe_partner"
     SUSPEND_PARTNER = "suspend_partner"
     SEE_INCOMING = "see_incoming"
     ACTIVATE_LIST = "activate_list"
     SUSPEND_PUBLISHER = "suspend_publisher"
-    KEEP_FEEDS = "keep_feeds"
     ACCEPT_LOSS = "accept_loss"
     WITHHOLD_ENTRY = "withhold_entry"
     LET_THROUGH = "let_through"
@@ -288,12 +288,12 @@ RULES: Mapping[Act, Rule] = {
     Act.CORRECT_OUTCOME: _two(_S, second=frozenset({_J})),
     Act.SEE_PARTNERS: _by(Role.LIAISON, _L, Role.ADMIN, Role.AUDITOR),
     Act.ENROL_PARTNER_KEY: _two(Role.LIAISON, second=frozenset({_L, Role.ADMIN})),
+    Act.KEEP_FEEDS: _by(Role.LIAISON),
     Act.SUBSCRIBE_PARTNER: _by(Role.LIAISON, fresh=True),
     Act.SUSPEND_PARTNER: _by(_S, _J, _L, Role.LIAISON),
     Act.SEE_INCOMING: _by(_L, _S, Role.LIAISON, Role.AUDITOR),
     Act.ACTIVATE_LIST: _two(Role.LIAISON, second=frozenset({_L, _S})),
     Act.SUSPEND_PUBLISHER: _by(_S, _J, _L, Role.LIAISON),
-    Act.KEEP_FEEDS: _by(Role.LIAISON),
     Act.ACCEPT_LOSS: _two(Role.LIAISON, second=frozenset({_L, _S})),
     Act.WITHHOLD_ENTRY: _two(Role.LIAISON, _S, second=frozenset({_L, _S})),
     Act.LET_THROUGH: _by(_S, _L),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from havenline.formats.edition import Entry, ListKind, write_edition
 from havenline.vocabulary import PDQ_FULL
 from havenline_desk import editions
+from havenline_desk.actions.export_list_file import export_list_file
 from havenline_desk.actions.keep_feed_credentials import end_feed_credential, make_feed_credential
 from havenline_desk.actions.record_feed_vote import record_feed_vote
 from havenline_desk.actions.take_feed_step import take_feed_step
@@ -146,16 +149,19 @@ def held(listed: HouseList) -> dict[str, Entry]:
     return {each.entry: each for each in read_edition(editions.folder_of(newest))[1]}
 
 
-def feeding(*, at: dt.datetime) -> Iterator[Callable[[], object]]:
+def feeding(home: Path, *, at: dt.datetime) -> Iterator[Callable[[], object]]:
     """Steps of a run of work: a partner gets its password and an edition, votes, and is cut off."""
 
     def who() -> Person:
-        return Person.objects.get(name="feed-liaison")
+        return Person.objects.get(name="liaison")
 
-    def there() -> Subscription:
-        found = Subscription.objects.filter(partner__slug="feed-north", door=Door.NCMEC).first()
+    def there(door: Door = Door.NCMEC) -> Subscription:
+        found = Subscription.objects.filter(partner__slug="feed-north", door=door).first()
         if found is not None:
             return found
+        if door is Door.FILE:
+            first = there()
+            return subscribe(first.partner, first.list, at=at, door=door)
         listed = house_list("feed-list", made_by=who(), at=at)
         release(listed, [1], at=at)
         subscription = subscribe(partner("feed-north", at=at), listed, at=at)
@@ -165,4 +171,14 @@ def feeding(*, at: dt.datetime) -> Iterator[Callable[[], object]]:
     yield lambda: make_feed_credential(there().partner, made_by=who(), at=at)
     yield lambda: take_feed_step(there(), at=at)
     yield lambda: record_feed_vote(there(), name_of(1), fingerprint="pdq", against=VoteReason.ADULT, at=at)
+    yield lambda: export_list_file(
+        there(Door.FILE).partner,
+        "feed-list",
+        home / f"feed-{time.monotonic_ns()}",
+        version="2.0",
+        model="US",
+        categories={},
+        by=who(),
+        at=at,
+    )
     yield lambda: end_feed_credential(there().partner, ended_by=who(), at=at)

@@ -138,7 +138,6 @@ STAFF = {
     "adjudicator": Role.ADJUDICATOR,
     "admin": Role.ADMIN,
     "liaison": Role.LIAISON,
-    "feed-liaison": Role.LIAISON,
 }
 
 
@@ -165,7 +164,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield reading_a_text
-    yield from feeds.feeding(at=AT + 40 * MINUTE)
+    yield from feeds.feeding(home, at=AT + 40 * MINUTE)
     yield from taking_in("HL-2", home)
     yield from asking_for_an_import(home)
     yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)

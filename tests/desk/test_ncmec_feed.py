@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 import io
 import logging
 import time
@@ -18,7 +19,9 @@ from django.db import connections
 from havenline.connectors.ncmec.client import Ncmec
 from havenline.connectors.one_host import Credentials, OneHost
 from havenline.connectors.simulator import Asked, Faults, Given, served
+from havenline.formats.vics import VicsRecord, read_vics
 from havenline_desk import editions
+from havenline_desk.actions.export_list_file import ExportRefused, export_list_file
 from havenline_desk.actions.keep_feed_credentials import (
     CredentialRefused,
     end_feed_credential,
@@ -31,6 +34,7 @@ from havenline_desk.models import (
     AuditEntry,
     Canary,
     Door,
+    ExportedFile,
     FeedCredential,
     FeedVote,
     HouseList,
@@ -320,3 +324,47 @@ def test_nothing_of_a_request_is_logged(
 def test_lists_of_another_partner_look_like_lists_that_are_not_there(house: House) -> None:
     HouseList.objects.create(name="secret", kind="csam", made_by=house.people["liaison"], made_at=house.clock.now)
     assert house.ask("/secret/v2/status") == house.ask("/nothing/v2/status")
+
+
+def test_a_file_in_the_form_of_project_vic_goes_through_the_same_gate(house: House, tmp_path: Path) -> None:
+    liaison, path = house.people["liaison"], tmp_path / "out" / "given.json"
+    path.parent.mkdir()
+
+    def export(*, by: Person = liaison, model: str = "UK") -> ExportedFile:
+        return export_list_file(
+            house.partner,
+            "house-csam",
+            path,
+            version="2.0",
+            model=model,
+            categories={"A": 1},
+            by=by,
+            at=house.clock.now,
+        )
+
+    feeds.release(house.listed, range(3), at=house.clock.now)
+    with pytest.raises(ExportRefused, match="is not open to north by the door 'file'"):
+        export()
+    feeds.subscribe(house.partner, house.listed, at=house.clock.now, door=Door.FILE)
+    with pytest.raises(ExportRefused, match="was published yet"):
+        export()
+    feeds.publish(house.listed, at=house.clock.now)
+    feeds.withdraw(house.listed.released.get(entry=feeds.name_of(1)), at=house.clock.now)
+    with pytest.raises(Denied):
+        export(by=house.people["lead"])
+    with pytest.raises(ValueError, match="are written"):
+        export(model="../x")
+    assert not list(path.parent.iterdir())
+    made = export()
+    assert made.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    _, records = read_vics(path)
+    found = {(each.category, each.entry.md5, each.entry.pdq) for each in records if isinstance(each, VicsRecord)}
+    told = {(1, feeds.value("md5", number), feeds.value("pdq", number)) for number in (0, 2)}
+    mine = Canary.objects.filter(partner=house.partner)
+    assert found == told | {(1, None, each.values["pdq"]) for each in mine}
+    assert made.entries == len(found)
+    with pytest.raises(FileExistsError):
+        export()
+    Partner.objects.filter(pk=house.partner.pk).update(suspended_at=house.clock.now)
+    with pytest.raises(ExportRefused, match="suspended"):
+        export()

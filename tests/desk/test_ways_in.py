@@ -192,8 +192,8 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     scheme.write_text("section,question,text,kind,code,label\ncategorisation,c1,First?,fact,1,One\n")
     factories.make_person("another-auditor", Role.AUDITOR, at=at, certified=False)
     day = f"{at + dt.timedelta(days=30):%Y-%m-%d}"
-    partner = feeds.partner("north", at=at)
-    make_feed_credential(feeds.partner("south", at=at), made_by=people["liaison"], at=at)
+    partner = feeds.partner("east", at=at)
+    make_feed_credential(feeds.partner("west", at=at), made_by=people["liaison"], at=at)
     for name, stage in (("running", Stage.ACTIVE), ("stopped", Stage.SUSPENDED), ("ripe", Stage.SHADOW)):
         factories.make_exchange(folder.parent, stage=stage, since=at - dt.timedelta(days=8), name=name)
     entry, outcome = releasing(people, at=at)
@@ -201,7 +201,8 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     answers.write_text(json.dumps(factories.NO_SHAPES))
     return {
         "feed credential": [partner.slug],
-        "feed end-credential": ["south"],
+        "feed end-credential": ["west"],
+        "feed export": ["east", "drawn-list", "-o", str(folder.parent / "exported")],
         "investigation create": [
             *("HL-7", "--source", "forum", "--posted", "1", "--legal-basis", "drawn"),
             *("--expires", day, "--framework", "demo.shapes"),

@@ -375,3 +375,28 @@ def test_an_edition_says_which_pipeline_made_its_values_as_far_as_is_known(haven
     Image.fromarray(noise).resize((360, 360)).save("in/noise.png")
     assert havenline("list", "make", "in", "-o", "made.snapshot").code == 0
     assert havenline("list", "show", "made.snapshot", "--json").summary["lists"][0]["pipeline"] == "pdq-full/1"
+
+
+def test_a_mapping_is_kept_under_a_name_and_used_by_it(
+    havenline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAVENLINE_MAPPINGS", str(tmp_path / "mappings"))
+    assert havenline("list", "mapping", "list").out == "no mapping is kept\n"
+    kinds = ["--kind-column", "what", "--value-column", "value", "--kind", "P=pdq", "--kind", "T=tmk"]
+    assert havenline("list", "mapping", "save", "partner", *kinds, "--map", "entry=n", "--format", "csv").code == 0
+    assert havenline("list", "mapping", "save", "partner", *kinds).code == 1
+    assert havenline("list", "mapping", "save", "partner", *kinds, "--map", "entry=n", "--force").code == 0
+    assert havenline("list", "mapping", "list").out == "partner\n"
+    assert json.loads(havenline("list", "mapping", "show", "partner").out)["kinds"] == {"P": "pdq", "T": "tmk"}
+    written("partner.txt", f"n,what,value\na,P,{PDQ}\nb,T,abc\nc,Q,abc\n")
+    ran = havenline("list", "import", "partner.txt", "-o", "p.snapshot", "--mapping", "partner", "--json")
+    assert (ran.code, ran.summary["entries"], ran.summary["carried"]) == (3, 2, {"tmk": 1})
+    assert havenline("list", "import", "partner.txt", "-o", "p.csv", "--mapping", "partner").code == 2
+    twice = havenline("list", "import", "partner.txt", "-o", "q.snapshot", "--mapping", "partner", *MAPPED)
+    assert twice.code == 2
+    assert (tmp_path / "mappings" / "partner.json").stat().st_mode & 0o077 == 0
+    assert havenline("list", "mapping", "remove", "partner").code == 0
+    gone = havenline("list", "import", "partner.txt", "-o", "q.snapshot", "--mapping", "partner")
+    assert gone.code == 1
+    assert "no mapping is kept as partner" in gone.err
+    assert havenline("list", "mapping", "show", "../x").code == 2

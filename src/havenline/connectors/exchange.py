@@ -22,11 +22,13 @@ from types import MappingProxyType
 
 from havenline.connectors import sealed
 from havenline.connectors.alarms import Distrusted, end_alarm, raise_alarm
+from havenline.connectors.arachnid.client import ArachnidShield
 from havenline.connectors.feeding import feed, terms_of
 from havenline.connectors.frame import Connector
 from havenline.connectors.havenline.client import Publisher
 from havenline.connectors.havenline.pinned import following_of, is_revoked, revoke_here
 from havenline.connectors.havenline.places import InFolder, OnHost, Place, checked_place, folder_of
+from havenline.connectors.hma.client import Hma
 from havenline.connectors.ncmec.client import Ncmec
 from havenline.connectors.one_host import Credentials, OneHost, checked_base
 from havenline.connectors.screening import Screen, shipped_screen
@@ -61,8 +63,11 @@ class Kind:
     made: Callable[[OneHost, Mapping[str, str]], Connector]
     settings: tuple[str, ...] = ()
     more_secrets: tuple[str, ...] = ()
+    more_settings: tuple[str, ...] = ()
     ncii: bool = False
     signed: bool = False
+    asks: Callable[[OneHost], ArachnidShield] | None = None
+    """Makes what asks a partner that serves no list; `made` is then never called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,17 @@ class Fetched:
 
 def _only_signed(host: OneHost, settings: Mapping[str, str]) -> Connector:
     raise AssertionError("a signed list is followed by its pinned root")
+
+
+def _hma(host: OneHost, settings: Mapping[str, str]) -> Connector:
+    gap = settings.get("gap", "")
+    if not gap:
+        return Hma(host, settings["bank"])
+    return Hma(host, settings["bank"], gap=int(gap) if gap.isdigit() else 0)
+
+
+def _no_list(_host: OneHost, _settings: Mapping[str, str]) -> Connector:
+    raise ExchangeError("this partner serves no list; ask it about values with `havenline exchange ask`")
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -123,6 +139,22 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             credentials=lambda base, said: Credentials(base, query={TOKEN: said["access_token"]}),
             made=lambda host, settings: ThreatExchange(host, settings["privacy_group"]),
             settings=("privacy_group",),
+        ),
+        "hma": Kind(
+            secrets=(),
+            more_secrets=("user", "password"),
+            credentials=lambda base, said: Credentials(
+                base, basic=(said["user"], said["password"]) if {"user", "password"} <= set(said) else None
+            ),
+            made=_hma,
+            settings=("bank",),
+            more_settings=("gap",),
+        ),
+        "arachnid": Kind(
+            secrets=("user", "password"),
+            credentials=lambda base, said: Credentials(base, basic=(said["user"], said["password"])),
+            made=_no_list,
+            asks=ArachnidShield,
         ),
     }
 )
@@ -158,6 +190,16 @@ class Exchange:
         says that a jump in length is meant.
         """
         said = self.configured
+        return self.kind.made(self._reached(key, make_host), said.settings)
+
+    def shield(self, key: Path, *, make_host: MakeHost | None = None) -> ArachnidShield:
+        """What asks a partner that serves no list. Raises ExchangeError for one that does; as `connector`."""
+        if self.kind.asks is None:
+            raise ExchangeError("this partner serves a list; fetch it with `havenline exchange fetch`")
+        return self.kind.asks(self._reached(key, make_host))
+
+    def _reached(self, key: Path, make_host: MakeHost | None) -> OneHost:
+        said = self.configured
         bound, secrets = sealed.opened(self.folder / "credentials.age", key=key)
         if missing := [name for name in self.kind.secrets if name not in secrets]:
             raise ExchangeError(f"{self.folder}: the sealed credentials lack {missing[0]}; set the exchange up anew")
@@ -169,8 +211,7 @@ class Exchange:
         if from_folder is not None:
             raise ExchangeError(f"{said.connector}: what it gives is not signed, so it is taken from the partner alone")
         credentials = self.kind.credentials(bound, secrets)
-        host = (make_host or self._host)(said.base_url, credentials)
-        return self.kind.made(host, said.settings)
+        return (make_host or self._host)(said.base_url, credentials)
 
     def fetch(
         self,
@@ -334,7 +375,7 @@ def set_up(folder: Path, configured: Configured, secrets: Mapping[str, str], *, 
         only = "alone" if configured.list_name.startswith(NCII) else "always"
         raise ExchangeError(f"a list of kind ncii is named {NCII}…, and {only} such a list; nothing was set up")
     for what, wanted, given in (("setting", kind.settings, configured.settings), ("secret", kind.secrets, secrets)):
-        optional = kind.more_secrets if what == "secret" else ()
+        optional = kind.more_secrets if what == "secret" else kind.more_settings
         if not set(wanted) <= set(given) <= {*wanted, *optional}:
             raise ExchangeError(f"{configured.connector} needs each {what} of: {', '.join(wanted) or 'none'}")
     said = {

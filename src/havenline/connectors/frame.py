@@ -23,6 +23,10 @@ class PartnerError(HavenlineError):
     """The partner could not be asked, or answered what cannot be read. What was kept before holds; fetch again."""
 
 
+class NotThere(PartnerError):
+    """The partner says that it has nothing at that address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """What one member of the exchange says of a record: `view` as the partner spells it, `subject` what it is about."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from havenline.connectors.frame import PartnerError
+from havenline.connectors.frame import NotThere, PartnerError
 
 _RETRIED = (429, 500, 502, 503, 504)
 _TRIES = 5
@@ -168,6 +168,8 @@ class OneHost:
                 raise NotThere(f"{_named(method, path)}: answered with status {answer.status_code}")
             if answer.status_code in (401, 403):
                 raise PartnerError(f"{_named(method, path)}: refused ({answer.status_code}); check the credentials")
+            if answer.status_code == 404:
+                raise NotThere(f"{_named(method, path)}: answered with status 404")
             if not 200 <= answer.status_code < 300:
                 raise PartnerError(f"{_named(method, path)}: answered with status {answer.status_code}")
             body = bytearray()

@@ -17,6 +17,7 @@ from havenline.formats.csv_text import LineProblem
 from havenline.formats.list_block import Block
 from havenline.formats.list_frames import frames_text
 from havenline.formats.list_json import json_blocks
+from havenline.formats.list_kinds import spread
 from havenline.formats.list_lines import LONGEST_LINE, csv_blocks, hex_blocks
 from havenline.formats.list_mapping import FIELDS, FRAMES, HASHES, ColumnMap, ListError, named
 from havenline.formats.list_parquet import MAGIC, parquet_blocks
@@ -126,6 +127,7 @@ def read_list(
             blocks = hex_blocks(path, prefixed.group(1))
         else:
             blocks = _blocks(path, form or _form_of(path), mapping, unused)
+        blocks = (spread(block, mapping) for block in blocks)
         read = _collected(path, blocks, strict=strict, unnamed=unnamed, progress=progress)
     except csv_text.NotTextError as error:
         raise ListError(f"{path}: {error}; nothing was read from it") from None

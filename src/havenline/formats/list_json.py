@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
+from havenline.formats.json_stream import JsonBroken, JsonStream
 from havenline.formats.list_block import Block, Cells
 from havenline.formats.list_lines import LONGEST_LINE, TOO_LONG, Lines, blocks_of_lines
 from havenline.formats.list_mapping import CARRIED, FRAMES, ColumnMap, ListError
 
+_AT_ONCE = 20_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def json_blocks(path: Path, mapping: ColumnMap, told: list[str]) -> Iterator[Block]:
     """The lines of the file; a key that holds a dot is looked for as it stands, then step by step inside objects.
 
-    `told` gets the names of the keys that are not used, of the first block. Raises ListError for an empty file and
-    for one JSON array, else as `blocks_of_lines`.
+    The file may be one JSON array as well; its records are then counted in place of lines. `told` gets the names of
+    the keys that are not used, of the first block. Raises ListError for an empty file and an array that breaks off,
+    else as `blocks_of_lines`.
     """
     asked = {field: (column, _getter(column)) for field, (column, _) in mapping.asked().items()}
     used = {column.split(".")[0] for column, _ in asked.values()} | {column for column, _ in asked.values()}
     first = True
-    for lines in blocks_of_lines(path):
-        if first and lines.text.lstrip().startswith(b"["):
-            raise ListError(
-                f"{path}: one JSON array, not JSON Lines: write one object a line; nothing was read from it"
-            )
-        block, keys = _block(lines, {field: get for field, (_, get) in asked.items()}, first=first)
+    getters = {field: get for field, (_, get) in asked.items()}
+    for lines in _array(path) if _is_array(path) else map(_records, blocks_of_lines(path)):
+        block, keys = _block(lines, getters, first=first)
         told += [key for key in keys if key not in used]
         first = False
         yield block
@@ -39,16 +40,72 @@ def json_blocks(path: Path, mapping: ColumnMap, told: list[str]) -> Iterator[Blo
         raise ListError(f"{path}: empty; JSON Lines are one object a line")
 
 
-def _block(lines: Lines, getters: Mapping[str, Callable[[Any], Any]], *, first: bool) -> tuple[Block, list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Records by their number, None for a blank line, or why one is none. `done`: bytes of the file that are read."""
+
+    records: Iterable[tuple[int, dict[str, Any] | str | None]]
+    done: int
+
+
+def _is_array(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+
+
+def _array(path: Path) -> Iterator[_Read]:
+    """The records of one array, some thousand at a time."""
+    with path.open("rb") as file:
+        stream, found = JsonStream(file, longest=LONGEST_LINE), list[tuple[int, dict[str, Any] | str | None]]()
+        try:
+            for number, _ in enumerate(stream.elements(whole=False), start=1):
+                value, text = stream.value()
+                # As in lines: a number that JSON does not know is none.
+                known = isinstance(value, dict) and _known(text)
+                found.append((number, TOO_LONG if len(text) > LONGEST_LINE else value if known else "no JSON object"))
+                if len(found) == _AT_ONCE:
+                    yield _Read(found, file.tell())
+                    found = []
+            stream.end()
+        except JsonBroken as error:
+            raise ListError(f"{path}: {error}; nothing was kept") from None
+        yield _Read(found, file.tell())
+
+
+def _known(text: str) -> bool:
+    return not any(word in text for word in ("NaN", "Infinity")) or _reads(text)
+
+
+def _reads(text: str) -> bool:
+    try:
+        _DECODER.decode(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _records(lines: Lines) -> _Read:
+    def read() -> Iterator[tuple[int, dict[str, Any] | str | None]]:
+        for number, line in enumerate(lines.text[:-1].split(b"\n"), start=lines.first):
+            try:
+                yield number, _record(line)
+            except ValueError as error:
+                yield number, str(error)
+
+    return _Read(read(), lines.done)
+
+
+def _block(lines: _Read, getters: Mapping[str, Callable[[Any], Any]], *, first: bool) -> tuple[Block, list[str]]:
     numbers: list[int] = []
     cells: dict[str, list[str]] = {field: [] for field in getters}
     refused: list[tuple[int, str]] = []
     keys: dict[str, None] = {}
-    for number, line in enumerate(lines.text[:-1].split(b"\n"), start=lines.first):
+    for number, record in lines.records:
+        if record is None:
+            continue
         try:
-            record = _record(line)
-            if record is None:
-                continue
+            if isinstance(record, str):
+                raise ValueError(record)
             row = [_text(field, get(record)) for field, get in getters.items()]
         except ValueError as error:
             refused.append((number, str(error)))

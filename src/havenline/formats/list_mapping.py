@@ -15,6 +15,8 @@ HASHES = tuple(kind.value for kind in VALUE_KINDS)
 _VALUE = re.compile(r"[0-9a-fA-F]{16,}|(?=.*[0-9])[A-Za-z0-9+/=_-]{20,}")
 CARRIED = "carried "
 """Stands before the name of a carried kind where fields are named."""
+KIND, VALUE = "kind of value ", "value of kind "
+"""Stand for the two columns of a list whose lines say of what kind their one value is."""
 
 
 class ListError(HavenlineError):
@@ -25,33 +27,67 @@ class ListError(HavenlineError):
 class ColumnMap:
     """`columns`: by field, the column that holds it; an empty name for none. `carried`: the same by kind of value
     that is carried and not compared. A field that is not named is looked for under its canonical name.
+
+    `kind_column` and `value_column`, both or neither: each line has one value, of the kind that it names. `kinds`: by
+    that name, what it is here: a hash, another word under which it is carried, or empty where it is passed over.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     carried: Mapping[str, str] = field(default_factory=dict)
+    kind_column: str = ""
+    value_column: str = ""
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, columns: Iterable[str] = (), carried: Iterable[str] = ()) -> ColumnMap:
-        """From `FIELD=COLUMN` and `KIND=COLUMN`. Raises ValueError with what is wrong."""
-        fields, kinds = _pairs(columns), _pairs(carried)
+    def of(
+        cls,
+        columns: Iterable[str] = (),
+        carried: Iterable[str] = (),
+        *,
+        kind_column: str = "",
+        value_column: str = "",
+        kinds: Iterable[str] = (),
+    ) -> ColumnMap:
+        """From `FIELD=COLUMN`, `KIND=COLUMN` and `THEIRS=OURS`. Raises ValueError with what is wrong."""
+        fields, carried_kinds = _pairs(columns), _pairs(carried)
         for name in fields:
             if name not in FIELDS:
                 raise ValueError(f"{name!r} is none of {', '.join(FIELDS)}")
-        for name, column in kinds.items():
+        for name, column in carried_kinds.items():
             check_text("name of what is carried", name)
             if name in FIELDS or not column:
                 raise ValueError(f"{name!r} cannot be carried: use another name, and say its column")
-        return cls(fields, kinds)
+        words = _pairs(kinds)
+        if not (bool(kind_column) == bool(value_column) == bool(words)):
+            raise ValueError("a column of kinds, a column of values and what the kinds are go together")
+        for ours in words.values():
+            if ours and ours not in HASHES:
+                check_text("name of what is carried", ours)
+                if ours in FIELDS:
+                    raise ValueError(f"{ours!r} is no kind of value")
+        return cls(fields, carried_kinds, kind_column, value_column, words)
+
+    @property
+    def carries(self) -> bool:
+        """Whether some values are to be carried."""
+        return bool(self.carried) or any(each.startswith(CARRIED) for each in self.spread())
+
+    def spread(self) -> tuple[str, ...]:
+        """The fields that lines with a kind may give a value to."""
+        return tuple(ours if ours in HASHES else CARRIED + ours for ours in dict.fromkeys(self.kinds.values()) if ours)
 
     def wanted(self) -> tuple[str, ...]:
         """The columns under which a hash, or frames, may be found, lower-case."""
-        named = [self.columns.get(kind, kind).lower() for kind in (*HASHES, FRAMES)]
+        named = [self.columns.get(kind, kind).lower() for kind in (*HASHES, FRAMES)] + [self.value_column.lower()]
         return tuple(name for name in (*named, *(each.lower() for each in self.carried.values())) if name)
 
     def asked(self) -> dict[str, tuple[str, bool]]:
         """By field, the column to look for, and whether it must be there because it was named."""
         asked = {field: (self.columns.get(field, field), field in self.columns) for field in FIELDS}
         asked |= {CARRIED + kind: (column, True) for kind, column in self.carried.items()}
+        if self.kind_column:
+            asked = {field: each for field, each in asked.items() if field not in self.spread()}
+            asked |= {KIND: (self.kind_column, True), VALUE: (self.value_column, True)}
         return {field: (column, must) for field, (column, must) in asked.items() if column}
 
     def chosen(self, columns: Sequence[str]) -> dict[str, int]:
@@ -70,7 +106,7 @@ class ColumnMap:
                 found[field_] = places[0]
             elif must:
                 raise ValueError(f"it has no column {column!r}; its columns are {named(columns)}")
-        if not any(kind in found for kind in (*HASHES, FRAMES)) and not any(each.startswith(CARRIED) for each in found):
+        if not any(kind in (*HASHES, FRAMES, VALUE) or kind.startswith(CARRIED) for kind in found):
             raise ValueError(
                 f"no hash list: a column named {', '.join(HASHES)} is expected; its columns are {named(columns)}; "
                 "`havenline list import --map` takes others"

@@ -17,7 +17,7 @@ from .factors import (
     Throttle,
     Way,
 )
-from .feeds import FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
+from .feeds import ExportedFile, FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .incoming import ListChange, ListDecision, ShadowCount
 from .installation import FrameworkApproval, InstallationKind, Policy
@@ -105,6 +105,7 @@ __all__ = [
     "Escalation",
     "EscalationEvent",
     "EscalationStage",
+    "ExportedFile",
     "FactorReset",
     "FactorResetEnd",
     "FeedCredential",

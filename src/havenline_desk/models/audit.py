@@ -103,6 +103,7 @@ class AuditAct(models.TextChoices):
     FEED_CREDENTIAL_MADE = "feed_credential_made", "made a partner's password for its feeds"
     FEED_CREDENTIAL_ENDED = "feed_credential_ended", "ended a partner's password for its feeds"
     FEED_STEP_TAKEN = "feed_step_taken", "a partner is served an edition"
+    LIST_FILE_EXPORTED = "list_file_exported", "wrote a published list to a file for a partner"
     FEED_VOTE_RECEIVED = "feed_vote_received", "a partner voted on an entry that it was served"
     PERSON_CLOSED = "person_closed", "closed a person's account"
     HOUSE_LIST_OPENED = "house_list_opened", "opened a list of this house"
@@ -155,6 +156,7 @@ URGENT_ACTS = frozenset(
         AuditAct.ACCOUNT_LINKED,
         AuditAct.PERSON_CLOSED,
         AuditAct.FEED_CREDENTIAL_MADE,
+        AuditAct.LIST_FILE_EXPORTED,
         AuditAct.CONTACT_DECLARED,
         AuditAct.ESCALATION_RAISED,
         AuditAct.ESCALATION_STAGE,

@@ -1,4 +1,4 @@
-"""The feed in NCMEC's form: who may ask, what each subscriber was first given when, and what members say of entries."""
+"""Lists in forms of others: who may ask, what each subscriber was first given when, what it says of entries, files."""
 
 from __future__ import annotations
 
@@ -68,3 +68,15 @@ class FeedVote(Audited):
 
     class Meta:
         indexes = (models.Index(fields=("list", "entry"), name="feed_vote_list_and_entry"),)
+
+
+class ExportedFile(Audited):
+    """A list that was written to a file for one partner. `digest`: SHA-256 of the file. `entries` counts canaries."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="files")
+    edition = models.ForeignKey(PublishedEdition, on_delete=models.PROTECT, related_name="+")
+    form = models.CharField(max_length=16)
+    digest = models.CharField(max_length=64)
+    entries = models.PositiveIntegerField()
+    made_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()

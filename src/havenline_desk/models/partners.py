@@ -38,6 +38,7 @@ class Door(models.TextChoices):
     EXCHANGE = "exchange", "signed exchange between installations"
     NCMEC = "ncmec", "list in NCMEC's form"
     MATCH = "match", "match service"
+    FILE = "file", "file in the form of Project VIC"
 
 
 class Subscription(Audited):

@@ -11,14 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from django.db.models import Q
 from numpy.typing import NDArray
 
 from havenline.formats.edition import Entry
 from havenline.formats.edition_index import EditionIndex, index_of
 
 from .. import evidence
-from ..editions import folder_of
+from ..editions import folder_of, withdrawn_since
 from ..models import (
     Canary,
     Door,
@@ -27,10 +26,8 @@ from ..models import (
     FeedTombstone,
     FeedVote,
     Partner,
-    PublishedEdition,
     ReleasedEntry,
     Subscription,
-    Withdrawal,
 )
 from .releases import canaries_of
 
@@ -82,7 +79,7 @@ def feed_page(step: FeedStep, *, begin: dt.datetime, end: dt.datetime, after: st
     seconds = np.array([each.since.timestamp() for each in steps])
     times = seconds[np.searchsorted(np.array([each.edition.number for each in steps]), first_numbers)]
     inside = (begin.timestamp() < times) & (times <= end.timestamp()) & index.with_any(SERVED)
-    gone = set(_withdrawn(edition))
+    gone = withdrawn_since(edition)
     inside &= ~np.isin(index.ids, np.array([each.encode() for each in gone], "S32"))
     others = [line for line in (*_canaries(subscription, steps), *_tombstones(subscription)) if begin < line.at <= end]
     total = int(inside.sum()) + len(others)
@@ -126,11 +123,6 @@ def _index(folder: Path, digest: str, list_id: int) -> tuple[EditionIndex, NDArr
     rows = dict(ReleasedEntry.objects.filter(list_id=list_id).values_list("entry", "first_number"))
     numbers = [rows.get(each.decode()) or index.edition.number for each in index.ids]
     return index, np.array(numbers, np.int64)
-
-
-def _withdrawn(edition: PublishedEdition) -> Iterable[str]:
-    rows = Withdrawal.objects.filter(Q(first_number=None) | Q(first_number__gt=edition.number))
-    return rows.filter(entry__list=edition.list_id).values_list("entry__entry", flat=True)
 
 
 def _canaries(subscription: Subscription, steps: tuple[FeedStep, ...]) -> Iterable[Line]:
