@@ -96,8 +96,7 @@ def test_a_recorded_session_runs_and_no_connection_is_made_but_to_matchd(
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer hvl_of_nobody"}])
 def test_every_address_but_the_status_needs_a_key_of_this_door(secret: str, path: str, headers: dict[str, str]) -> None:
     for method in ("GET", "POST", "PUT", "DELETE"):
-        assert Client().generic(method, path, headers=headers).status_code in (401, 405)
-    assert {Client().generic(method, path, headers=headers).status_code for method in ("GET", "POST")} & {401}
+        assert Client().generic(method, path, headers=headers).status_code == 401
 
 
 def test_what_is_asked_here_is_counted_and_probing_freezes(secret: str) -> None:
