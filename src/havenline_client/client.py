@@ -57,6 +57,12 @@ class MatchService:
             raise ValueError("the service is asked at https://…, at http:// on this machine, or at unix:/path")
         self._key = key
 
+    def __enter__(self) -> MatchService:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._connection.close()
 

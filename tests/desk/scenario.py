@@ -34,6 +34,7 @@ from havenline_desk.actions.cancel_reset import cancel_reset
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.change_factors import add_authenticator_app, make_recovery_codes, remove_factor
 from havenline_desk.actions.configure_framework import configure_framework
+from havenline_desk.actions.count_lookups import Answered, begin_lookups, count_lookups
 from havenline_desk.actions.count_try import Throttled, count_try
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_care import declare_talk_to
@@ -47,6 +48,7 @@ from havenline_desk.actions.grant_reveal import grant_reveal, note_failed_reveal
 from havenline_desk.actions.hold_submission import hold_submission, record_held, take_back
 from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.import_framework import import_framework
+from havenline_desk.actions.keep_api_keys import freeze_api_key, make_api_key
 from havenline_desk.actions.keep_incoming import let_through, resume_list, suspend_list
 from havenline_desk.actions.keep_partners import end_subscription, subscribe_partner, suspend_partner
 from havenline_desk.actions.keep_pools import make_pool
@@ -84,6 +86,7 @@ from havenline_desk.gates import Act
 from havenline_desk.keys import keyd
 from havenline_desk.models import (
     AlarmKind,
+    ApiKey,
     Assignment,
     AuthenticatorApp,
     DeconflictionAnswer,
@@ -99,6 +102,8 @@ from havenline_desk.models import (
     ImportJob,
     InstallationKind,
     Investigation,
+    KeyScope,
+    LookupWindow,
     OriginSignal,
     Outcome,
     Partner,
@@ -173,12 +178,26 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from releasing()
     yield from partners_lists(home)
     yield from law_and_quality()
+    yield from asking_the_match_service()
     yield from retention(home)
     yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
     yield lambda: see_log(seen_by=who("auditor"), narrowed_by=["act"], at=AT + 50 * MINUTE)
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)
     yield lambda: note_backup(at=AT + 51 * MINUTE)
     yield lambda: note_restore(at=AT + 52 * MINUTE)
+
+
+def asking_the_match_service() -> Iterator[Step]:
+    at = AT + 49 * MINUTE
+
+    def row() -> ApiKey:
+        return ApiKey.objects.get(name="uploads")
+
+    lists = {"lists": ["shapes"], "made_by": who("lead"), "at": at}
+    yield lambda: make_api_key("uploads", KeyScope.ONE_BIT, **lists)
+    yield lambda: begin_lookups(row(), at=at)
+    yield lambda: count_lookups(LookupWindow.objects.get(), Answered(1, 1, 0, 0, "0" * 64), at=at)
+    yield lambda: freeze_api_key(row(), at=at)
 
 
 NEWCOMER, SECRET = "newcomer", "one time and never again"

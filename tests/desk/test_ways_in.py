@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,7 @@ from tests.core.connectors.publisher_rig import House as Publisher
 from tests.guard.keyd_rig import Process
 
 from . import factories, feeds
+from .match_rig import key
 
 TABLE = Path(__file__).with_name("ways_in.csv")
 POLICY = Path(__file__).parents[2] / "docs/policy-table.md"
@@ -225,6 +227,8 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "queue join": ["welsh", "analyst-two"],
         "queue leave": ["welsh", "analyst-two"],
         "escalation contact": ["1", "duty lead", "020 7946 0000"],
+        "api-key make": [f"key-{secrets.token_hex(4)}", "--list", "shapes"],
+        "api-key end": [key("platform", at=at)[0].name],
         "proposal list": [],
         "proposal approve": [waits.audit_id.hex, "--digest", waits.digest],
         "proposal cancel": [waits.audit_id.hex],

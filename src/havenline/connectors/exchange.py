@@ -190,19 +190,7 @@ class Exchange:
         says that a jump in length is meant.
         """
         said = self.configured
-        return self.kind.made(self._reached(key, make_host), said.settings)
-
-    def shield(self, key: Path, *, make_host: MakeHost | None = None) -> ArachnidShield:
-        """What asks a partner that serves no list. Raises ExchangeError for one that does; as `connector`."""
-        if self.kind.asks is None:
-            raise ExchangeError("this partner serves a list; fetch it with `havenline exchange fetch`")
-        return self.kind.asks(self._reached(key, make_host))
-
-    def _reached(self, key: Path, make_host: MakeHost | None) -> OneHost:
-        said = self.configured
-        bound, secrets = sealed.opened(self.folder / "credentials.age", key=key)
-        if missing := [name for name in self.kind.secrets if name not in secrets]:
-            raise ExchangeError(f"{self.folder}: the sealed credentials lack {missing[0]}; set the exchange up anew")
+        bound, secrets = self._secrets(key)
         if self.kind.signed:
             place = self._place(bound, from_folder, make_host)
             return Publisher(
@@ -210,8 +198,23 @@ class Exchange:
             )
         if from_folder is not None:
             raise ExchangeError(f"{said.connector}: what it gives is not signed, so it is taken from the partner alone")
-        credentials = self.kind.credentials(bound, secrets)
-        return (make_host or self._host)(said.base_url, credentials)
+        return self.kind.made(self._reached(bound, secrets, make_host), said.settings)
+
+    def shield(self, key: Path, *, make_host: MakeHost | None = None) -> ArachnidShield:
+        """What asks a partner that serves no list. Raises ExchangeError for one that does; as `connector`."""
+        if self.kind.asks is None:
+            raise ExchangeError("this partner serves a list; fetch it with `havenline exchange fetch`")
+        return self.kind.asks(self._reached(*self._secrets(key), make_host))
+
+    def _secrets(self, key: Path) -> tuple[str, Mapping[str, str]]:
+        """The address that the sealed credentials are bound to, and they."""
+        bound, secrets = sealed.opened(self.folder / "credentials.age", key=key)
+        if missing := [name for name in self.kind.secrets if name not in secrets]:
+            raise ExchangeError(f"{self.folder}: the sealed credentials lack {missing[0]}; set the exchange up anew")
+        return bound, secrets
+
+    def _reached(self, bound: str, secrets: Mapping[str, str], make_host: MakeHost | None) -> OneHost:
+        return (make_host or self._host)(self.configured.base_url, self.kind.credentials(bound, secrets))
 
     def fetch(
         self,

@@ -24,7 +24,7 @@ class PartnerError(HavenlineError):
 
 
 class NotThere(PartnerError):
-    """The partner says that it has nothing at that address."""
+    """The partner says that it has nothing there: 404, or 403 where nothing was shown to open it with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,6 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
-class NotThere(PartnerError):
-    """The partner says that there is nothing under this path: 404, or 403 where nothing was shown to open it with."""
-
-
 class AnswerTooLong(PartnerError):
     """The partner went on sending beyond what this answer may have; the rest was not read."""
 
@@ -168,8 +164,6 @@ class OneHost:
                 raise NotThere(f"{_named(method, path)}: answered with status {answer.status_code}")
             if answer.status_code in (401, 403):
                 raise PartnerError(f"{_named(method, path)}: refused ({answer.status_code}); check the credentials")
-            if answer.status_code == 404:
-                raise NotThere(f"{_named(method, path)}: answered with status 404")
             if not 200 <= answer.status_code < 300:
                 raise PartnerError(f"{_named(method, path)}: answered with status {answer.status_code}")
             body = bytearray()

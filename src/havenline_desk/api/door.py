@@ -86,9 +86,9 @@ def keyed(
             here = service()
             held = None
             try:
+                held = here.key_of(request.headers.get("Authorization", ""), scopes)
                 if request.method not in methods:
                     raise Refused("post_only", 405)
-                held = here.key_of(request.headers.get("Authorization", ""), scopes)
                 response = view(here, held, request, **parts)
             except Refused as refused:
                 if held is not None and refused.status < 429:

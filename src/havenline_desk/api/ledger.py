@@ -1,6 +1,6 @@
 """What one key has asked: its quotas, and its values of the last day, in one mapped file that all servers share.
 
-A file and not the database (docs/decisions/0023-match-api.md): it is read and written with each request. It holds
+A file and not the database (docs/decisions/0026-match-api.md): it is read and written with each request. It holds
 nothing that must survive but its own counts, and the values in it are blinded with a secret of the installation.
 """
 

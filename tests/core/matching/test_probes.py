@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -80,7 +82,7 @@ def test_drawn_values_and_the_copies_that_are_passed_on_never_look_like_probing(
     """Random values, every tenth with up to eight copies a few bits away, as when a picture is passed on."""
     chance = np.random.default_rng(SEED)
     table, most = ProbeTable.empty(4096), 0
-    for number, code in enumerate(drawn(20_000, chance)):
+    for number, code in enumerate(drawn(100_000 if os.environ.get("HAVENLINE_SOAK") else 3000, chance)):
         most = max(most, table.note(code, second=NOON + number))
         for _ in range(int(chance.integers(0, 9)) if number % 10 == 0 else 0):
             most = max(most, table.note(turned(code, int(chance.integers(0, 9)), chance), second=NOON + number))

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 from tuf.api.exceptions import DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
 
-from havenline.connectors.frame import PartnerError
-from havenline.connectors.one_host import AnswerTooLong, NotThere, OneHost, checked_base
+from havenline.connectors.frame import NotThere, PartnerError
+from havenline.connectors.one_host import AnswerTooLong, OneHost, checked_base
 
 BASE = "publisher:"
 """Stands for the place in the addresses that The Update Framework puts together."""
