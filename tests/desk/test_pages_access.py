@@ -14,7 +14,7 @@ from django.utils import timezone
 from PIL import Image
 
 from havenline_desk.gates import Act
-from havenline_desk.models import Person, Reveal, StackMember
+from havenline_desk.models import Assignment, Person, Reveal, StackMember
 
 from . import factories
 
@@ -22,14 +22,15 @@ pytestmark = pytest.mark.django_db
 
 PAGES = {
     "/": {"analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"},
-    "/work": {"analyst-one", "adjudicator"},
+    "/work": {"analyst-one", "adjudicator", "senior"},
     "/escalations": {"analyst-one", "adjudicator", "senior", "lead"},
     "/escalations/waiting": {"analyst-one", "adjudicator", "senior", "lead"},
     "/investigations": {"senior", "lead", "auditor"},
     "/investigations/HL-1": {"senior", "lead", "auditor"},
     "/investigations/HL-1/law": {"senior", "adjudicator", "lead", "liaison", "auditor"},
     "/investigations/HL-1/agreement": {"senior", "lead"},
-    "/calibration": {"analyst-one", "adjudicator"},
+    "/calibration": {"analyst-one", "adjudicator", "senior"},
+    "/quality": {"senior"},
     "/frameworks": {"analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"},
     "/frameworks/gb-eaw/2023-09": {
         *("analyst-one", "adjudicator", "senior", "lead", "liaison", "welfare", "admin", "auditor"),
@@ -96,8 +97,16 @@ def test_a_page_opens_to_the_roles_that_need_it_and_to_no_other(people: dict[str
 
 @pytest.mark.parametrize("page", POSTED)
 def test_nobody_without_assessment_work_reaches_a_verb_of_it(people: dict[str, Person], page: str) -> None:
-    for name in ("senior", "lead", "liaison", "welfare", "admin", "auditor"):
+    for name in ("lead", "liaison", "welfare", "admin", "auditor"):
         assert factories.client_of(people[name]).post(page).status_code == 403
+
+
+def test_a_quality_lead_who_reaches_the_workspace_is_handed_no_assessment(people: dict[str, Person]) -> None:
+    senior = factories.client_of(people["senior"])
+    for page in POSTED:
+        senior.post(page)
+    assert senior.get("/work").status_code == 200
+    assert not Assignment.objects.filter(person=people["senior"]).exists()
 
 
 def test_a_refused_role_reads_what_to_do(people: dict[str, Person]) -> None:
