@@ -169,7 +169,6 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from assessing("analyst-two", make.NO_SHAPES, at=AT + 20 * MINUTE)
     yield from assessing("adjudicator", make.TRIANGLE, at=AT + 30 * MINUTE)
     yield reading_a_text
-    yield from feeds.feeding(home, at=AT + 40 * MINUTE)
     yield from taking_in("HL-2", home)
     yield from asking_for_an_import(home)
     yield lambda: declare_talk_to("the counsellor", telephone="112", by=who("welfare"), at=AT + 49 * MINUTE)
@@ -180,6 +179,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from law_and_quality()
     yield from asking_the_match_service()
     yield from retention(home)
+    yield from feeds.feeding(home, at=AT + 49 * MINUTE)
     yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
     yield lambda: see_log(seen_by=who("auditor"), narrowed_by=["act"], at=AT + 50 * MINUTE)
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)

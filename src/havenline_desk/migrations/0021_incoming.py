@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0017_releases"),
+        ("desk", "0020_ncmec_feed"),
     ]
 
     operations = [

@@ -21,7 +21,7 @@ SET CONSTRAINTS ALL IMMEDIATE
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0020_ncmec_feed"),
+        ("desk", "0021_incoming"),
     ]
 
     operations = [

@@ -21,6 +21,7 @@ from havenline.connectors.exchange import Exchange, Fetched
 from havenline.connectors.havenline.pinned import hear
 from havenline.connectors.publishers import NewPublisher
 from havenline.connectors.sealed import make_key
+from havenline.connectors.stages import Stage
 from havenline.formats.edition import Entry, ListKind, write_edition
 from havenline.matching.live import LiveLists
 from havenline.repository.publishing import Repository
@@ -164,6 +165,9 @@ class Partner:
         added = publishers.add_publisher(self.exchange, new, identity=self.identity, key=self.key)
         for person in ("first", "second"):
             hear(self.exchange, person=person, fingerprint=added.fingerprint, at=START)
+        opened = Exchange(self.exchange)
+        opened.store.set_stage(Stage.ACTIVE, at=START)  # what shadow does is tested with every kind of partner
+        opened.close()
 
     def fetch(
         self,
