@@ -16,9 +16,12 @@ PART_OF_ANOTHER_ACT = {
     "record_origin": {"record_postings"},
     "record_quorum": {
         "approve_framework",
+        "correct_outcome",
         "declare_policy",
         "enrol_person",
         "import_collection",
+        "keep_partners",
+        "release_entries",
         "reset_factors",
         "settle_stack",
     },

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import random
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -27,10 +31,12 @@ from havenline_desk.models import (
     Assessment,
     AuditAct,
     AuditEntry,
+    Deconfliction,
     DeconflictionAnswer,
     File,
     FrameworkApproval,
     House,
+    HouseDeclaration,
     HouseList,
     Investigation,
     Item,
@@ -56,6 +62,7 @@ from . import factories as make
 pytestmark = pytest.mark.django_db
 AT = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
+SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
 LATER = AT + 60 * MINUTE
 
 
@@ -384,3 +391,56 @@ def test_a_contradicting_outcome_stops_a_release_and_withdraws_what_was_released
     assert lines_of(edition) == [second.entry]
     assert [each for each in read_changes(editions.folder_of(edition))[1] if isinstance(each, Added)] == []
     assert Item.objects.filter(file=first.file).exists()
+
+
+def test_no_walk_through_proposals_and_houses_releases_without_its_quorum(
+    people: dict[str, Person], csam: HouseList
+) -> None:
+    """Whoever proposes, agrees, carries out, in whichever house: what is released has what its house asks for."""
+    seed = int(os.environ.get("HAVENLINE_SEED", "20261128"))
+    print(f"HAVENLINE_SEED={seed}")
+    chance, seen = random.Random(seed), Counter[House]()
+    lead, at = people["lead"], LATER
+    RoleGrant.objects.create(person=people["analyst-two"], role=Role.SENIOR, granted_at=AT, effective_from=AT)
+    RoleGrant.objects.create(person=people["analyst-one"], role=Role.ADJUDICATOR, granted_at=AT, effective_from=AT)
+    assessed = {people["analyst-one"], people["analyst-two"]}
+    everybody = [*people.values(), *[people["senior"], people["adjudicator"], people["auditor"]] * 4]
+    make.clear_all(lead, at=at)
+    for number in range(1600 if SOAK else 160):
+        at += MINUTE
+        if number % 40 == 0 or chance.random() < 0.02:
+            size = list(House)[number // 40 % 4] if number % 40 == 0 else chance.choice(list(House))
+            HouseDeclaration.objects.create(house=size, declared_at=at)
+        open_ones = list(Proposal.objects.filter(act=Act.RELEASE_HASH, end=None).order_by("-pk")[:1])
+        before = set(ReleasedEntry.objects.values_list("pk", flat=True))
+        person = chance.choice(everybody)
+        step = chance.choice(("propose", *["approve"] * 4, *["carry_out"] * 3, "hold"))
+        with suppress(Denied, ProposalRefused, ReleaseRefused):
+            if step == "propose":
+                ready = [one.outcome for one in candidates(at=at, house_list=csam) if one.state is ReleaseState.READY]
+                propose_release(csam, ready[:1], person=person, at=at)
+            elif step == "hold":
+                answer = chance.choice((DeconflictionAnswer.HOLD, *[DeconflictionAnswer.CLEAR] * 6))
+                record_deconfliction(make.investigation(), answer, reference="police", person=lead, at=at)
+            elif open_ones:
+                proposal = chance.choice(open_ones)
+                if step == "approve":
+                    approve(proposal, person=person, digest=proposal.digest, at=at)
+                else:
+                    carry_out(proposal, person=person, at=at)
+        for row in ReleasedEntry.objects.exclude(pk__in=before).select_related("proposal__proposer", "outcome"):
+            seen[size := gates.house()] += 1
+            behind = {row.proposal.proposer, *(each.person for each in row.proposal.approvals.all())}
+            good = {one for one in behind if one not in assessed}
+            answers = Deconfliction.objects.filter(investigation=row.outcome.investigation).order_by("-pk")
+            assert answers[0].answer == DeconflictionAnswer.CLEAR, seed
+            assert size is not House.ONE, seed
+            if size is House.SIX:
+                assert len(good & {people["senior"], people["adjudicator"]}) == 2, seed
+                assert row.mark == "", seed
+            else:
+                assert people["auditor"] in behind, seed
+                assert row.mark == "small-quorum", seed
+            withdraw_entry(row, reason=WithdrawalReason.ERROR, person=lead, at=at)
+    assert House.SIX in seen, seen
+    assert {House.THREE, House.TWO} & set(seen), seen

@@ -155,7 +155,7 @@ def test_what_two_people_agree_to_is_refused_whole_where_the_act_itself_refuses(
         (Act.GRANT_ROLE, {"person": "0" * 32, "role": 3}, "admin", ProposalRefused, "says person, role"),
         (Act.GRANT_ROLE, {"person": "0" * 32, "role": ""}, "admin", ProposalRefused, "say what role is"),
         (Act.WITHDRAW_HASH, {}, "lead", ProposalRefused, "nothing can be proposed"),
-        (Act.RELEASE_HASH, {}, "senior", ProposalRefused, "nothing can be proposed"),
+        (Act.REFER, {}, "lead", ProposalRefused, "nothing can be proposed"),
     ],
 )
 def test_what_cannot_be_proposed_is_refused(

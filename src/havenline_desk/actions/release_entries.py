@@ -84,7 +84,9 @@ def propose_release(
         "entries": batch.entries,
         "digest": batch.digest,
     }
-    return propose(gates.Act.RELEASE_HASH, what, person=person, at=at)
+    proposal = propose(gates.Act.RELEASE_HASH, what, person=person, at=at)
+    audit.append(AuditAct.RELEASE_BATCHED, at=at, actor=person, about=batch, purpose=house_list.kind, record=batch)
+    return proposal
 
 
 def record_release(agreed: Accord, at: dt.datetime) -> None:

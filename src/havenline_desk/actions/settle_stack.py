@@ -28,7 +28,7 @@ from .record_quorum import record_quorum
 from .withdraw_entries import withdraw_contradicted
 
 
-def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
+def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:  # long: one act, step by step
     """Apply the pure rule of `judgement.settle` to what has been submitted and record what follows.
 
     Called inside the transaction that recorded the assessment. The revision is locked, so that two people who

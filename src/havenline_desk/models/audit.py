@@ -101,6 +101,7 @@ class AuditAct(models.TextChoices):
     HOUSE_LIST_OPENED = "house_list_opened", "opened a list of this house"
     DECONFLICTION_RECORDED = "deconfliction_recorded", "recorded what the police said before a release"
     DECONFLICTION_DECLARED = "deconfliction_declared", "declared after how many days a release need not wait"
+    RELEASE_BATCHED = "release_batched", "put outcomes together for release"
     ENTRIES_RELEASED = "entries_released", "released entries onto a list of this house"
     ENTRY_WITHDRAWN = "entry_withdrawn", "withdrew an entry from a list of this house"
     EDITION_PUBLISHED = "edition_published", "published an edition of a list of this house"
