@@ -87,7 +87,7 @@ BUDGET_OF_THE_SYNTHETIC = Budget(per_hour=10**6, per_day=10**6, minutes=10**6, b
 """They look at thousands of drawn pictures in a few seconds, and nobody sees them."""
 SYNTHETIC_ANALYSTS = tuple(f"synthetic-{number}" for number in range(1, 7))
 SYNTHETIC_ADJUDICATOR = "synthetic-third"
-HOUSE_LIST, RELEASED = "house-csam", 10
+HOUSE_LIST, RELEASED = "house-csam", 2
 """What stands on the demonstration's own list; the rest is left to visitors to release."""
 NOBODYS_KEY = "age1" + "q" * 58
 """Of the right form; nobody has its other half, and nothing is sent to it."""

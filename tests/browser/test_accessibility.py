@@ -138,7 +138,14 @@ def test_every_page_of_every_role_is_sound(browser: Browser, desk: Desk) -> None
                 page.locator('main a[href*="/records/"]').first.click()
                 page.wait_for_url("**/records/*")
                 broken += [f"{role} {page.url} {wrong}" for wrong in look_over(page)]
+            if role == "senior":  # a release that is proposed, by the link to it
+                page.goto(f"{desk.address}releases")
+                page.get_by_role("button", name="Propose to release them").first.click()
+                page.locator('main a[href*="/releases/"]').first.click()
+                page.wait_for_url("**/releases/*")
+                broken += [f"{role} {page.url} {wrong}" for wrong in look_over(page)]
     assert not broken, "\n".join(broken)
+    assert {"releases", "partners"} <= seen
     assert {"", "work", "exposure/people", "exposure/team", f"investigations/{REFERENCE}", "own-sign-in"} <= seen
 
 
