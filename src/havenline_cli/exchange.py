@@ -90,6 +90,7 @@ def set_up(
 
     They are asked for, or read from lines `NAME=VALUE` that are piped in.
     """
+    # long: every option of the command stands in its signature
     from havenline.connectors import exchange, sealed
 
     settings = dict(_pair(text) for text in set_ or ())

@@ -105,7 +105,9 @@ def test_a_partners_list_is_fetched_scanned_with_withdrawn_and_withheld(
     simulator.put(Shared("9", "e1", int(time.time()) - 10, deleted=True))
     assert havenline.told("exchange", "resync", "ncmec")["entries"] == 1
     assert found() == {"9/e2"}
-    assert havenline.told("exchange", "withhold", "ncmec", "9/e2")["entries_gone"] == 1
+    exchange = Exchange(tmp_path / "home" / "exchanges" / "ncmec")
+    assert exchange.withhold(["9/e2"], at=dt.datetime.now(dt.UTC)) == 1
+    exchange.close()
     assert found() == set()
     quarantined = havenline.told("exchange", "quarantine", "ncmec", "--retry")
     assert (quarantined["quarantined"], quarantined["understood_now"]) == (1, 0)
