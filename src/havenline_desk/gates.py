@@ -7,6 +7,7 @@ Every way in names its act: a route by `@gate`; a command, a job or an operation
 `ways_in.py`. The system check refuses one without. Roles and acts are code and nowhere else: no
 database row, no setting and no flag of a person widens them.
 """
+# long: one table of every act, to be read as a whole
 
 from __future__ import annotations
 

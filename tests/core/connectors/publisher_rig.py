@@ -165,8 +165,13 @@ class Partner:
         added = publishers.add_publisher(self.exchange, new, identity=self.identity, key=self.key)
         for person in ("first", "second"):
             hear(self.exchange, person=person, fingerprint=added.fingerprint, at=START)
+        self.activate()
+
+    def activate(self) -> None:
+        """End the shadow at once; what it does is tested with every kind of partner."""
         opened = Exchange(self.exchange)
-        opened.store.set_stage(Stage.ACTIVE, at=START)  # what shadow does is tested with every kind of partner
+        opened.store.set_stage(Stage.ACTIVE, at=START)
+        opened.enforce(at=START)
         opened.close()
 
     def fetch(

@@ -121,6 +121,9 @@ def test_nothing_is_taken_before_two_people_heard_the_fingerprint_and_a_wrong_on
             partner.fetch(START)
     assert hear(partner.exchange, person="second", fingerprint=added.fingerprint, at=START) == 2
     partner.fetch(START)
+    assert partner.found(range(9), at=START) == set(), "a new publisher's list is in shadow"
+    partner.activate()
+    partner.fetch(START)
     assert partner.found(range(9), at=START) == set(range(5))
 
 
