@@ -39,7 +39,8 @@ def assign_by_hand(
     if gates.is_oneself(person, said_by):
         raise HandRefused({"person": "nobody sets an item aside for themselves"})
     waiting = Assignment.objects.select_for_update(of=("self",)).filter(unseen_by(said_by), pk=assignment_id)
-    assignment = waiting.filter(done_at=None).select_related("revision__stack__investigation").first()
+    of_plan = waiting.filter(done_at=None).exclude(step=Step.QUALITY)
+    assignment = of_plan.select_related("revision__stack__investigation").first()
     if assignment is None:
         raise HandRefused({"item": "no such item waits any more; choose another"})
     if assignment.person_id is not None and assignment.expires_at is not None and assignment.expires_at > at:
