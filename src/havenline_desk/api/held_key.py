@@ -45,6 +45,14 @@ class HeldKey:
     tally: Tally | None = None
     refused: int = 0
 
+    def counted(self, body: bytes, answer: bytes, *, items: int, leads: int) -> bool:
+        """Add an answer to the window; false where none is open."""
+        with self.lock:
+            if self.tally is None:
+                return False
+            self.tally.add(body, answer, items=items, leads=leads)
+            return True
+
     def taken(self, *, older_than: float) -> tuple[LookupWindow, Answered] | None:
         """The window, where it is that many seconds old, and what it held; a new one begins with the next request."""
         with self.lock:

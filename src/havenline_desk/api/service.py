@@ -137,9 +137,8 @@ class Service:
         said = counts[leads.edition] & ~leads.allowed
         answer = say(question, leads, said)
         found = len(np.unique(leads.asked[said]))
-        with held.lock:
-            if held.tally is not None:
-                held.tally.add(body, answer, items=question.count, leads=found)
+        while not held.counted(body, answer, items=question.count, leads=found):
+            self._begin(held, at=at)  # the window was closed meanwhile
         return answer
 
     def leads(self, asked: Asked) -> Leads:
