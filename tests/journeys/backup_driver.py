@@ -36,6 +36,7 @@ def main() -> None:
 def work(what: str) -> None:
     from havenline_desk import audit
     from havenline_desk.actions.enrol_person import certify_person, enrol_person
+    from havenline_desk.actions.publish_edition import publish_edition
     from havenline_desk.models import Person, Role
     from tests.desk import factories as make
 
@@ -44,6 +45,7 @@ def work(what: str) -> None:
         people = make.world(at=at, stacks=2, near=1)
         enrol_person("second-auditor", password=None, roles=(Role.AUDITOR,), at=at)
         make.assess(people["analyst-one"], make.TRIANGLE, at=at)
+        publish_edition(make.house_list(people, at=at), person=people["liaison"], at=at)
     else:
         people = {person.name: person for person in Person.objects.all()}
         certify_person(people["analyst-two"], until=at + make.DAY, issued_by=None, at=at)

@@ -78,6 +78,10 @@ def test_a_backup_restores_with_every_row_object_and_entry(place: Path, new: Pat
     said = run(new, "restore", place / "one")
     assert "is restored" in said
     manifest = BackupManifest.parse((place / "one" / "manifest.json").read_bytes())
+    editions = [folder / "editions" / "house-csam" / "1" for folder in (place / "old", new)]
+    held = [{path.name: path.read_bytes() for path in each.iterdir()} for each in editions]
+    assert held[0] == held[1]
+    assert set(held[1]) == {"edition.json", "entries.ndjson", "changes.ndjson"}
     assert manifest.counts["desk_assessment"] == 1
     assert manifest.counts["desk_storedcontent"] == len(list((new / "content").iterdir())) == 4
     for path in (new / "content").iterdir():

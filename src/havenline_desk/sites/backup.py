@@ -43,12 +43,14 @@ Tell = Callable[[str, int, int], None]
 
 
 class Moment(NamedTuple):
-    """One moment of the database: its snapshot's name, rows by table, entries of the log, names of kept objects."""
+    """One moment of the database: its snapshot's name, rows by table, entries of the log, kept objects, editions."""
 
     snapshot: str
     counts: dict[str, int]
     entries: int
     objects: list[str]
+    editions: list[tuple[str, int]]
+    """Lists of this house by name, and the numbers of their editions."""
 
 
 def back_up(
@@ -87,6 +89,7 @@ def back_up(
             with dumping(database, snapshot=moment.snapshot) as dumped:
                 writer.write("database", dumped)
         missing = _take_content(content, writer, moment.objects, tell)
+        _take_editions(home, moment.editions, writer)
         for path in _settings(home, sealed=bool(sealing)):
             writer.take(f"settings/{path.name}", path)
         passphrase = home.keyd / "passphrase"
@@ -190,7 +193,22 @@ def _looked_at(reading: psycopg.Connection) -> Moment:
         row = reading.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
         counts[table] = int(row[0]) if row else 0
     objects = reading.execute("SELECT object_name FROM desk_storedcontent ORDER BY object_name").fetchall()
-    return Moment(snapshot, counts, counts["desk_auditentry"], [name for (name,) in objects])
+    editions = reading.execute(
+        "SELECT name, number FROM desk_publishededition e JOIN desk_houselist l ON e.list_id = l.id ORDER BY 1, 2"
+    ).fetchall()
+    names = [name for (name,) in objects]
+    return Moment(snapshot, counts, counts["desk_auditentry"], names, [(name, number) for name, number in editions])
+
+
+def _take_editions(home: Home, editions: Sequence[tuple[str, int]], writer: _Writer) -> None:
+    """Copy each recorded edition, from where it is staged too; one that is gone is missing after a restore too."""
+    for name, number in editions:
+        for stands, folder in (("", str(number)), ("part.", f".{number}.part")):
+            found = home.path / "editions" / name / folder
+            if found.is_dir():
+                for path in sorted(found.iterdir()):
+                    writer.take(f"editions/{name}.{number}.{stands}{path.name}", path)
+                break
 
 
 def _take_keys(home: Home, socket: Path | None, writer: _Writer) -> None:

@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import io
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -34,6 +35,7 @@ from .home import RESTORING, Home
 
 LEDGER = "erasures"
 DATABASE_OF_KEYS = "keyd.sqlite"
+_EDITION = re.compile(r"([a-z0-9-]+)\.([0-9]+)\.(part\.)?(edition\.json|entries\.ndjson|changes\.ndjson)\Z")
 _BETWEEN = 1 << 20
 
 PASSPHRASE, SOCKET_FOLDER = "passphrase", "socket_folder"
@@ -179,11 +181,24 @@ def put_back(
         for path in outside.iterdir():
             if path.name in {"checkpoints", "journal"}:
                 shutil.copyfile(path, kept_outside / path.name)
+    for name in opened.names("editions"):
+        to = home.path / "editions" / _place_of(name)
+        to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened.put(f"editions/{name}", to)
     for name in opened.names("settings"):
         opened.put(f"settings/{name}", home.path / name)
     sync(home.path)
     write(home.kind_file, f"{manifest.kind}\n".encode())
     return destroyed
+
+
+def _place_of(name: str) -> Path:
+    """Where a file of an edition lies below the folder of editions. Raises BackupError for a name that none has."""
+    found = _EDITION.match(name)
+    if found is None:
+        raise BackupError(f"editions/{name} is no file of an edition; what was restored so far is no desk")
+    house_list, number, staged, file = found.groups()
+    return Path(house_list, f".{number}.part" if staged else number, file)
 
 
 def put_content(
