@@ -108,9 +108,9 @@ def set_up(
         shadow_days,
         every,
     )
-    where, sealing = _place(folder, name), _key(key)
+    where, sealing = exchange_folder(folder, name), sealing_key(key)
     secrets = _secrets(kind.secrets, kind.more_secrets)
-    with _told(where):
+    with faults_told(where):
         if not sealing.exists():
             sealing.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             sealed.make_key(sealing)
@@ -158,7 +158,7 @@ def keep(
     from havenline.connectors.keeping import Keeper
 
     def fetched(exchange: Exchange, at: dt.datetime) -> Fetched:
-        return exchange.fetch(exchange.connector(_key(key)), at=at, threads=all_cores())
+        return exchange.fetch(exchange.connector(sealing_key(key)), at=at, threads=all_cores())
 
     keeper = Keeper(_root(folder), fetched, chance=SystemRandom())
     with suppress(KeyboardInterrupt):
@@ -187,7 +187,7 @@ def status(
     names = [name] if name else sorted(path.parent.name for path in root.glob("*/exchange.json"))
     told, lines = [], []
     for each in names:
-        with _opened(folder, each) as opened:
+        with opened_exchange(folder, each) as opened:
             standing, configured, staged = opened.store.standing(), opened.configured, opened.store.staged
             alarm = standing_alarm(opened.folder)
         told.append(
@@ -240,10 +240,10 @@ def quarantine(
     as_json: AsJson = False,
 ) -> None:
     """Print why records were not understood, and why entries are kept out; never what they hold."""
-    with _opened(folder, name) as opened:
+    with opened_exchange(folder, name) as opened:
         understood = 0
         if retry:
-            understood = opened.retry(opened.connector(_key(key)), at=now(), threads=all_cores())
+            understood = opened.retry(opened.connector(sealing_key(key)), at=now(), threads=all_cores())
         left, screened = opened.store.quarantine(), opened.store.screened()
         keys = opened.store.screened_keys(most=_SHOWN)
     counts: dict[str, int] = {}
@@ -311,8 +311,8 @@ def ask(
     """Ask a partner that serves no list about PDQ values. An answer is a lead, never a verdict."""
     from havenline.connectors.exchange import ExchangeError
 
-    with _opened(folder, name) as opened:
-        shield = opened.shield(_key(key))
+    with opened_exchange(folder, name) as opened:
+        shield = opened.shield(sealing_key(key))
         try:
             values = [line.strip().lower() for line in file.read_text().splitlines() if line.strip()]
             leads = shield.leads(values)
@@ -345,8 +345,8 @@ def _fetch(
 ) -> None:
     say_if_compiling()
     how = taken or Taken()
-    with _opened(folder, name) as opened:
-        connector = opened.connector(_key(key), from_folder=how.from_folder, accept_growth=how.accept_growth)
+    with opened_exchange(folder, name) as opened:
+        connector = opened.connector(sealing_key(key), from_folder=how.from_folder, accept_growth=how.accept_growth)
         done = opened.fetch(connector, at=now(), resync=resync, threads=all_cores())
         standing = opened.store.standing()
     summary = {
@@ -372,11 +372,12 @@ def _fetched_words(name: str, done: Fetched, live: int, quarantined: int) -> str
 
 
 @contextmanager
-def _opened(folder: Path | None, name: str) -> Iterator[Exchange]:
+def opened_exchange(folder: Path | None, name: str) -> Iterator[Exchange]:
+    """An exchange for the time of the block. Raises ExchangeError."""
     from havenline.connectors.exchange import Exchange
 
-    where = _place(folder, name)
-    with _told(where):
+    where = exchange_folder(folder, name)
+    with faults_told(where):
         opened = Exchange(where)
         try:
             yield opened
@@ -385,7 +386,7 @@ def _opened(folder: Path | None, name: str) -> Iterator[Exchange]:
 
 
 @contextmanager
-def _told(where: Path) -> Iterator[None]:
+def faults_told(where: Path) -> Iterator[None]:
     """What the operating system refuses, as one line."""
     from havenline.connectors.exchange import ExchangeError
 
@@ -396,20 +397,23 @@ def _told(where: Path) -> Iterator[None]:
 
 
 def _root(folder: Path | None) -> Path:
-    return folder if folder is not None else _data_folder() / "exchanges"
+    return folder if folder is not None else data_folder() / "exchanges"
 
 
-def _place(folder: Path | None, name: str) -> Path:
+def exchange_folder(folder: Path | None, name: str) -> Path:
+    """Where the exchange of that name lies, or would. Raises BadParameter for what is no name."""
     if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
         raise typer.BadParameter("letters, digits, - and _ are expected", param_hint="NAME")
     return _root(folder) / name
 
 
-def _key(key: Path | None) -> Path:
-    return key if key is not None else _data_folder() / "exchange.key"
+def sealing_key(key: Path | None) -> Path:
+    """The file of the key that credentials are sealed with; by default that of the data folder."""
+    return key if key is not None else data_folder() / "exchange.key"
 
 
-def _data_folder() -> Path:
+def data_folder() -> Path:
+    """The data folder of whoever runs the command, whether or not it is there yet."""
     from havenline_desk.sites.home import Home
 
     return Home.locate(environ=os.environ, uid=os.getuid()).path

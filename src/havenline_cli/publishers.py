@@ -10,7 +10,16 @@ from typing import Annotated
 import typer
 
 from havenline_cli import desk as opening
-from havenline_cli.exchange import Folder, Key, Name, _data_folder, _key, _opened, _place, _told
+from havenline_cli.exchange import (
+    Folder,
+    Key,
+    Name,
+    data_folder,
+    exchange_folder,
+    faults_told,
+    opened_exchange,
+    sealing_key,
+)
 from havenline_cli.options import checked_text
 from havenline_cli.repository import fours
 from havenline_cli.told import all_cores, now, plain, say_if_compiling
@@ -22,7 +31,7 @@ def identity() -> None:
     """Print the key that publishers seal to; made once. It goes to a publisher over a way that both trust."""
     from havenline.connectors.publishers import make_identity
 
-    with _told(_identity()):
+    with faults_told(_identity()):
         typer.echo(make_identity(_identity()))
 
 
@@ -50,8 +59,8 @@ def add_publisher(
 
     if kind not in list(ListKind):
         raise typer.BadParameter(f"is one of {', '.join(ListKind)}", param_hint="--kind")
-    where, sealing = _place(folder, name), _key(key)
-    with _told(where):
+    where, sealing = exchange_folder(folder, name), sealing_key(key)
+    with faults_told(where):
         publishers.make_identity(_identity())
         if not sealing.exists():
             sealed.make_key(sealing)
@@ -88,7 +97,7 @@ def confirm_publisher(
     """
     from havenline.connectors.havenline.pinned import hear, heard_by
 
-    where = _place(folder, name)
+    where = exchange_folder(folder, name)
     if opening.has_desk(home):
         with opening.desk(opening.existing_home(home)):
             from havenline_desk import gates
@@ -97,7 +106,7 @@ def confirm_publisher(
             people = [opening.person_named(each) for each in names]
             gates.require_among(people, gates.Act.ENROL_PARTNER_KEY, at=now())
     said = fingerprint or typer.prompt("Fingerprint, 64 signs")
-    with _told(where):
+    with faults_told(where):
         heard = hear(where, person=by, fingerprint=said, at=now())
     rest = "one more person must hear it" if heard < 2 else f"fetch with `havenline exchange fetch {plain(name)}`"
     typer.echo(f"{plain(name)}: {plain(by)} heard the fingerprint {fours(''.join(said.lower().split()))}; {rest}")
@@ -106,7 +115,7 @@ def confirm_publisher(
 def revoke_publisher(name: Name, folder: Folder = None) -> None:
     """Trust a publisher no more, for good: its list is emptied at once, and it is asked no more."""
     say_if_compiling()
-    with _opened(folder, name) as opened:
+    with opened_exchange(folder, name) as opened:
         gone = opened.revoke(at=now(), threads=all_cores())
     typer.echo(f"{plain(name)}: revoked; {gone:,} entries are in no list any more")
 
@@ -121,8 +130,8 @@ def gossip(
     """Print which root each edition had, for another recipient to compare; or compare what another one printed."""
     from havenline.connectors import publishers
 
-    where = _place(folder, name)
-    with _told(where):
+    where = exchange_folder(folder, name)
+    with faults_told(where):
         if compare is None:
             for line in publishers.gossip(where):
                 typer.echo(line)
@@ -132,7 +141,7 @@ def gossip(
 
 
 def _identity() -> Path:
-    return _data_folder() / "exchange.identity"
+    return data_folder() / "exchange.identity"
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
