@@ -60,7 +60,7 @@ def enrol(analysts: int, *, at: dt.datetime) -> list[Any]:
         enrol_person(name, password=None, roles=(role,), at=at)
         for name, role in [*named, ("lead", Role.LEAD), ("welfare", Role.WELFARE)]
     ]
-    much = Budget(per_hour=10**6, per_day=10**6, minutes=10**6, bytes_per_day=1 << 50)
+    much = Budget(per_hour=10**6, per_day=10**6, minutes=10**6, bytes_per_day=1 << 50, per_week=10**6)
     for person in people[:analysts]:
         certify_person(person, until=at + dt.timedelta(days=365), issued_by=None, at=at)
         set_budget(person, much, set_by=people[-1], second=people[-2], at=at)

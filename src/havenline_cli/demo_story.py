@@ -83,7 +83,7 @@ VISITORS: dict[str, Role] = {
 }
 CONTACTS = ((1, "duty lead", "020 7946 0000"), (2, "director on call", "020 7946 0001"))
 """Numbers that are kept for drama: nobody answers them."""
-BUDGET_OF_THE_SYNTHETIC = Budget(per_hour=10**6, per_day=10**6, minutes=10**6, bytes_per_day=1 << 50)
+BUDGET_OF_THE_SYNTHETIC = Budget(per_hour=10**6, per_day=10**6, minutes=10**6, bytes_per_day=1 << 50, per_week=10**6)
 """They look at thousands of drawn pictures in a few seconds, and nobody sees them."""
 SYNTHETIC_ANALYSTS = tuple(f"synthetic-{number}" for number in range(1, 7))
 SYNTHETIC_ADJUDICATOR = "synthetic-third"

@@ -130,6 +130,7 @@ def budget(
     by: opening.ByOption,
     per_hour: Annotated[int | None, typer.Option(min=0, help="Views in any hour.")] = None,
     per_day: Annotated[int | None, typer.Option(min=0, help="Views in any day.")] = None,
+    per_week: Annotated[int | None, typer.Option(min=0, help="Views in any seven days.")] = None,
     minutes: Annotated[int | None, typer.Option(min=0, help="Minutes without a pause of 15 minutes.")] = None,
     home: opening.HomeOption = None,
 ) -> None:
@@ -142,11 +143,11 @@ def budget(
 
         whose, client = opening.person_named(name), keyd()
         before = client.exposed(whose.audit_id.hex)[1] if client is not None else None
-        said = {"per_hour": per_hour, "per_day": per_day, "minutes": minutes}
+        said = {"per_hour": per_hour, "per_day": per_day, "per_week": per_week, "minutes": minutes}
         wanted = replace(before or USUAL, **{key: value for key, value in said.items() if value is not None})
         set_budget(whose, wanted, set_by=opening.person_named(by), at=now())
     typer.echo(
-        f"{name} may open {wanted.per_hour} in an hour, {wanted.per_day} in a day, "
+        f"{name} may open {wanted.per_hour} in an hour, {wanted.per_day} in a day, {wanted.per_week} in a week, "
         f"{wanted.minutes} minutes without a pause."
     )
 

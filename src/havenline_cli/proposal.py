@@ -178,6 +178,7 @@ def budget(
     by: opening.ByOption,
     per_hour: Annotated[int, typer.Option(min=0, help="Objects in any hour.")],
     per_day: Annotated[int, typer.Option(min=0, help="Objects in any day.")],
+    per_week: Annotated[int, typer.Option(min=0, help="Objects in any seven days.")],
     minutes: Annotated[int, typer.Option(min=0, help="Minutes without a pause.")],
     bytes_per_day: Annotated[int, typer.Option(min=0, help="Bytes in any day.")],
     home: opening.HomeOption = None,
@@ -190,6 +191,7 @@ def budget(
             "per_day": per_day,
             "minutes": minutes,
             "bytes_per_day": bytes_per_day,
+            "per_week": per_week,
         }
         propose_act("raise_budget", what, by=by)
 

@@ -39,7 +39,10 @@ SAYS: Mapping[Act, Mapping[str, type[str] | type[int]]] = {
     Act.DECLARE_STORAGE: {"legal_basis": str},
     Act.APPROVE_FRAMEWORK: {"framework": str, "version": str, "counsel": str},
     Act.IMPORT_COLLECTION: {"investigation": str, "collection": str, "source": str, "manifest": str},
-    Act.RAISE_BUDGET: {"person": str, "per_hour": int, "per_day": int, "minutes": int, "bytes_per_day": int},
+    Act.RAISE_BUDGET: {
+        "person": str,
+        **dict.fromkeys(("per_hour", "per_day", "minutes", "bytes_per_day", "per_week"), int),
+    },
     Act.RELEASE_HOLD: {"object": str, "reference": str},
     Act.DESTROY_EARLY: {"object": str, "rule": str},
     Act.RELEASE_HASH: {"list": str, "batch": str, "entries": int, "digest": str},

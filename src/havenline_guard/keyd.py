@@ -151,7 +151,7 @@ def _signed(made: tuple[int, bytes, bytes]) -> dict[str, object]:
 
 
 def _budget(said: dict[str, Any]) -> Budget:
-    return Budget(said["per_hour"], said["per_day"], said["minutes"], said["bytes_per_day"])
+    return Budget(said["per_hour"], said["per_day"], said["minutes"], said["bytes_per_day"], said["per_week"])
 
 
 _ACTS: Mapping[str, Callable[[State, dict[str, Any]], object]] = {

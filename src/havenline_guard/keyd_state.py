@@ -35,7 +35,7 @@ PAGE = 100
 """Entries of the log in one answer at most."""
 LARGEST_PAGE = 48 << 10
 """Bytes of an answer that entries may fill, each counted twice, since JSON within JSON grows."""
-_HOUR, _DAY = 3600 * SECOND, 86400 * SECOND
+_HOUR, _DAY, _WEEK = 3600 * SECOND, 86400 * SECOND, 7 * 86400 * SECOND
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, body TEXT NOT NULL) STRICT;
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS permit (
     escalation INTEGER NOT NULL, used_at INTEGER) STRICT;
 CREATE TABLE IF NOT EXISTS budget (
     person TEXT PRIMARY KEY, per_hour INTEGER NOT NULL, per_day INTEGER NOT NULL, minutes INTEGER NOT NULL,
-    bytes_per_day INTEGER NOT NULL) STRICT;
+    bytes_per_day INTEGER NOT NULL, per_week INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS exposure (
     seq INTEGER PRIMARY KEY, person TEXT NOT NULL, at INTEGER NOT NULL, size INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS by_person ON exposure (person, at);
@@ -112,7 +112,7 @@ class State:
             if not escalation:
                 self._check_budget(bound.person, size, now)
             self._do("DELETE FROM permit WHERE until < ?", now - _DAY)
-            self._do("DELETE FROM exposure WHERE at < ?", now - 2 * _DAY)
+            self._do("DELETE FROM exposure WHERE at < ?", now - _WEEK - _DAY)
             if self._one("SELECT 1 FROM permit WHERE name = ?", bound.grant) is not None:
                 raise KeydRefused("exists", "there is a grant of this name already")
             row = (_digest(token), bound.grant, _said(bound), now + seconds * SECOND, self._boot, int(escalation))
@@ -153,7 +153,7 @@ class State:
         with self._writing("set_budget", {"person": person, **asdict(budget), "by": by, "second": second}):
             if self.raises(person, budget):
                 _need_two(by, second, not_these=(person,))
-            self._do("INSERT OR REPLACE INTO budget VALUES (?, ?, ?, ?, ?)", person, *astuple(budget))
+            self._do("INSERT OR REPLACE INTO budget VALUES (?, ?, ?, ?, ?, ?)", person, *astuple(budget))
 
     def raises(self, person: str, budget: Budget) -> bool:
         """Whether `budget` allows more than the person has now, in any part."""
@@ -165,7 +165,8 @@ class State:
         return self._exposed(person, self.now()), self._budget(person)
 
     def _budget(self, person: str) -> Budget | None:
-        row = self._one("SELECT per_hour, per_day, minutes, bytes_per_day FROM budget WHERE person = ?", person)
+        columns = "per_hour, per_day, minutes, bytes_per_day, per_week"
+        row = self._one(f"SELECT {columns} FROM budget WHERE person = ?", person)  # noqa: S608 - our own names
         return None if row is None else Budget(*row)
 
     def _exposed(self, person: str, now: int) -> Exposed:
@@ -179,8 +180,16 @@ class State:
             run = before = at
         hour = sum(at > now - _HOUR for at, _ in rows)
         minutes = (now - run) // (60 * SECOND)
-        frees_in = _frees_in(rows, self._budget(person), minutes, now)
-        return Exposed(hour, len(rows), minutes, sum(size for _, size in rows), frees_in)
+        (week,) = self._one("SELECT count(*) FROM exposure WHERE person = ? AND at > ?", person, now - _WEEK) or (0,)
+        budget = self._budget(person)
+        frees_in = _frees_in(rows, budget, minutes, now)
+        if frees_in is not None and budget is not None and week >= budget.per_week:
+            (at,) = self._all(
+                "SELECT at FROM exposure WHERE person = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?",
+                *(person, now - _WEEK, week - budget.per_week),
+            )[0]
+            frees_in = max(frees_in, -((now - at - _WEEK) // SECOND))
+        return Exposed(hour, len(rows), minutes, sum(size for _, size in rows), week, frees_in)
 
     def _check_budget(self, person: str, size: int, now: int) -> None:
         budget, so_far = self._budget(person), self._exposed(person, now)
@@ -189,6 +198,7 @@ class State:
         over = (
             (so_far.last_hour >= budget.per_hour, "the budget for an hour is used up"),
             (so_far.last_day >= budget.per_day, "the budget for a day is used up"),
+            (so_far.last_week >= budget.per_week, "the budget for a week is used up"),
             (so_far.minutes >= budget.minutes, "it is time for a pause of 15 minutes"),
             (so_far.bytes_last_day + size > budget.bytes_per_day, "the budget of bytes for a day is used up"),
         )
@@ -439,6 +449,7 @@ class State:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         self._move_wal()
         connection.executescript(_SCHEMA)
+        _give_weeks(connection)
         self._origin = self._setting("origin", self._origin)
         self._boot, _, offset = self._setting("boot", f"{self._boot} {self._offset}").rpartition(" ")
         self._offset = int(offset)
@@ -491,8 +502,11 @@ def _need_two(by: str, second: str, *, not_these: tuple[str, ...] = ()) -> None:
 
 
 def _frees_in(rows: list[tuple[int, int]], budget: Budget | None, minutes: int, now: int) -> int | None:
-    """Seconds, rounded up, until every part of the budget has room again; `rows` are times and bytes, oldest first."""
-    if budget is None or 0 in (budget.per_hour, budget.per_day, budget.minutes, budget.bytes_per_day):
+    """Seconds, rounded up, until each part but that of a week has room; `rows` are times and bytes, oldest first.
+
+    None where no waiting helps, that of a week among the reasons.
+    """
+    if budget is None or 0 in astuple(budget):
         return None
     until = [now]
     for most, window in ((budget.per_hour, _HOUR), (budget.per_day, _DAY)):
@@ -508,6 +522,15 @@ def _frees_in(rows: list[tuple[int, int]], budget: Budget | None, minutes: int, 
         left -= size
         until.append(at + _DAY)
     return -((now - max(until)) // SECOND)
+
+
+def _give_weeks(connection: sqlite3.Connection) -> None:
+    """A file from before budgets knew weeks gets five days' worth for each."""
+    if "per_week" not in {row[1] for row in connection.execute("PRAGMA table_info(budget)")}:
+        connection.executescript(
+            "BEGIN; ALTER TABLE budget ADD COLUMN per_week INTEGER NOT NULL DEFAULT 0;"
+            "UPDATE budget SET per_week = 5 * per_day; COMMIT;"
+        )
 
 
 def _key_bound(name: str, kind: str, version: int) -> bytes:

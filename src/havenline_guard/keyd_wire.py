@@ -51,17 +51,18 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much one person may open: objects in any hour and any day, minutes without a pause, bytes in any day."""
+    """How much one person may open: objects in any hour, day and week, minutes without a pause, bytes in any day."""
 
     per_hour: int
     per_day: int
     minutes: int
     bytes_per_day: int
+    per_week: int
 
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """How much one person has opened: in the last hour and day, minutes since the last pause, bytes in the day.
+    """How much one person has opened: in the last hour, day and week, minutes since the last pause, bytes in the day.
 
     `frees_in`: seconds until the budget lets something be opened again, 0 where it does now; None where no waiting
     helps, because there is no budget or a part of it is nothing. Not known: whether the next object is too large.
@@ -71,6 +72,7 @@ class Exposed:
     last_day: int
     minutes: int
     bytes_last_day: int
+    last_week: int
     frees_in: int | None
 
 
@@ -118,7 +120,7 @@ _BOUND: Mapping[str, Check] = {
     "grant": GRANT,
 }
 _TWO: Mapping[str, Check] = {"by": NAME, "second": NOBODY}
-_BUDGET: Mapping[str, Check] = {"per_hour": COUNT, "per_day": COUNT, "minutes": COUNT, "bytes_per_day": COUNT}
+_BUDGET: Mapping[str, Check] = dict.fromkeys(("per_hour", "per_day", "minutes", "bytes_per_day", "per_week"), COUNT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def test_the_budget_counts_warns_at_eighty_per_cent_and_says_when_it_frees(key_p
     client = make.client_of(one)
     nobody_yet = make.make_person("new", Role.ANALYST, at=timezone.now())
     assert "No budget was given to you" in make.client_of(nobody_yet).get("/exposure").content.decode()
-    budget = Budget(per_hour=5, per_day=50, minutes=60, bytes_per_day=1 << 30)
+    budget = Budget(per_hour=5, per_day=50, minutes=60, bytes_per_day=1 << 30, per_week=500)
     set_budget(one, budget, set_by=people["welfare"], second=people["lead"], at=timezone.now())
     for _ in range(3):
         look(one)
@@ -128,11 +128,11 @@ def test_the_budget_counts_warns_at_eighty_per_cent_and_says_when_it_frees(key_p
 def test_a_stricter_limit_is_set_alone_holds_at_once_and_is_never_raised_alone(key_process: Process) -> None:
     people = make.world(at=timezone.now())
     one, client = people["analyst-one"], make.client_of(people["analyst-one"])
-    set_budget(one, Budget(9, 90, 60, 1 << 30), set_by=people["welfare"], second=people["lead"], at=timezone.now())
+    set_budget(one, Budget(9, 90, 60, 1 << 30, 900), set_by=people["welfare"], second=people["lead"], at=timezone.now())
     entries = AuditEntry.objects.filter(act=AuditAct.BUDGET_SET, seq__gt=AuditEntry.objects.latest("seq").seq)
     assert client.post("/exposure/limit", {"per_hour": "1", "per_day": "", "minutes": ""}).status_code == 302
     assert "lower now" in client.get("/exposure").content.decode()
-    assert kept(one) == Budget(1, 90, 60, 1 << 30)
+    assert kept(one) == Budget(1, 90, 60, 1 << 30, 900)
     newest = entries.latest("seq")
     assert (newest.actor, newest.object) == (one.audit_id, one.audit_id)
     for said, words in (
@@ -146,7 +146,7 @@ def test_a_stricter_limit_is_set_alone_holds_at_once_and_is_never_raised_alone(k
         answer = client.post("/exposure/limit", said)
         assert answer.status_code == 422
         assert words in answer.content.decode().lower()
-    assert kept(one) == Budget(1, 90, 60, 1 << 30)
+    assert kept(one) == Budget(1, 90, 60, 1 << 30, 900)
     assert entries.count() == 1, "what was refused leaves no entry"
     look(one)
     with pytest.raises(evidence.RevealRefused, match="used up"):
@@ -175,7 +175,7 @@ def test_the_welfare_lead_sees_persons_by_name_and_that_they_looked_is_logged(ke
     people = make.world(at=timezone.now())
     set_budget(
         people["analyst-two"],
-        Budget(1, 9, 60, 1 << 30),
+        Budget(1, 9, 60, 1 << 30, 900),
         set_by=people["welfare"],
         second=people["lead"],
         at=timezone.now(),
@@ -183,7 +183,7 @@ def test_the_welfare_lead_sees_persons_by_name_and_that_they_looked_is_logged(ke
     look(people["analyst-two"])
     make.make_person("new", Role.ANALYST, at=timezone.now() - 2 * make.DAY)
     lines = exposure_of_people(at=timezone.now())
-    assert [line.name for line in lines] == ["adjudicator", "analyst-one", "analyst-two", "new"]
+    assert [line.name for line in lines] == ["adjudicator", "analyst-one", "analyst-two", "new", "senior"]
     two = lines[2]
     assert two.left is not None
     assert (two.views, two.by_step, two.days, two.left.last_hour) == (1, (0, 1, 0, 0), 1, 1)
@@ -214,7 +214,7 @@ def test_who_no_longer_works_here_but_looked_is_still_listed() -> None:
     people = make.world(at=WEDNESDAY - 20 * make.DAY)
     views(people["analyst-one"], 1, step=1, at=WEDNESDAY)
     Person.objects.filter(name__in=("analyst-one", "analyst-two")).update(is_active=False)
-    assert [line.name for line in exposure_of_people(at=WEDNESDAY)] == ["adjudicator", "analyst-one"]
+    assert [line.name for line in exposure_of_people(at=WEDNESDAY)] == ["adjudicator", "analyst-one", "senior"]
 
 
 # -- leads -------------------------------------------------------------------------------------------------------

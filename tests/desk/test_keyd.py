@@ -113,7 +113,9 @@ def test_fifty_uses_of_one_grant_at_once_show_it_once(people: dict[str, Person])
 def test_a_budget_is_never_exceeded_by_one_and_escalation_goes_over_it(people: dict[str, Person]) -> None:
     now = dt.datetime.now(dt.UTC)
     one = people["analyst-one"]
-    set_budget(one, Budget(per_hour=3, per_day=3, minutes=60, bytes_per_day=1 << 30), set_by=people["lead"], at=now)
+    set_budget(
+        one, Budget(per_hour=3, per_day=3, minutes=60, bytes_per_day=1 << 30, per_week=9), set_by=people["lead"], at=now
+    )
     tokens = [granted(people)[0] for _ in range(8)]
 
     def use(token: str) -> bool:

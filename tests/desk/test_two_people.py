@@ -305,7 +305,7 @@ def test_the_house_changes_by_two_people_and_what_was_proposed_before_is_propose
 KEYD_ACTS: list[tuple[Act, dict[str, str | int], tuple[str, str]]] = [
     (
         Act.RAISE_BUDGET,
-        {"person": "a" * 32, "per_hour": 9, "per_day": 8, "minutes": 7, "bytes_per_day": 6},
+        {"person": "a" * 32, "per_hour": 9, "per_day": 8, "minutes": 7, "bytes_per_day": 6, "per_week": 5},
         ("welfare", "lead"),
     ),
     (Act.RELEASE_HOLD, {"object": "b" * 32, "reference": "case-1"}, ("lead", "senior")),
@@ -332,7 +332,7 @@ def test_the_key_process_is_asked_by_both_once_and_nothing_stands_where_it_refus
     with pytest.raises(ProposalRefused, match="carried out already"):
         carry_out(proposal, person=first, keys=keys, at=AT)
     expected = {
-        Act.RAISE_BUDGET: ("budget", "a" * 32, Budget(9, 8, 7, 6)),
+        Act.RAISE_BUDGET: ("budget", "a" * 32, Budget(9, 8, 7, 6, 5)),
         Act.RELEASE_HOLD: ("hold", "b" * 32, "case-1"),
         Act.DESTROY_EARLY: ("shred", "c" * 32, "police-order"),
     }
@@ -345,11 +345,18 @@ def test_a_real_key_process_takes_what_two_people_agreed_to(tmp_path: Path) -> N
 
     people, rig = desk(), Rig(tmp_path)
     who = people["analyst"].audit_id.hex
-    what: dict[str, str | int] = {"person": who, "per_hour": 90, "per_day": 80, "minutes": 70, "bytes_per_day": 60}
+    what: dict[str, str | int] = {
+        "person": who,
+        "per_hour": 90,
+        "per_day": 80,
+        "minutes": 70,
+        "bytes_per_day": 60,
+        "per_week": 50,
+    }
     proposal = propose(Act.RAISE_BUDGET, what, person=people["welfare"], at=AT)
     approve(proposal, person=people["lead"], digest=proposal.digest, at=AT)
     carry_out(proposal, person=people["welfare"], keys=rig.keys, at=AT)
-    assert rig.keys.exposed(who)[1] == Budget(90, 80, 70, 60)
+    assert rig.keys.exposed(who)[1] == Budget(90, 80, 70, 60, 50)
     rig.state.close()
 
 
@@ -496,7 +503,7 @@ def test_each_act_that_can_be_proposed_can_be_carried_out_and_said_in_words() ->
         "approve_framework": "Record that local counsel (opinion 14) has approved gb-eaw 2023-09: "
         "its rules then decide.",
         "import_collection": "Take the collection c into HL-1, from /held/c, without a manifest.",
-        "raise_budget": f"Let somebody not enrolled here ({'a' * 32}) open up to 9 objects an hour, 8 a day and "
+        "raise_budget": f"Let somebody not enrolled here ({'a' * 32}) open up to 9 objects an hour, 8 a day, 5 a week and "
         "6 bytes a day, 7 minutes without a pause.",
         "release_hold": f"Release the legal hold case-1 on the object {'b' * 32}: it may be destroyed in time.",
         "publish_figures": "Publish figures of HL-1 as HL-2026-1, “One year”, 2025-01-01 to 2025-12-31: the "

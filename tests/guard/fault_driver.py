@@ -69,7 +69,7 @@ def acts(rig: Rig, vault: Vault, kept: Kept, told: Told) -> list[Callable[[], No
         told("shred", name=OBJECTS[1])
 
     def lower() -> None:
-        rig.keys.set_budget("p1", Budget(9, 9, 9, 1 << 30), by="lead")
+        rig.keys.set_budget("p1", Budget(9, 9, 9, 1 << 30, 99), by="lead")
         told("budget", per_hour=9)
 
     def hold() -> None:

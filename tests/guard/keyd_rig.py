@@ -25,7 +25,7 @@ from havenline_guard.keyd_wire import Bound, Budget, KeydRefused, Peer
 
 PASSPHRASE = b"only drawn shapes are kept here"
 COST = 1 << 10
-AMPLE = Budget(10_000, 100_000, 1_000, 1 << 40)
+AMPLE = Budget(10_000, 100_000, 1_000, 1 << 40, 1_000_000)
 EVERYBODY = frozenset(Peer)
 OBJECTS = [f"{number:032x}" for number in range(64)]
 
@@ -240,7 +240,7 @@ def unlike_its_log(rig: Rig) -> list[str]:
                 holds.discard((body["object"], body["reference"]))
             case "set_budget":
                 budgets[body["person"]] = tuple(
-                    body[name] for name in ("per_hour", "per_day", "minutes", "bytes_per_day")
+                    body[name] for name in ("per_hour", "per_day", "minutes", "bytes_per_day", "per_week")
                 )
             case "sign_checkpoint":
                 signed = body["size"]

@@ -359,7 +359,12 @@ def test_ten_thousand_keys_are_rotated_while_they_are_read(tmp_path: Path) -> No
     names = [f"{chance.getrandbits(128):032x}" for _ in range(count)]
     made.start()
     with made.client() as client:
-        client.set_budget("p1", replace(AMPLE, per_hour=1 << 40, per_day=1 << 40, minutes=1 << 40), by="a", second="b")
+        client.set_budget(
+            "p1",
+            replace(AMPLE, per_hour=1 << 40, per_day=1 << 40, per_week=1 << 40, minutes=1 << 40),
+            by="a",
+            second="b",
+        )
         keys = {name: client.mint(name, kind="original", size=1)[0] for name in names}
         old = (made.folder / "master.keys").read_bytes()
     over, errors, reads = threading.Event(), [], []
@@ -417,7 +422,12 @@ def test_nothing_acknowledged_is_lost_in_fifty_kills_under_four_writers(tmp_path
     chance, made = random.Random(seed), Process(tmp_path / "keyd")
     made.start()
     with made.client() as client:
-        client.set_budget("p1", replace(AMPLE, per_hour=1 << 40, per_day=1 << 40, minutes=1 << 40), by="a", second="b")
+        client.set_budget(
+            "p1",
+            replace(AMPLE, per_hour=1 << 40, per_day=1 << 40, per_week=1 << 40, minutes=1 << 40),
+            by="a",
+            second="b",
+        )
     over, acknowledged = threading.Event(), [Acknowledged() for _ in range(4)]
     writers = [
         threading.Thread(target=write, args=(made, each, number, over)) for number, each in enumerate(acknowledged)

@@ -213,10 +213,11 @@ def flipped(text: str, chance: random.Random) -> str:
 @pytest.mark.parametrize(
     ("budget", "allowed"),
     [
-        (Budget(3, 9, 99, 1 << 40), 3),
-        (Budget(9, 4, 99, 1 << 40), 4),
-        (Budget(9, 9, 99, 250), 2),
-        (Budget(0, 9, 99, 1 << 40), 0),
+        (Budget(3, 9, 99, 1 << 40, 99), 3),
+        (Budget(9, 4, 99, 1 << 40, 99), 4),
+        (Budget(9, 9, 99, 250, 99), 2),
+        (Budget(9, 9, 99, 1 << 40, 5), 5),
+        (Budget(0, 9, 99, 1 << 40, 99), 0),
     ],
 )
 def test_the_budget_is_a_hard_stop_even_for_grants_given_before(rig: Rig, budget: Budget, allowed: int) -> None:
@@ -249,13 +250,16 @@ def test_after_the_minutes_without_a_pause_comes_a_pause(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("budget", "frees_in"),
     [
-        (Budget(2, 9, 99, 99), 3600 - 60),
-        (Budget(1, 9, 99, 99), 3600),
-        (Budget(9, 2, 99, 99), 86400 - 60),
-        (Budget(9, 9, 1, 99), 900),
-        (Budget(9, 9, 99, 10), 86400 - 60),
-        (Budget(9, 9, 99, 15), 0),
-        (Budget(0, 9, 99, 99), None),
+        (Budget(2, 9, 99, 99, 99), 3600 - 60),
+        (Budget(1, 9, 99, 99, 99), 3600),
+        (Budget(9, 2, 99, 99, 99), 86400 - 60),
+        (Budget(9, 9, 1, 99, 99), 900),
+        (Budget(9, 9, 99, 10, 99), 86400 - 60),
+        (Budget(9, 9, 99, 15, 99), 0),
+        (Budget(9, 9, 99, 99, 2), 7 * 86400 - 60),
+        (Budget(9, 9, 99, 99, 1), 7 * 86400),
+        (Budget(1, 9, 99, 99, 0), None),
+        (Budget(0, 9, 99, 99, 99), None),
     ],
 )
 def test_a_used_up_budget_says_when_it_frees_and_then_it_does(rig: Rig, budget: Budget, frees_in: int | None) -> None:
@@ -278,29 +282,43 @@ def test_a_used_up_budget_says_when_it_frees_and_then_it_does(rig: Rig, budget: 
 
 
 @pytest.mark.parametrize(
-    ("seconds", "hour", "day"), [(3_599, 1, 1), (3_600, 0, 1), (86_399, 0, 1), (86_400, 0, 0), (200_000, 0, 0)]
+    ("seconds", "hour", "day", "week"),
+    [
+        *((3_599, 1, 1, 1), (3_600, 0, 1, 1), (86_399, 0, 1, 1), (86_400, 0, 0, 1), (200_000, 0, 0, 1)),
+        *((604_799, 0, 0, 1), (604_800, 0, 0, 0)),
+    ],
 )
-def test_an_opening_leaves_its_hour_and_its_day_at_their_last_second(
-    rig: Rig, seconds: int, hour: int, day: int
+def test_an_opening_leaves_its_hour_day_and_week_at_their_last_second(
+    rig: Rig, seconds: int, hour: int, day: int, week: int
 ) -> None:
     rig.keys.mint(OBJECTS[0], kind="original", size=7)
     rig.keys.set_budget("p1", AMPLE, by="p1")
     rig.keys.open(rig.keys.grant(bound(OBJECTS[0])), bound(OBJECTS[0]))
     rig.clocks.run(seconds)
     exposed = rig.keys.exposed("p1")[0]
-    assert (exposed.last_hour, exposed.last_day, exposed.bytes_last_day) == (hour, day, 7 * day)
+    assert (exposed.last_hour, exposed.last_day, exposed.last_week) == (hour, day, week)
+    assert exposed.bytes_last_day == 7 * day
+
+
+def test_a_file_from_before_weeks_were_counted_gets_five_days_for_each(rig: Rig) -> None:
+    rig.keys.set_budget("p1", replace(AMPLE, per_day=12), by="p1")
+    rig.state._connected().execute("ALTER TABLE budget DROP COLUMN per_week")
+    rig.start_again()
+    assert rig.keys.exposed("p1")[1] == replace(AMPLE, per_day=12, per_week=60)
+    rig.start_again()
+    assert rig.keys.exposed("p1")[1] == replace(AMPLE, per_day=12, per_week=60)
 
 
 def test_an_escalation_needs_no_budget_and_is_written_down_like_any_other(rig: Rig) -> None:
     rig.keys.mint(OBJECTS[0], kind="original", size=5)
-    rig.keys.set_budget("p1", Budget(0, 0, 0, 0), by="p1")
+    rig.keys.set_budget("p1", Budget(0, 0, 0, 0, 0), by="p1")
     refused("budget", rig.keys.grant, bound(OBJECTS[0]))
     for person in ("p1", "p9"):
         token = rig.keys.grant(bound(OBJECTS[0], person=person), escalation=True)
         assert rig.keys.open(token, bound(OBJECTS[0], person=person))
     assert rig.keys.status()["escalations_last_day"] == 2
     assert rig.acts()[-4:] == ["grant", "unwrap", "grant", "unwrap"]
-    assert astuple(rig.keys.exposed("p1")[0]) == (1, 1, 0, 5, None)
+    assert astuple(rig.keys.exposed("p1")[0]) == (1, 1, 0, 5, 1, None)
 
 
 def test_who_has_no_budget_here_opens_nothing(rig: Rig) -> None:
@@ -331,7 +349,9 @@ def test_no_order_of_acts_exceeds_a_budget(tmp_path: Path, seed: int) -> None:
     print(f"seed {seed}")
     chance, rig = random.Random(seed), Rig(tmp_path)
     people, sizes = ("p1", "p2"), {}
-    budgets = {person: Budget(chance.randrange(6), chance.randrange(12), 30, 900) for person in people}
+    budgets = {
+        person: Budget(chance.randrange(6), chance.randrange(12), 30, 900, chance.randrange(5, 40)) for person in people
+    }
     for person, budget in budgets.items():
         rig.keys.set_budget(person, budget, by="lead", second="welfare")
     for name in OBJECTS[:6]:
@@ -351,7 +371,7 @@ def test_no_order_of_acts_exceeds_a_budget(tmp_path: Path, seed: int) -> None:
                     rig.keys.open(token, bound(name, person=person))
                     opened[person].append((rig.clocks.since_boot, sizes[name]))
             case _:
-                rig.clocks.run(chance.choice((1, 10, 100, 700, 1000)))
+                rig.clocks.run(chance.choice((1, 10, 100, 700, 1000, 20_000)))
                 if chance.random() < 0.1:
                     rig.start_again()
         now = rig.clocks.since_boot
@@ -360,6 +380,7 @@ def test_no_order_of_acts_exceeds_a_budget(tmp_path: Path, seed: int) -> None:
             assert sum(at > now - 3600 * SECOND for at, _ in day) <= budget.per_hour
             assert len(day) <= budget.per_day
             assert sum(size for _, size in day) <= budget.bytes_per_day
+            assert sum(at > now - 7 * 86_400 * SECOND for at, _ in opened[who]) <= budget.per_week
     whole_log(rig.keys)
 
 

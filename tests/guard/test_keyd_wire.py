@@ -23,7 +23,7 @@ HASHES = (HEX64,), (HEX64[:-1], HEX64 + "0", HEX64.upper(), 5)
 GOOD_AND_BAD: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     **dict.fromkeys(("person", "item", "assignment", "purpose", "kind", "rule", "reference", "by"), NAMES),
     **dict.fromkeys(("object", "grant"), OBJECTS),
-    **dict.fromkeys(("size", "after", "per_hour", "per_day", "minutes", "bytes_per_day"), COUNTS),
+    **dict.fromkeys(("size", "after", "per_hour", "per_day", "minutes", "bytes_per_day", "per_week"), COUNTS),
     **dict.fromkeys(("session", "digest"), HASHES),
     "second": ((*NAMES[0], ""), NAMES[1][1:]),
     "seconds": ((1, 120), (0, 121, True, "60")),

@@ -70,7 +70,9 @@ def ample_budgets() -> None:
     from havenline_desk.actions.set_budget import USUAL, set_budget
     from havenline_desk.models import Person
 
-    ample = replace(USUAL, per_hour=1_000_000, per_day=1_000_000, minutes=1_000_000, bytes_per_day=1 << 50)
+    ample = replace(
+        USUAL, per_hour=1_000_000, per_day=1_000_000, minutes=1_000_000, bytes_per_day=1 << 50, per_week=1_000_000
+    )
     welfare, lead = (Person.objects.get(name=name) for name in ("welfare", "lead"))
     for number in range(fault_desk.WRITERS):
         who = Person.objects.get(name=f"writer-{number}")

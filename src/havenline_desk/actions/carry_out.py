@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Protocol
 
 from django.db import IntegrityError, transaction
@@ -118,7 +119,7 @@ def _destroyed(agreed: Accord, at: dt.datetime) -> None:
 
 def _raise_budget(agreed: Accord, keys: Keys) -> None:
     what = agreed.what
-    budget = Budget(*(int(what[name]) for name in ("per_hour", "per_day", "minutes", "bytes_per_day")))
+    budget = Budget(*(int(what[part.name]) for part in fields(Budget)))
     keys.set_budget(str(what["person"]), budget, by=_first(agreed), second=_second(agreed))
 
 

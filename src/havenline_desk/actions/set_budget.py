@@ -16,7 +16,7 @@ from .. import audit, gates
 from ..keys import keyd
 from ..models import AuditAct, Person
 
-USUAL = Budget(per_hour=120, per_day=600, minutes=60, bytes_per_day=4 << 30)
+USUAL = Budget(per_hour=120, per_day=600, minutes=60, bytes_per_day=4 << 30, per_week=2400)
 """What a person is given where nothing else is said."""
 
 

@@ -28,7 +28,7 @@ from ..queries.shift import talk_to
 from .layout import Notice, leave_notice, person_of
 from .numbers import whole_number
 
-_LIMITS = ("per_hour", "per_day", "minutes")
+_LIMITS = ("per_hour", "per_day", "per_week", "minutes")
 
 
 @gate(Act.SEE_OWN_EXPOSURE)

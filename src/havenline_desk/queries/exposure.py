@@ -35,6 +35,7 @@ class Part(StrEnum):
 
     HOUR = "hour"
     DAY = "day"
+    WEEK = "week"
     MINUTES = "minutes"
     MEBIBYTES = "mebibytes"
 
@@ -58,6 +59,7 @@ class BudgetLeft:
 
     last_hour: int
     last_day: int
+    last_week: int
     minutes: int
     parts: tuple[BudgetPart, ...]
     frees_at: dt.datetime | None
@@ -131,12 +133,14 @@ def budget_left(person: Person, *, at: dt.datetime) -> BudgetLeft | None:
         parts = (
             _part(Part.HOUR, so_far.last_hour, budget.per_hour),
             _part(Part.DAY, so_far.last_day, budget.per_day),
+            _part(Part.WEEK, so_far.last_week, budget.per_week),
             _part(Part.MINUTES, so_far.minutes, budget.minutes),
             _part(Part.MEBIBYTES, so_far.bytes_last_day, budget.bytes_per_day, unit=1 << 20),
         )
     return BudgetLeft(
         last_hour=so_far.last_hour,
         last_day=so_far.last_day,
+        last_week=so_far.last_week,
         minutes=so_far.minutes,
         parts=parts,
         frees_at=at + dt.timedelta(seconds=so_far.frees_in) if so_far.frees_in else None,

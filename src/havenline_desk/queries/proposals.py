@@ -130,8 +130,9 @@ def _import(what: Mapping[str, Any]) -> str:
 
 def _budget(what: Mapping[str, Any]) -> str:
     return (
-        f"Let {_person(what)} open up to {what['per_hour']:,} objects an hour, {what['per_day']:,} a day and "
-        f"{what['bytes_per_day']:,} bytes a day, {what['minutes']:,} minutes without a pause."
+        f"Let {_person(what)} open up to {what['per_hour']:,} objects an hour, {what['per_day']:,} a day, "
+        f"{what['per_week']:,} a week and {what['bytes_per_day']:,} bytes a day, "
+        f"{what['minutes']:,} minutes without a pause."
     )
 
 
