@@ -55,7 +55,7 @@ def csam(people: dict[str, Person]) -> HouseList:
 def test_two_people_enrol_a_key_and_nothing_is_open(people: dict[str, Person], csam: HouseList) -> None:
     partner = make.enrol_partner(people, at=AT)
     assert recipient_of(partner) == make.AGE_KEYS[0]
-    assert [feeds_of(partner, door) for door in Door] == [(), (), ()]
+    assert [feeds_of(partner, door) for door in Door] == [()] * len(Door)
     assert Quorum.objects.get(record=partner.keys.get().audit_id).people == 2
     assert canaries_of(partner, csam) == ()
     for change, reason in (

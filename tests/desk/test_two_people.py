@@ -503,7 +503,8 @@ def test_each_act_that_can_be_proposed_can_be_carried_out_and_said_in_words() ->
         "approve_framework": "Record that local counsel (opinion 14) has approved gb-eaw 2023-09: "
         "its rules then decide.",
         "import_collection": "Take the collection c into HL-1, from /held/c, without a manifest.",
-        "raise_budget": f"Let somebody not enrolled here ({'a' * 32}) open up to 9 objects an hour, 8 a day, 5 a week and "
+        "raise_budget": f"Let somebody not enrolled here ({'a' * 32}) open up to 9 objects an hour, 8 a day, "
+        "5 a week and "
         "6 bytes a day, 7 minutes without a pause.",
         "release_hold": f"Release the legal hold case-1 on the object {'b' * 32}: it may be destroyed in time.",
         "publish_figures": "Publish figures of HL-1 as HL-2026-1, “One year”, 2025-01-01 to 2025-12-31: the "
