@@ -101,7 +101,8 @@ def test_a_damaged_backup_is_refused_before_anything_is_touched(place: Path, new
     try:
         for path in [each for each in sorted((place / "damaged").rglob("*")) if each.is_file()]:
             whole = path.read_bytes()
-            path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]) if path.name != "manifest.json" else whole[:-3])
+            damaged = whole[:-1] + bytes([whole[-1] ^ 1]) if whole else b"x"
+            path.write_bytes(damaged if path.name != "manifest.json" else whole[:-3])
             assert "damaged" in run(new, "restore", place / "damaged", code=1)
             assert not new.exists()
             path.write_bytes(whole)
