@@ -22,7 +22,7 @@ def test_a_person_lowers_their_own_limit_and_is_warned_and_told_when_it_frees(br
         show_step(page, 2)
         page.goto(f"{desk.address}exposure")
         rows = page.locator("table.bars tbody tr")
-        expect(rows).to_have_count(4)
+        expect(rows).to_have_count(5)
         used = int(rows.first.locator("td.n").inner_text())
         assert used >= 2
         page.screenshot(path=SCREENSHOTS / "20-exposure.png", full_page=True)

@@ -36,7 +36,7 @@ def people(at: dt.datetime) -> dict[str, Person]:
         ("analyst-one", "Something waits for you"),
         ("adjudicator", "Nothing waits for you"),
         ("lead", "HL-1"),
-        ("liaison", "what leaves the house"),
+        ("liaison", "What leaves the house"),
         ("welfare", "seen by that person and by you alone"),
         ("admin", "sees no content"),
         ("auditor", "HL-1"),
