@@ -143,7 +143,7 @@ def fetch(
 @app.command(epilog=exits.EPILOG)
 def resync(name: Name, folder: Folder = None, key: Key = None, as_json: AsJson = False) -> None:
     """Fetch everything anew, and withdraw what the partner serves no more. `fetch` goes on with one that broke off."""
-    _fetch(name, resync=True, folder=folder, key=key, as_json=as_json)
+    _fetch(name, resync=True, folder=folder, key=key, as_json=as_json, taken=Taken())
 
 
 @app.command(epilog=exits.EPILOG)
@@ -341,12 +341,11 @@ def _fetch(
     folder: Path | None,
     key: Path | None,
     as_json: bool,
-    taken: Taken | None = None,
+    taken: Taken,
 ) -> None:
     say_if_compiling()
-    how = taken or Taken()
     with opened_exchange(folder, name) as opened:
-        connector = opened.connector(sealing_key(key), from_folder=how.from_folder, accept_growth=how.accept_growth)
+        connector = opened.connector(sealing_key(key), from_folder=taken.from_folder, accept_growth=taken.accept_growth)
         done = opened.fetch(connector, at=now(), resync=resync, threads=all_cores())
         standing = opened.store.standing()
     summary = {
@@ -397,7 +396,7 @@ def faults_told(where: Path) -> Iterator[None]:
 
 
 def _root(folder: Path | None) -> Path:
-    return folder if folder is not None else data_folder() / "exchanges"
+    return folder if folder is not None else home_folder() / "exchanges"
 
 
 def exchange_folder(folder: Path | None, name: str) -> Path:
@@ -409,10 +408,10 @@ def exchange_folder(folder: Path | None, name: str) -> Path:
 
 def sealing_key(key: Path | None) -> Path:
     """The file of the key that credentials are sealed with; by default that of the data folder."""
-    return key if key is not None else data_folder() / "exchange.key"
+    return key if key is not None else home_folder() / "exchange.key"
 
 
-def data_folder() -> Path:
+def home_folder() -> Path:
     """The data folder of whoever runs the command, whether or not it is there yet."""
     from havenline_desk.sites.home import Home
 

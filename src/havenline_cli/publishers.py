@@ -14,9 +14,9 @@ from havenline_cli.exchange import (
     Folder,
     Key,
     Name,
-    data_folder,
     exchange_folder,
     faults_told,
+    home_folder,
     opened_exchange,
     sealing_key,
 )
@@ -141,7 +141,7 @@ def gossip(
 
 
 def _identity() -> Path:
-    return data_folder() / "exchange.identity"
+    return home_folder() / "exchange.identity"
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -167,10 +168,14 @@ class Exchange:
         """Open the exchange in `folder`; asks nobody. Raises ExchangeError, StateRefused, LiveListsDamaged."""
         self.folder, self.configured = folder, configured_in(folder)
         self.kind = KINDS[self.configured.connector]
-        self.screen: Screen = shipped_screen()
         self.store = Store(folder / "state.sqlite")
         live = folder / "live"
         self.live = LiveLists.open(live) if (live / CURRENT).exists() else LiveLists.create(live)
+
+    @cached_property
+    def screen(self) -> Screen:
+        """What entries are screened by; read when something is screened, so that suspending never needs it."""
+        return shipped_screen()
 
     def close(self) -> None:
         """Let the state go."""
