@@ -11,6 +11,8 @@ ACTIONS = Path(__file__).parents[2] / "src/havenline_desk/actions"
 FILES = sorted(path for path in ACTIONS.glob("*.py") if path.name != "__init__.py")
 WRITES = {"create", "bulk_create", "get_or_create", "update_or_create", "update", "bulk_update", "save", "delete"}
 PART_OF_ANOTHER_ACT = {
+    "copy_outcome": {"form_stacks"},
+    "correct_copies": {"correct_outcome", "settle_stack"},
     "forgive_try": {"prove_person"},
     "open_assignments": {"form_stacks", "look_over_sample", "settle_stack"},
     "record_origin": {"record_postings"},

@@ -9,6 +9,7 @@ import uuid
 from .. import audit, law
 from ..agreement import Accord, ProposalRefused
 from ..models import AuditAct, Outcome, SettledBy
+from .copy_outcome import correct_copies
 from .derive_outcomes import derive_outcomes, one_at_a_time
 from .record_quorum import record_quorum
 from .withdraw_entries import withdraw_contradicted
@@ -47,8 +48,8 @@ def record_correction(agreed: Accord, at: dt.datetime) -> None:
         raise ProposalRefused("this outcome is a copy: correct the one that it was taken over from")
     one_at_a_time()
     facts = checked_facts(old, str(agreed.what["facts"]))
-    new = _instead_of(old, facts, None, at=at)
-    copies = [_instead_of(copy, facts, new, at=at) for copy in _copies(old)]
+    new = _instead_of(old, facts, at=at)
+    copies = correct_copies(old, new, at=at)
     record_quorum([new], people=len(agreed.people))
     withdraw_contradicted({old.file_id}, at=at)
     for each in (new, *copies):
@@ -65,19 +66,13 @@ def record_correction(agreed: Accord, at: dt.datetime) -> None:
         )
 
 
-def _copies(old: Outcome) -> list[Outcome]:
-    rows = Outcome.objects.filter(copy_of=old, correction=None).select_related("investigation", "file")
-    return list(rows.order_by("pk"))
-
-
-def _instead_of(old: Outcome, facts: dict[str, str], copy_of: Outcome | None, *, at: dt.datetime) -> Outcome:
+def _instead_of(old: Outcome, facts: dict[str, str], *, at: dt.datetime) -> Outcome:
     framework = law.load(old.framework, old.framework_version)
     legality = framework.derive(facts, approved=law.in_force(framework.id, framework.version))
     return Outcome.objects.create(
         investigation=old.investigation,
         file=old.file,
         revision=old.revision,
-        copy_of=copy_of,
         corrects=old,
         framework=framework.id,
         framework_version=framework.version,
@@ -86,7 +81,7 @@ def _instead_of(old: Outcome, facts: dict[str, str], copy_of: Outcome | None, *,
         class_id=legality.class_id or "",
         severity=legality.severity or "",
         rule_path=list(legality.rule_path),
-        settled_by=SettledBy.ADJUDICATION if copy_of is None else SettledBy.COPY,
+        settled_by=SettledBy.ADJUDICATION,
         viewed_by_person=old.viewed_by_person,
         settled_at=at,
     )

@@ -21,6 +21,7 @@ from ..models import (
     StackMember,
     StackRevision,
 )
+from .copy_outcome import copy_outcome
 from .derive_outcomes import derive_outcomes
 from .open_assignments import open_assignments
 
@@ -115,23 +116,7 @@ def _settled_as_copy(investigation: Investigation, file: File, *, at: dt.datetim
         .order_by("settled_at", "pk")
         .first()
     )
-    if original is None:
-        return None
-    return Outcome.objects.create(
-        investigation=investigation,
-        file=file,
-        copy_of=original,
-        framework=original.framework,
-        framework_version=original.framework_version,
-        facts=original.facts,
-        status=original.status,
-        class_id=original.class_id,
-        severity=original.severity,
-        rule_path=original.rule_path,
-        settled_by=SettledBy.COPY,
-        viewed_by_person=False,
-        settled_at=at,
-    )
+    return None if original is None else copy_outcome(original, file, investigation, at=at)
 
 
 def _join(

@@ -24,7 +24,7 @@ from ..models import (
     StackRevision,
     Step,
 )
-from ..models import SettledBy as OutcomeSettledBy
+from .copy_outcome import correct_copies
 from .derive_outcomes import derive_outcomes
 from .open_assignments import open_assignments, put_in_order
 from .record_quorum import record_quorum
@@ -106,7 +106,7 @@ def _recorded(
         for file in files
     )
     if before is not None:
-        outcomes += _corrected_copies(before, outcomes[0], at=at)
+        outcomes += correct_copies(before, outcomes[0], at=at)
     withdraw_contradicted({outcome.file_id for outcome in outcomes}, at=at)
     return outcomes
 
@@ -116,29 +116,6 @@ def _standing(outcome: Outcome) -> Outcome:
     while (later := Outcome.objects.filter(corrects=outcome).first()) is not None:
         outcome = later
     return outcome
-
-
-def _corrected_copies(old: Outcome, new: Outcome, *, at: dt.datetime) -> list[Outcome]:
-    """Byte-identical files that took their answer from `old` take it from `new`, in whichever investigation."""
-    return Outcome.objects.bulk_create(
-        Outcome(
-            investigation=copy.investigation,
-            file=copy.file,
-            copy_of=new,
-            corrects=copy,
-            framework=new.framework,
-            framework_version=new.framework_version,
-            facts=new.facts,
-            status=new.status,
-            class_id=new.class_id,
-            severity=new.severity,
-            rule_path=new.rule_path,
-            settled_by=OutcomeSettledBy.COPY,
-            viewed_by_person=False,
-            settled_at=at,
-        )
-        for copy in old.copies.filter(correction=None).select_related("investigation", "file").order_by("pk")
-    )
 
 
 def _open_dispute(revision: StackRevision, *, at: dt.datetime) -> None:
