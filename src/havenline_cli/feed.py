@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,7 +47,6 @@ def serve(
     with opening.desk(opening.existing_home(home)):
         typer.echo(f"havenline feed: http{'s' if certificate else ''}://{host}:{port}/", err=True)
         command = server.feed_command(host, port, certificate=certificate, private_key=private_key)
-        os.environ.pop("HAVENLINE_OWNER_URL", None)
         served = server.run(command)
     sys.exit(served)
 

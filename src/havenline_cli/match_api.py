@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -50,19 +48,13 @@ def match_api(
         command = server.match_api_command(
             listen, workers=workers, application="havenline_cli.match_api_app:application"
         )
-        given = {
-            **server.environ(),
-            "HAVENLINE_MATCH_DOOR": door,
-            "DJANGO_SETTINGS_MODULE": "havenline_desk.sites.match_api_settings",
-        }
-        ends_with_us = [sys.executable, "-c", server.ENDING_WITH_ITS_PARENT, *command]
-        with subprocess.Popen(ends_with_us, env=given) as running:  # noqa: S603 - its own interpreter
-            typer.echo(f"The match service answers at {told}", err=True)
-            try:
-                code = running.wait()
-            except KeyboardInterrupt:
-                running.terminate()
-                code = running.wait()
-                return
+        typer.echo(f"The match service answers at {told}", err=True)
+        code = server.run(
+            command,
+            more={
+                "HAVENLINE_MATCH_DOOR": door,
+                "DJANGO_SETTINGS_MODULE": "havenline_desk.sites.match_api_settings",
+            },
+        )
     if code:
         raise opening.CommandError(f"the match service ended by itself ({code}); its log says why")

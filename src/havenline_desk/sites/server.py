@@ -8,8 +8,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from havenline.vocabulary import HavenlineError
 
@@ -37,21 +38,15 @@ ENDING_WITH_ITS_PARENT = (
 
 def command(port: int) -> list[str]:
     """What runs the web server."""
-    return [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"),
-        *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
-        *("--blocking-threads", str(max(2, os.cpu_count() or 1)), "--workers-kill-timeout", "3"),
-        "havenline_desk.sites.wsgi:application",
-    ]
+    return _granian("--host", LOOPBACK, "--port", str(port), *_FEW, "havenline_desk.sites.wsgi:application")
 
 
 def match_api_command(listen: Sequence[str], *, workers: int, application: str) -> list[str]:
     """What runs the match service. Many threads: most of them wait for their answer's turn to go out."""
-    return [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1", "--log-level", "warning"),
-        *(*listen, "--workers", str(workers), "--blocking-threads", "64"),
+    return _granian(
+        *(*listen, "--http", "1", "--workers", str(workers), "--blocking-threads", "64"),
         *("--workers-kill-timeout", "15", "--respawn-failed-workers", application),
-    ]
+    )
 
 
 def feed_command(host: str, port: int, *, certificate: Path | None, private_key: Path | None) -> list[str]:
@@ -59,23 +54,31 @@ def feed_command(host: str, port: int, *, certificate: Path | None, private_key:
     tls: list[str] = []
     if certificate is not None and private_key is not None:
         tls = ["--ssl-certificate", str(certificate), "--ssl-keyfile", str(private_key), "--ssl-protocol-min", "tls1.2"]
-    return [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"),
-        *("--host", host, "--port", str(port), "--workers", "1", "--no-access-log", *tls),
-        *("--blocking-threads", str(max(2, os.cpu_count() or 1)), "--workers-kill-timeout", "3"),
+    return _granian(
+        *("--host", host, "--port", str(port), "--no-access-log", *tls, *_FEW),
         "havenline_desk.sites.feed_wsgi:application",
-    ]
+    )
 
 
-def run(command: list[str]) -> int:
-    """Run a server until it ends, or until this process is told to; gives its exit code."""
-    process = subprocess.Popen([sys.executable, "-c", ENDING_WITH_ITS_PARENT, *command])  # noqa: S603 - our own command
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
-        return 0
+_FEW = ("--workers", "1", "--blocking-threads", str(max(2, os.cpu_count() or 1)), "--workers-kill-timeout", "3")
+
+
+def _granian(*arguments: str) -> list[str]:
+    fixed = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning")
+    return [*fixed, *arguments]
+
+
+def run(command: Sequence[str], *, more: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Run a server until it ends, without the way in of the tables' owner; gives its exit code, 0 where this process
+    was told to end it. `more`: further variables of its environment."""
+    ends_with_us = [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *command]
+    with subprocess.Popen(ends_with_us, env={**environ(), **more}) as running:  # noqa: S603 - our own command
+        try:
+            return running.wait()
+        except KeyboardInterrupt:
+            running.terminate()
+            running.wait()
+            return 0
 
 
 def environ() -> dict[str, str]:
