@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from django.conf import settings
@@ -50,18 +50,7 @@ def entries_in_force(house_list: HouseList) -> Iterator[Entry]:
     rows = rows.prefetch_related(Prefetch("file__perceptual_hashes", queryset=whole))
     for row in rows.order_by("pk").iterator(chunk_size=2000):
         values, quality = values_of(row.file, row.algorithms, row.file.perceptual_hash)
-        yield Entry(
-            entry=row.entry,
-            values=values,
-            quality=quality,
-            kind=ListKind(house_list.kind),
-            framework=row.framework,
-            version=row.framework_version,
-            code=row.code,
-            assessments=row.assessments,
-            mark=row.mark,
-            released=whole_seconds(row.released_at),
-        )
+        yield _entry_of(row, house_list, values, quality)
 
 
 def withdrawn_since(edition: PublishedEdition) -> frozenset[str]:
@@ -73,17 +62,24 @@ def withdrawn_since(edition: PublishedEdition) -> frozenset[str]:
 
 
 def entry_of_canary(canary: Canary) -> Entry:
+    return _entry_of(canary, canary.list, dict(canary.values), canary.quality)
+
+
+def _entry_of(
+    row: ReleasedEntry | Canary, house_list: HouseList, values: Mapping[str, str], quality: int | None
+) -> Entry:
+    """A canary says of itself what a released entry does, so that nobody tells them apart."""
     return Entry(
-        entry=canary.entry,
-        values=dict(canary.values),
-        quality=canary.quality,
-        kind=ListKind(canary.list.kind),
-        framework=canary.framework,
-        version=canary.framework_version,
-        code=canary.code,
-        assessments=canary.assessments,
-        mark=canary.mark,
-        released=whole_seconds(canary.released_at),
+        entry=row.entry,
+        values=values,
+        quality=quality,
+        kind=ListKind(house_list.kind),
+        framework=row.framework,
+        version=row.framework_version,
+        code=row.code,
+        assessments=row.assessments,
+        mark=row.mark,
+        released=whole_seconds(row.released_at),
     )
 
 
