@@ -17,7 +17,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,9 @@ class State:
 
     def exposed(self, person: str) -> tuple[Exposed, Budget | None]:
         """What the person has opened, escalations included, and what they may."""
-        return self._exposed(person, self.now()), self._budget(person)
+        now, budget = self.now(), self._budget(person)
+        so_far = self._exposed(person, now)
+        return replace(so_far, frees_in=self._frees_in(person, so_far, budget, now)), budget
 
     def _budget(self, person: str) -> Budget | None:
         columns = "per_hour, per_day, minutes, bytes_per_day, per_week"
@@ -181,15 +183,37 @@ class State:
         hour = sum(at > now - _HOUR for at, _ in rows)
         minutes = (now - run) // (60 * SECOND)
         (week,) = self._one("SELECT count(*) FROM exposure WHERE person = ? AND at > ?", person, now - _WEEK) or (0,)
-        budget = self._budget(person)
-        frees_in = _frees_in(rows, budget, minutes, now)
-        if frees_in is not None and budget is not None and week >= budget.per_week:
-            (at,) = self._all(
-                "SELECT at FROM exposure WHERE person = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?",
-                *(person, now - _WEEK, week - budget.per_week),
-            )[0]
-            frees_in = max(frees_in, -((now - at - _WEEK) // SECOND))
-        return Exposed(hour, len(rows), minutes, sum(size for _, size in rows), week, frees_in)
+        return Exposed(hour, len(rows), minutes, sum(size for _, size in rows), week, frees_in=None)
+
+    def _frees_in(self, person: str, so_far: Exposed, budget: Budget | None, now: int) -> int | None:
+        """Seconds, rounded up, until every part of the budget has room again; None where no waiting helps."""
+        if budget is None or 0 in astuple(budget):
+            return None
+        until = [now]
+        for used, most, window in (
+            (so_far.last_hour, budget.per_hour, _HOUR),
+            (so_far.last_day, budget.per_day, _DAY),
+            (so_far.last_week, budget.per_week, _WEEK),
+        ):
+            if used >= most:
+                rows = self._all(
+                    "SELECT at FROM exposure WHERE person = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?",
+                    *(person, now - window, used - most),
+                )
+                until.append(rows[0][0] + window)
+        if so_far.minutes >= budget.minutes:
+            (last,) = self._one("SELECT max(at) FROM exposure WHERE person = ?", person) or (now,)
+            until.append(last + PAUSE)
+        left = so_far.bytes_last_day
+        if left >= budget.bytes_per_day:
+            for at, size in self._all(
+                "SELECT at, size FROM exposure WHERE person = ? AND at > ? ORDER BY at", person, now - _DAY
+            ):
+                if left < budget.bytes_per_day:
+                    break
+                left -= size
+                until.append(at + _DAY)
+        return -((now - max(until)) // SECOND)
 
     def _check_budget(self, person: str, size: int, now: int) -> None:
         budget, so_far = self._budget(person), self._exposed(person, now)
@@ -499,29 +523,6 @@ class State:
 def _need_two(by: str, second: str, *, not_these: tuple[str, ...] = ()) -> None:
     if not by or not second or by == second or by in not_these or second in not_these:
         raise KeydRefused("two", "this needs two people, neither of whom it is about")
-
-
-def _frees_in(rows: list[tuple[int, int]], budget: Budget | None, minutes: int, now: int) -> int | None:
-    """Seconds, rounded up, until each part but that of a week has room; `rows` are times and bytes, oldest first.
-
-    None where no waiting helps, that of a week among the reasons.
-    """
-    if budget is None or 0 in astuple(budget):
-        return None
-    until = [now]
-    for most, window in ((budget.per_hour, _HOUR), (budget.per_day, _DAY)):
-        inside = [at for at, _ in rows if at > now - window]
-        if len(inside) >= most:
-            until.append(inside[len(inside) - most] + window)
-    if minutes >= budget.minutes:
-        until.append(rows[-1][0] + PAUSE)
-    left = sum(size for _, size in rows)
-    for at, size in rows:
-        if left < budget.bytes_per_day:
-            break
-        left -= size
-        until.append(at + _DAY)
-    return -((now - max(until)) // SECOND)
 
 
 def _give_weeks(connection: sqlite3.Connection) -> None:
