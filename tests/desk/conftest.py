@@ -8,6 +8,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from havenline_desk.keys import keyd
+from tests.guard.conftest import Running
 from tests.guard.decoder_rig import OPENING, Rig
 from tests.guard.keyd_rig import Process
 
@@ -63,3 +64,13 @@ def desk_role(transactional_db: None) -> Iterator[None]:
     yield
     connection.close()
     connection.settings_dict["USER"] = owner
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The `matchd` that tests of the match service ask; `match_rig` says what it holds."""
+    from .match_rig import matchd
+
+    running = matchd(tmp_path_factory.mktemp("m"))
+    yield running
+    assert running.stop() == 0

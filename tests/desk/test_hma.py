@@ -23,18 +23,11 @@ from havenline_desk.models import KeyScope, LookupCount
 from havenline_guard.sandbox import close_worker
 from tests.guard.conftest import Running
 
-from .match_rig import key, matchd, pdq
+from .match_rig import key, pdq
 from .test_match_api import drawn_picture
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("havenline_desk.sites.hma_urls")]
 SESSION = json.loads(Path(__file__).with_name("hma_session.json").read_text())["steps"]
-
-
-@pytest.fixture(scope="module")
-def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = matchd(tmp_path_factory.mktemp("m"))
-    yield running
-    assert running.stop() == 0
 
 
 @pytest.fixture

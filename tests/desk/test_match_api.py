@@ -44,16 +44,9 @@ from havenline_guard.sandbox import close_worker
 from tests.guard.conftest import Running
 
 from . import factories
-from .match_rig import LISTS, ask, key, liaison, matchd, pdq, sha256
+from .match_rig import LISTS, ask, key, liaison, pdq, sha256
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("havenline_desk.sites.match_api_urls")]
-
-
-@pytest.fixture(scope="module")
-def lists(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = matchd(tmp_path_factory.mktemp("m"))
-    yield running
-    assert running.stop() == 0
 
 
 @pytest.fixture
