@@ -115,7 +115,7 @@ def test_evidence_over_one_act_is_none_over_another(evidence: StepUp) -> None:
         {"public_key": "a0"},
         {"public_key": "00"},
     ],
-    ids=str,
+    ids=lambda changed: " ".join(changed),
 )
 def test_altered_evidence_is_refused(evidence: StepUp, changed: dict[str, str]) -> None:
     with pytest.raises(FactorRefused):
