@@ -17,14 +17,13 @@ _FIELDS = frozenset({"member", "timestamp", "id", "classification", "fingerprint
 _ADDRESS = re.compile(rb'\shref="[^"]*"')
 
 
-def record_of(element: Element, body: bytes) -> PartnerRecord | UnreadRecord:
-    """One record of a page; `body` is the page that `element` was read from.
+def record_of(element: Element, raw: bytes) -> PartnerRecord | UnreadRecord:
+    """One record of a page; `raw` are its bytes as they were sent.
 
     Each fingerprint is kept: those that are compared by kind, others as carried values under their tag, so that an
     unknown kind does not cost the known ones. The addresses of large fingerprints are not kept, as NCMEC asks.
     Anything else that is unknown goes to quarantine.
     """
-    raw = body[element.start : element.end]
     if b"href" in raw:
         raw = _ADDRESS.sub(b"", raw)
     key = None
@@ -44,7 +43,7 @@ def reread(raw: bytes) -> PartnerRecord | UnreadRecord:
     """A record from the bytes that were kept of it. Not read: elements under a namespace prefix."""
     body = b'<kept xmlns="%s">%s</kept>' % (NAMESPACE.encode(), raw)
     try:
-        return record_of(parsed(body, namespace=NAMESPACE).children[0], body)
+        return record_of(parsed(body, namespace=NAMESPACE)[0], raw)
     except (XmlRefused, IndexError):
         return UnreadRecord(raw, "no element can be read from the bytes that were kept")
 
@@ -70,9 +69,8 @@ def _text(element: Element, name: str) -> str:
 
 
 def _entry(element: Element, key: str) -> ListEntry | None:
-    for each in element.children:
-        if each.name not in _FIELDS:
-            raise NotUnderstood("an element that is unknown")
+    if not all(each.name in _FIELDS for each in element):
+        raise NotUnderstood("an element that is unknown")
     classification = element.child("classification")
     label = None if classification is None else classification.text.strip()
     if label is not None and label not in CLASSIFICATIONS:
@@ -82,7 +80,7 @@ def _entry(element: Element, key: str) -> ListEntry | None:
     for each in element.child("fingerprints") or ():
         if each.attributes and ("href" in each.attributes or "rel" in each.attributes):
             continue  # a large fingerprint: asked for by itself, and its address may change
-        if each.name in compared or each.name in carried or each.children:
+        if each.name in compared or each.name in carried or len(each):
             raise NotUnderstood("a fingerprint that stands there twice, or is made of parts")
         value = each.text.strip()
         if each.name in _COMPARED[element.name]:
