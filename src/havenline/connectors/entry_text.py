@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
-from havenline.vocabulary import ListEntry
+from havenline.entries import Entries
+from havenline.vocabulary import VALUE_KINDS, ListEntry
 
-_FIELDS = ("md5", "sha1", "sha256", "pdq", "pdq_quality", "label")
+_FIELDS = (*(kind.value for kind in VALUE_KINDS), "pdq_quality", "label")
+_CODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def said_entry(entry: ListEntry) -> str:
@@ -14,7 +18,7 @@ def said_entry(entry: ListEntry) -> str:
     said = {name: value for name in _FIELDS if (value := getattr(entry, name)) is not None}
     if entry.opaque:
         said["opaque"] = entry.opaque
-    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+    return _CODER.encode(said)
 
 
 def entry_of(id_: str, text: str) -> ListEntry:
@@ -22,3 +26,15 @@ def entry_of(id_: str, text: str) -> ListEntry:
     said = json.loads(text)
     opaque = tuple((kind, value) for kind, value in said.pop("opaque", ()))
     return ListEntry(id_, opaque=opaque, **said)
+
+
+def entries_of(ids: Sequence[str], texts: Sequence[str]) -> Entries:
+    """The entries of many lines as columns; what they say was checked when they were written and is not again."""
+    lines: list[dict[str, Any]] = json.loads(f"[{','.join(texts)}]")
+    return Entries.of_cells(
+        ids,
+        {kind: [line.get(field) for line in lines] for kind, field in zip(VALUE_KINDS, _FIELDS, strict=False)},
+        quality=[line.get("pdq_quality") for line in lines],
+        labels=[line.get("label") for line in lines],
+        opaque=[line.get("opaque", ()) for line in lines],
+    )
