@@ -53,7 +53,8 @@ CREATE TABLE stage (
 );
 CREATE VIEW kept_out AS SELECT key FROM withheld UNION ALL SELECT key FROM screened;
 """
-_READ_AT_ONCE = 50_000
+_READ_AT_ONCE = 4096
+_SCREENED_AT_ONCE = 50_000
 _Held = tuple[float, int, int, str | None]
 """Of a record that is held: `changed`, `seen`, `revision`, `entry`."""
 REVISION = "~"
@@ -236,8 +237,8 @@ class Store:
             "AND NOT EXISTS (SELECT 1 FROM let_through WHERE key = record.key AND revision = record.revision)"
         ).fetchall()
         refused = []
-        for first in range(0, len(rows), _READ_AT_ONCE):
-            part = rows[first : first + _READ_AT_ONCE]
+        for first in range(0, len(rows), _SCREENED_AT_ONCE):
+            part = rows[first : first + _SCREENED_AT_ONCE]
             reasons = screen.reasons([entry_of(key, entry) for key, _, entry in part])
             refused += [(row[0], row[1], reason) for row, reason in zip(part, reasons, strict=True) if reason]
         with self._together():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from havenline.connectors.frame import NotUnderstood, PartnerRecord, UnreadRecord, hash_value
+from havenline.connectors.frame import NotUnderstood, PartnerRecord, UnreadRecord, plain_value
 from havenline.formats.edition import EditionRefused, parse_entry
 
 _PLACE = Path("entry")
@@ -21,7 +21,7 @@ def record_of(line: bytes, *, seq: int) -> PartnerRecord | UnreadRecord:
         return UnreadRecord(line, str(error))
     try:
         for kind, value in entry.values.items():
-            hash_value(kind, value)
+            plain_value(kind, value)
     except NotUnderstood as error:
         return UnreadRecord(line, str(error), entry.entry)
     return PartnerRecord(entry.entry, float(seq), line, entry.listed())
