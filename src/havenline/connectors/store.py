@@ -23,12 +23,8 @@ from havenline.connectors.stages import Stage, Staged
 from havenline.entries import Entries
 from havenline.vocabulary import HavenlineError, ListEntry
 
-_FORM = 2
+_FORM = 3
 _TABLES = """
-CREATE TABLE record (
-    key TEXT PRIMARY KEY, changed REAL NOT NULL, seen INTEGER NOT NULL, revision INTEGER NOT NULL,
-    entry TEXT, raw BLOB NOT NULL
-) WITHOUT ROWID;
 CREATE TABLE opinion (
     key TEXT NOT NULL, member TEXT NOT NULL, view TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
 );
@@ -53,6 +49,25 @@ CREATE TABLE stage (
 );
 CREATE VIEW kept_out AS SELECT key FROM withheld UNION ALL SELECT key FROM screened;
 """
+# Records lie as they came: in the order of keys, which may be drawn, each would be put between two others.
+_RECORDS = """
+CREATE TABLE record (
+    row INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, changed REAL NOT NULL, seen INTEGER NOT NULL,
+    revision INTEGER NOT NULL, entry TEXT, raw BLOB NOT NULL
+);
+CREATE INDEX withdrawn ON record (key) WHERE entry IS NULL;
+"""
+_SINCE_3 = f"""
+ALTER TABLE record RENAME TO record_by_key;
+{_RECORDS}
+INSERT INTO record (key, changed, seen, revision, entry, raw)
+    SELECT key, changed, seen, revision, entry, raw FROM record_by_key;
+DROP TABLE record_by_key;
+"""
+_FROM = {0: _RECORDS + _TABLES + _SINCE_2, 1: _SINCE_2 + _SINCE_3, 2: _SINCE_3}
+"""What makes a state of the present form, of nothing or of one of an earlier form."""
+_CACHE, _LOG = "PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=16384"
+"""64 MiB each: the keys of a million records, and what is written before it is put in its place."""
 _READ_AT_ONCE = 4096
 _SCREENED_AT_ONCE = 50_000
 _Held = tuple[float, int, int, str | None]
@@ -105,11 +120,12 @@ class Store:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             self._base = sqlite3.connect(path, timeout=10, isolation_level=None)
             self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute("PRAGMA synchronous=FULL")
+            self._base.execute(_CACHE)
+            self._base.execute(_LOG)
             with self._together():
                 (form,) = self._base.execute("PRAGMA user_version").fetchone()
-                if form in (0, 1):
-                    for statement in ((_TABLES if form == 0 else "") + _SINCE_2).split(";\n"):
+                if form in _FROM:
+                    for statement in _FROM[form].split(";\n"):
                         self._base.execute(statement)
                     if form == 1:  # a list that matched before there were stages goes on as it is
                         self._base.execute("INSERT INTO stage (stage, since, agreed) VALUES ('active', '', '')")
@@ -176,7 +192,8 @@ class Store:
         resync would sweep more than half of what is live and `accept_loss` does not say that this is meant; then the
         page is not kept.
         """
-        with self._together():
+        # A power cut may take the last pages, each with its checkpoint: they are fetched again.
+        with self._together(flushed=page.complete):
             generation = self._generation
             self._screen, self._at = screen, at
             self._take_all(page.records, generation)
@@ -310,10 +327,9 @@ class Store:
             self._base.execute("COMMIT")
 
     def entries(self) -> Entries:
-        """Everything that the list should hold, by key."""
+        """Everything that the list should hold."""
         rows = self._base.execute(
-            "SELECT key, revision, entry FROM record WHERE entry IS NOT NULL AND key NOT IN (SELECT key FROM kept_out) "
-            "ORDER BY key"
+            "SELECT key, revision, entry FROM record WHERE entry IS NOT NULL AND key NOT IN (SELECT key FROM kept_out)"
         )
         parts = []
         while part := rows.fetchmany(_READ_AT_ONCE):
@@ -336,15 +352,15 @@ class Store:
 
     def standing(self) -> Standing:
         """How the exchange stands."""
-        live, withdrawn, quarantined, withheld, screened, through, owed, opinions = self._base.execute(
-            "SELECT (SELECT count(*) FROM record WHERE entry IS NOT NULL), "
+        records, withdrawn, quarantined, withheld, screened, through, owed, opinions = self._base.execute(
+            "SELECT (SELECT count(*) FROM record), "
             "(SELECT count(*) FROM record WHERE entry IS NULL), (SELECT count(*) FROM quarantine), "
             "(SELECT count(*) FROM withheld), (SELECT count(*) FROM screened), (SELECT count(*) FROM let_through), "
             "(SELECT count(*) FROM owed), (SELECT count(*) FROM opinion)"
         ).fetchone()
         times = [self._said(name) for name in ("fetched_at", "complete_at")]
         fetched, complete = (None if text is None else dt.datetime.fromisoformat(text) for text in times)
-        counts = (live, withdrawn, quarantined, withheld, screened, through, owed, opinions)
+        counts = (records - withdrawn, withdrawn, quarantined, withheld, screened, through, owed, opinions)
         return Standing(*counts, bool(self._said("resyncing")), fetched, complete)
 
     def next_number(self) -> int:
@@ -399,7 +415,7 @@ class Store:
 
     def _insert(self, new: Mapping[str, _Held], raws: Sequence[bytes]) -> None:
         self._base.executemany(
-            "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO record (key, changed, seen, revision, entry, raw) VALUES (?, ?, ?, ?, ?, ?)",
             ((key, *held, raw) for (key, held), raw in zip(new.items(), raws, strict=True)),
         )
         self._base.executemany(
@@ -494,7 +510,9 @@ class Store:
         self._base.execute("INSERT OR REPLACE INTO said VALUES (?, ?)", (name, json.dumps(value)))
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
+    def _together(self, *, flushed: bool = True) -> Iterator[None]:
+        """All or nothing; with `flushed` it holds across a power cut, and with it everything before."""
+        self._base.execute(f"PRAGMA synchronous={'FULL' if flushed else 'NORMAL'}")
         self._base.execute("BEGIN IMMEDIATE")
         try:
             yield
