@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +19,7 @@ from havenline.vocabulary import VALUE_KINDS, FrameHash, HashKind, ListEntry
 
 BYTES = MappingProxyType({HashKind.MD5: 16, HashKind.SHA1: 20, HashKind.SHA256: 32, HashKind.PDQ: 32})
 """How many bytes a value of each kind has."""
+_FIELDS = MappingProxyType({kind: kind.value for kind in VALUE_KINDS})
 _AT_ONCE = 1 << 16
 UNKNOWN_QUALITY = 255
 """Stands for a PDQ quality that its publisher does not tell."""
@@ -136,30 +137,48 @@ class Entries:
     def of(cls, entries: Iterable[ListEntry]) -> Entries:
         """From single entries, in their order."""
         taken = list(entries)
+        made = cls.of_cells(
+            [each.entry for each in taken],
+            {kind: [getattr(each, field) for each in taken] for kind, field in _FIELDS.items()},
+            quality=[each.pdq_quality for each in taken],
+            labels=[each.label for each in taken],
+            opaque=[each.opaque for each in taken],
+        )
+        films = [(row, each.frames) for row, each in enumerate(taken) if each.frames]
+        return replace(made, frames=Frames.of(films)) if films else made
+
+    @classmethod
+    def of_cells(
+        cls,
+        ids: Sequence[str],
+        values: Mapping[HashKind, Sequence[str | None]],
+        *,
+        quality: Sequence[int | None],
+        labels: Sequence[str | None],
+        opaque: Sequence[Sequence[tuple[str, str]]],
+    ) -> Entries:
+        """From columns of cells, one of each for every entry; what `ListEntry` checks is not checked here."""
         codes = {"": 0}
-        rows = [codes.setdefault(entry.label or "", len(codes)) for entry in taken]
+        rows = [codes.setdefault(label or "", len(codes)) for label in labels]
         hashes = {
-            kind: Values.of(
-                kind, [(row, getattr(each, kind.value)) for row, each in enumerate(taken) if getattr(each, kind.value)]
-            )
+            kind: Values.of(kind, [(row, value) for row, value in enumerate(values[kind]) if value])
             for kind in VALUE_KINDS
         }
-        quality = [UNKNOWN_QUALITY if each.pdq_quality is None else each.pdq_quality for each in taken if each.pdq]
-        carried = [(row, name, text) for row, each in enumerate(taken) for name, text in each.opaque]
-        names = tuple(sorted({name for _, name, _ in carried}))
+        told = [UNKNOWN_QUALITY if each is None else each for each in quality]
+        carried = [(row, name, text) for row, each in enumerate(opaque) for name, text in each]
+        names = {name: place for place, name in enumerate(sorted({name for _, name, _ in carried}))}
         return cls(
-            Texts.of(each.entry for each in taken),
+            Texts.of(ids),
             hashes,
-            np.array(quality, np.uint8),
+            np.array(told, np.uint8)[hashes[HashKind.PDQ].rows],
             np.array(rows, np.uint32),
             Texts.of(codes),
             Opaque(
-                names,
+                tuple(names),
                 np.array([row for row, _, _ in carried], np.uint32),
-                np.array([names.index(name) for _, name, _ in carried], np.uint16),
+                np.array([names[name] for _, name, _ in carried], np.uint16),
                 Texts.of(text for _, _, text in carried),
             ),
-            Frames.of((row, each.frames) for row, each in enumerate(taken) if each.frames),
         )
 
     @classmethod

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 _HEX = {"md5": 32, "sha1": 40, "sha256": 64, "pdq": 64}
-_HEX_DIGITS = re.compile(r"[0-9a-f]*\Z")
+_SHAPES = {kind: re.compile(f"[0-9a-f]{{{digits}}}").fullmatch for kind, digits in _HEX.items()}
 
 LONGEST_TEXT = 200
 """Characters of a list's name, an entry's id, a label."""
@@ -298,9 +298,9 @@ class ListEntry:
     def __post_init__(self) -> None:
         if not (self.md5 or self.sha1 or self.sha256 or self.pdq or self.opaque or self.frames):
             raise ValueError("an entry needs at least one hash")
-        for kind in _HEX:
+        for kind, shaped in _SHAPES.items():
             value = getattr(self, kind)
-            if value is not None:
+            if value is not None and not shaped(value):
                 check_hex(kind, value)
         if self.frames and listed_frames(self.frames) != self.frames:
             raise ValueError("the frames of an entry come by their second, whole milliseconds, and no hash twice")
@@ -441,7 +441,7 @@ def _check_hashed(value: str | None, quality: int | None) -> None:
 
 def check_hex(kind: str, value: str) -> str:
     """Return `value` when it is the lower-case hex of a `kind` of hash, else raise ValueError."""
-    if len(value) != _HEX[kind] or not _HEX_DIGITS.match(value):
+    if not _SHAPES[kind](value):
         raise ValueError(f"not a {kind} value: {_HEX[kind]} lower-case hex digits are expected")
     return value
 

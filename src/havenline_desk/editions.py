@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Prefetch, Q
 
 from havenline.entries import Entries
-from havenline.formats.edition import ALGORITHMS, Entry, ListKind, place_edition, read_edition
+from havenline.formats.edition import ALGORITHMS, Entry, ListKind, place_edition, read_lines
 from havenline.matching import Edition
 from havenline.matching.live import CURRENT, ChangeRefused, LiveLists
 from havenline.vocabulary import PDQ_FULL, EditionRef
@@ -122,8 +122,8 @@ def bring_up(house_list: HouseList, *, at: dt.datetime, number: int | None = Non
     held = [head.ref.number for head in live.current().heads if head.ref.list_name == house_list.name]
     if wanted is None or (number is None and held and max(held) >= wanted.number):
         return bool(missing)
-    _, entries = read_edition(place(wanted))
-    columns = Entries.of([each.listed() for each in entries])
+    _, entries = read_lines(place(wanted))
+    columns = Entries.of(each.listed() for each, _ in entries)
     live.publish(Edition(EditionRef(house_list.name, wanted.number, columns.digest()), columns))
     return True
 

@@ -9,7 +9,6 @@ import datetime as dt
 
 from havenline.connectors.stages import terms_at
 from havenline.connectors.store import Store
-from havenline.entries import Entries
 from havenline.matching.live import LiveLists
 from havenline.matching.snapshot import Edition
 from havenline.vocabulary import EditionRef, ListEntry, ListTerms
@@ -32,7 +31,7 @@ def feed(store: Store, live: LiveLists, name: str, *, at: dt.datetime, threads: 
     if count >= PUBLISHED_FROM:
         number = store.next_number()
         with store.unchanged():
-            last, entries = store.last_owed(), Entries.of(store.entries())
+            last, entries = store.last_owed(), store.entries()
         live.publish(Edition(EditionRef(name, number, entries.digest()), entries, terms), threads=threads)
         store.paid(last)
         return count

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from havenline.vocabulary import HavenlineError, ListEntry, check_hex
+from havenline.vocabulary import HavenlineError, ListEntry
 
 Checkpoint = Mapping[str, Any]
 """Where a connector goes on from: a JSON object that only the connector itself reads."""
@@ -102,20 +102,26 @@ class NotUnderstood(Exception):
     """A record says what this version does not know. The text tells no hash value."""
 
 
-def hash_value(kind: str, text: str) -> str:
-    """The lower-case hex of a value that may be compared.
+def plain_value(kind: str, text: str) -> str:
+    """A hash value that may be compared, in lower case and without blanks around it.
 
-    Raises NotUnderstood for one of another length, of other signs, of one repeated byte (no picture has it, a broken
-    program has), and for the digest of an empty file.
+    Raises NotUnderstood for one repeated byte (no picture has it, a broken program has), and for the digest of an empty
+    file. Not checked: its length and its signs, which `listed` checks.
     """
     value = text.strip().lower()
-    try:
-        check_hex(kind, value)
-    except ValueError as error:
-        raise NotUnderstood(str(error)) from None
     if value in _EMPTY_FILE or (value[:2] == value[2:4] and value == value[:2] * (len(value) // 2)):
         raise NotUnderstood(f"a {kind} value that no picture has")
     return value
+
+
+def listed(
+    key: str, values: Mapping[str, str], *, label: str | None = None, opaque: tuple[tuple[str, str], ...] = ()
+) -> ListEntry:
+    """The entry with these `values` by kind. Raises NotUnderstood for a value of another length or of other signs."""
+    try:
+        return ListEntry(key, label=label, opaque=opaque, **values)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise NotUnderstood(str(error)) from None
 
 
 def digested_key(*parts: str) -> str:

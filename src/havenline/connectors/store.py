@@ -10,24 +10,21 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from havenline.connectors.entry_text import entry_of, said_entry
+from havenline.connectors.entry_text import entries_of, entry_of, said_entry
 from havenline.connectors.frame import Checkpoint, Opinion, Page, PartnerRecord, UnreadRecord
 from havenline.connectors.screening import Screen
 from havenline.connectors.stages import Stage, Staged
+from havenline.entries import Entries
 from havenline.vocabulary import HavenlineError, ListEntry
 
-_FORM = 2
+_FORM = 3
 _TABLES = """
-CREATE TABLE record (
-    key TEXT PRIMARY KEY, changed REAL NOT NULL, seen INTEGER NOT NULL, revision INTEGER NOT NULL,
-    entry TEXT, raw BLOB NOT NULL
-) WITHOUT ROWID;
 CREATE TABLE opinion (
     key TEXT NOT NULL, member TEXT NOT NULL, view TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
 );
@@ -52,7 +49,29 @@ CREATE TABLE stage (
 );
 CREATE VIEW kept_out AS SELECT key FROM withheld UNION ALL SELECT key FROM screened;
 """
-_RESCREENED_AT_ONCE = 50_000
+# Records lie as they came: in the order of keys, which may be drawn, each would be put between two others.
+_RECORDS = """
+CREATE TABLE record (
+    row INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, changed REAL NOT NULL, seen INTEGER NOT NULL,
+    revision INTEGER NOT NULL, entry TEXT, raw BLOB NOT NULL
+);
+CREATE INDEX withdrawn ON record (key) WHERE entry IS NULL;
+"""
+_SINCE_3 = f"""
+ALTER TABLE record RENAME TO record_by_key;
+{_RECORDS}
+INSERT INTO record (key, changed, seen, revision, entry, raw)
+    SELECT key, changed, seen, revision, entry, raw FROM record_by_key;
+DROP TABLE record_by_key;
+"""
+_FROM = {0: _RECORDS + _TABLES + _SINCE_2, 1: _SINCE_2 + _SINCE_3, 2: _SINCE_3}
+"""What makes a state of the present form, of nothing or of one of an earlier form."""
+_CACHE, _LOG = "PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=16384"
+"""64 MiB each: the keys of a million records, and what is written before it is put in its place."""
+_READ_AT_ONCE = 4096
+_SCREENED_AT_ONCE = 50_000
+_Held = tuple[float, int, int, str | None]
+"""Of a record that is held: `changed`, `seen`, `revision`, `entry`."""
 REVISION = "~"
 """Stands between a record's key and the number of its revision, from the second on, in the id of its entry."""
 
@@ -101,11 +120,12 @@ class Store:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             self._base = sqlite3.connect(path, timeout=10, isolation_level=None)
             self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute("PRAGMA synchronous=FULL")
+            self._base.execute(_CACHE)
+            self._base.execute(_LOG)
             with self._together():
                 (form,) = self._base.execute("PRAGMA user_version").fetchone()
-                if form in (0, 1):
-                    for statement in ((_TABLES if form == 0 else "") + _SINCE_2).split(";\n"):
+                if form in _FROM:
+                    for statement in _FROM[form].split(";\n"):
                         self._base.execute(statement)
                     if form == 1:  # a list that matched before there were stages goes on as it is
                         self._base.execute("INSERT INTO stage (stage, since, agreed) VALUES ('active', '', '')")
@@ -172,7 +192,8 @@ class Store:
         resync would sweep more than half of what is live and `accept_loss` does not say that this is meant; then the
         page is not kept.
         """
-        with self._together():
+        # A power cut may take the last pages, each with its checkpoint: they are fetched again.
+        with self._together(flushed=page.complete):
             generation = self._generation
             self._screen, self._at = screen, at
             self._take_all(page.records, generation)
@@ -233,8 +254,8 @@ class Store:
             "AND NOT EXISTS (SELECT 1 FROM let_through WHERE key = record.key AND revision = record.revision)"
         ).fetchall()
         refused = []
-        for first in range(0, len(rows), _RESCREENED_AT_ONCE):
-            part = rows[first : first + _RESCREENED_AT_ONCE]
+        for first in range(0, len(rows), _SCREENED_AT_ONCE):
+            part = rows[first : first + _SCREENED_AT_ONCE]
             reasons = screen.reasons([entry_of(key, entry) for key, _, entry in part])
             refused += [(row[0], row[1], reason) for row, reason in zip(part, reasons, strict=True) if reason]
         with self._together():
@@ -305,14 +326,16 @@ class Store:
         finally:
             self._base.execute("COMMIT")
 
-    def entries(self) -> Iterator[ListEntry]:
-        """Everything that the list should hold, by key."""
+    def entries(self) -> Entries:
+        """Everything that the list should hold."""
         rows = self._base.execute(
-            "SELECT key, revision, entry FROM record WHERE entry IS NOT NULL AND key NOT IN (SELECT key FROM kept_out) "
-            "ORDER BY key"
+            "SELECT key, revision, entry FROM record WHERE entry IS NOT NULL AND key NOT IN (SELECT key FROM kept_out)"
         )
-        for key, revision, entry in rows:
-            yield entry_of(entry_id(key, revision), entry)
+        parts = []
+        while part := rows.fetchmany(_READ_AT_ONCE):
+            ids = [entry_id(key, revision) for key, revision, _ in part]
+            parts.append(entries_of(ids, [entry for _, _, entry in part]))
+        return Entries.joined(parts)
 
     def opinions(self, key: str) -> tuple[Opinion, ...]:
         """What members say of a record."""
@@ -329,15 +352,15 @@ class Store:
 
     def standing(self) -> Standing:
         """How the exchange stands."""
-        live, withdrawn, quarantined, withheld, screened, through, owed, opinions = self._base.execute(
-            "SELECT (SELECT count(*) FROM record WHERE entry IS NOT NULL), "
+        records, withdrawn, quarantined, withheld, screened, through, owed, opinions = self._base.execute(
+            "SELECT (SELECT count(*) FROM record), "
             "(SELECT count(*) FROM record WHERE entry IS NULL), (SELECT count(*) FROM quarantine), "
             "(SELECT count(*) FROM withheld), (SELECT count(*) FROM screened), (SELECT count(*) FROM let_through), "
             "(SELECT count(*) FROM owed), (SELECT count(*) FROM opinion)"
         ).fetchone()
         times = [self._said(name) for name in ("fetched_at", "complete_at")]
         fetched, complete = (None if text is None else dt.datetime.fromisoformat(text) for text in times)
-        counts = (live, withdrawn, quarantined, withheld, screened, through, owed, opinions)
+        counts = (records - withdrawn, withdrawn, quarantined, withheld, screened, through, owed, opinions)
         return Standing(*counts, bool(self._said("resyncing")), fetched, complete)
 
     def next_number(self) -> int:
@@ -352,57 +375,67 @@ class Store:
         return int(self._said("generation") or 0)
 
     def _take_all(self, records: Sequence[PartnerRecord], generation: int) -> None:
-        new: list[tuple[str, float, int, str | None, bytes]] = []
-        ids: set[str] = set()
+        new: dict[str, _Held] = {}
+        raws: list[bytes] = []
         (quarantined,) = self._base.execute("SELECT EXISTS (SELECT 1 FROM quarantine)").fetchone()
         reasons = self._screen_all(records)
+        held = self._held([record.key for record in records])
         for record, reason in zip(records, reasons, strict=True):
-            held = self._base.execute(
-                "SELECT changed, seen, revision, entry FROM record WHERE key = ?", (record.key,)
-            ).fetchone()
             said = None if record.entry is None else said_entry(record.entry)
-            if held is not None:
-                if not self._replaced(record, said, held, generation, reason):
-                    continue
-            elif record.key in ids:
+            if record.key in new:
                 # The same record twice on one page: the first must be there before the second is compared with it.
-                self._insert(new)
-                new, ids = [], set()
-                self._take_all([record], generation)
-                continue
+                self._insert(new, raws)
+                held |= new
+                new, raws = {}, []
+            before = held.get(record.key)
+            if before is not None:
+                after = self._replaced(record, said, before, generation, reason)
+                if after is None:
+                    continue
+                held[record.key] = after
             else:
                 if reason:
                     self._keep_out(record.key, reason, self._at)
-                new.append((record.key, record.changed, generation, said, record.raw))
-                ids.add(record.key)
+                new[record.key] = (record.changed, generation, 1, said)
+                raws.append(record.raw)
             if quarantined:
                 self._base.execute("DELETE FROM quarantine WHERE key = ?", (record.key,))
             if record.opinions:
                 rows = [(record.key, each.member, each.view, each.subject, each.reason) for each in record.opinions]
                 self._base.executemany("INSERT INTO opinion VALUES (?, ?, ?, ?, ?)", rows)
-        self._insert(new)
+        self._insert(new, raws)
 
-    def _insert(self, new: Sequence[tuple[str, float, int, str | None, bytes]]) -> None:
-        self._base.executemany("INSERT INTO record VALUES (?, ?, ?, 1, ?, ?)", new)
-        listed = [(row[0], entry_id(row[0], 1)) for row in new if row[3] is not None]
+    def _held(self, keys: Sequence[str]) -> dict[str, _Held]:
+        """The version of each of these records that is held."""
+        rows = self._base.execute(
+            "SELECT record.key, changed, seen, revision, entry FROM json_each(?) CROSS JOIN record ON record.key = value",
+            (json.dumps(keys),),
+        )
+        return {key: tuple(held) for key, *held in rows}
+
+    def _insert(self, new: Mapping[str, _Held], raws: Sequence[bytes]) -> None:
         self._base.executemany(
-            "INSERT INTO owed (key, id, added) SELECT ?1, ?2, 1 WHERE NOT EXISTS "
+            "INSERT INTO record (key, changed, seen, revision, entry, raw) VALUES (?, ?, ?, ?, ?, ?)",
+            ((key, *held, raw) for (key, held), raw in zip(new.items(), raws, strict=True)),
+        )
+        self._base.executemany(
+            "INSERT INTO owed (key, id, added) SELECT ?1, ?1, 1 WHERE NOT EXISTS "
             "(SELECT 1 FROM kept_out WHERE key = ?1)",
-            listed,
+            [(key,) for key, (_, _, _, said) in new.items() if said is not None],
         )
 
     def _replaced(
         self,
         record: PartnerRecord,
         said: str | None,
-        held: tuple[float, int, int, str | None],
+        held: _Held,
         generation: int,
         reason: str,
-    ) -> bool:
-        """Put a record in the place of the version that is held; whether it was to be."""
+    ) -> _Held | None:
+        """Put a record in the place of the version that is held; what is held then, None where it was not to be."""
         changed, seen, revision, before = held
         if seen >= generation and record.changed < changed:
-            return False
+            return None
         after = revision + (said is not None and said != before)
         self._base.execute(
             "UPDATE record SET changed = ?, seen = ?, revision = ?, entry = ?, raw = ? WHERE key = ?",
@@ -418,7 +451,7 @@ class Store:
             if said is not None:
                 self._owe(record.key, entry_id(record.key, after), added=True)
         self._base.execute("DELETE FROM opinion WHERE key = ?", (record.key,))
-        return True
+        return record.changed, generation, after, said
 
     def _set_aside(self, unread: UnreadRecord, generation: int, at: dt.datetime) -> None:
         digest = hashlib.sha256(unread.raw).digest()
@@ -477,7 +510,9 @@ class Store:
         self._base.execute("INSERT OR REPLACE INTO said VALUES (?, ?)", (name, json.dumps(value)))
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
+    def _together(self, *, flushed: bool = True) -> Iterator[None]:
+        """All or nothing; with `flushed` it holds across a power cut, and with it everything before."""
+        self._base.execute(f"PRAGMA synchronous={'FULL' if flushed else 'NORMAL'}")
         self._base.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from havenline.formats.merkle_tree import Frontier, leaf_hash
 from havenline.vocabulary import HavenlineError, ListEntry, check_hex
@@ -31,8 +31,10 @@ MARKS = ("", "small-quorum")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _ENTRY = re.compile(r"[0-9a-f]{32}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
+_CODE_FORM = "[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
+_CODE = re.compile(_CODE_FORM + r"\Z")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_LEAVES = 4096
 _TIME_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z", re.ASCII)
 
 
@@ -46,6 +48,21 @@ class ListKind(StrEnum):
     CSAM = "csam"
     PROHIBITED = "prohibited"
     NATIONALLY_ILLEGAL = "nationally_illegal"
+
+
+_DAY = r"(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+_VALUES_FORM = "".join(
+    rf"""(?:"{name}":"([0-9a-f]{{{digits}}})"(?:,(?=")|(?=\}})))?"""
+    for name, digits in (("md5", 32), ("pdq", 64), ("sha1", 40), ("sha256", 64))
+)
+_LINE = re.compile(
+    rf"""\{{"assessments":[1-9]\d{{0,8}},"code":"({_CODE_FORM}|)","entry":"([0-9a-f]{{32}})","""
+    rf""""framework":"{_CODE_FORM}","kind":"({"|".join(ListKind)})","mark":"(?:{"|".join(MARKS)})","""
+    rf""""quality":(null|\d|[1-9]\d|100),"released":"(?!0000)\d{{4}}-{_DAY}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ","""
+    rf""""values":\{{(?="){_VALUES_FORM}\}},"version":"{_CODE_FORM}"\}}""",
+    re.ASCII,
+)
+"""The line of an entry, but for the 29th of February: canonical JSON leaves one way to write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +103,15 @@ class Entry:
         if self.released.tzinfo is None or self.released.microsecond:
             raise ValueError("the time of a release is in UTC and whole seconds")
 
+    def brief(self) -> Line:
+        """What a reader of a whole edition needs of it."""
+        known = self.values.get
+        values = (known("md5"), known("pdq"), known("sha1"), known("sha256"))
+        return Line(self.code, self.entry, self.kind.value, self.quality, *values)
+
     def listed(self) -> ListEntry:
         """The entry as matching knows it, its code for a label."""
-        known = self.values.get
-        return ListEntry(
-            self.entry,
-            md5=known("md5"),
-            sha1=known("sha1"),
-            sha256=known("sha256"),
-            pdq=known("pdq"),
-            pdq_quality=self.quality,
-            label=self.code or None,
-        )
+        return self.brief().listed()
 
     def line(self) -> bytes:
         """Canonical JSON of the entry, without a line feed (2.)."""
@@ -116,6 +130,31 @@ class Entry:
             "values": dict(self.values),
             "version": self.version,
         }
+
+
+class Line(NamedTuple):
+    """Of an entry what its line says that a reader of a whole edition needs; the values as lower-case hex."""
+
+    code: str
+    entry: str
+    kind: str
+    quality: int | None
+    md5: str | None
+    pdq: str | None
+    sha1: str | None
+    sha256: str | None
+
+    def listed(self) -> ListEntry:
+        """The entry as matching knows it, its code for a label."""
+        return ListEntry(
+            self.entry,
+            md5=self.md5,
+            sha1=self.sha1,
+            sha256=self.sha256,
+            pdq=self.pdq,
+            pdq_quality=self.quality,
+            label=self.code or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +237,8 @@ def stage_edition(
     check_list_name(list_name)
     before, last = {}, None
     if previous is not None:
-        last, held = read_edition(previous)
-        before = {each.entry: each.line() for each in held}
+        last, held = read_lines(previous)
+        before = {each.entry: line for each, line in held}
         if (last.list_name, last.kind) != (list_name, kind):
             raise EditionRefused(f"{previous}: is of the list {last.list_name}, {last.kind}; nothing was written")
     lines: dict[str, bytes] = {}
@@ -212,7 +251,8 @@ def stage_edition(
     added, gone = sorted(lines.keys() - before.keys()), sorted(before.keys() - lines.keys())
     ordered = [lines[name] for name in sorted(lines)]
     changes = [change_line(Withdrawn(name)) for name in gone]
-    changes += [_canonical({"op": "add", **json.loads(lines[name])}) for name in added]
+    # Members are sorted, and in a canonical line nothing else can look so.
+    changes += [lines[name].replace(b',"quality":', b',"op":"add","quality":', 1) for name in added]
     number = last.number + 1 if last is not None else 1
     said = {
         "added": len(added),
@@ -278,6 +318,12 @@ def read_edition(folder: Path) -> tuple[Edition, Iterator[Entry]]:
     return edition, _entries(folder / ENTRIES, edition)
 
 
+def read_lines(folder: Path) -> tuple[Edition, Iterator[tuple[Line, bytes]]]:
+    """As `read_edition`, with the lines of entries as they stand there, in a fifth of its time."""
+    edition = head_of(folder)
+    return edition, _checked(folder / ENTRIES, edition)
+
+
 def read_changes(folder: Path) -> tuple[Edition, Iterator[Added | Withdrawn]]:
     """The edition in `folder` and what differs in it from the one before: withdrawn first, then added.
 
@@ -306,14 +352,23 @@ def change_line(change: Added | Withdrawn) -> bytes:
 
 
 def _entries(path: Path, edition: Edition) -> Iterator[Entry]:
-    tree, last, count = Frontier(), "", 0
+    for number, (_, line) in enumerate(_checked(path, edition), start=1):
+        yield parse_entry(line, path=path, number=number)
+
+
+def _checked(path: Path, edition: Edition) -> Iterator[tuple[Line, bytes]]:
+    tree, last, leaves = Frontier(), "", list[bytes]()
     for number, line in _lines(path, edition.entries_sha256):
-        entry = parse_entry(line, path=path, number=number)
-        if entry.entry <= last or entry.kind is not edition.kind:
+        entry = parse_line(line, path=path, number=number)
+        if entry.entry <= last or entry.kind != edition.kind:
             raise EditionRefused(f"{path}: line {number}: out of order, twice, or of another kind")
-        last, count, tree = entry.entry, count + 1, tree.extended([leaf_hash(line)])
-        yield entry
-    if count != edition.entries or tree.root.hex() != edition.root:
+        last = entry.entry
+        leaves.append(leaf_hash(line))
+        if len(leaves) == _LEAVES:
+            tree, leaves = tree.extended(leaves), []
+        yield entry, line
+    tree = tree.extended(leaves)
+    if tree.size != edition.entries or tree.root.hex() != edition.root:
         raise EditionRefused(f"{path}: these are not the entries that edition {edition.number} names")
 
 
@@ -348,6 +403,17 @@ def _lines(path: Path, digest: str) -> Iterator[tuple[int, bytes]]:
 def _bounded(file: BinaryIO) -> Iterator[bytes]:
     while line := file.readline(LONGEST_LINE + 1):
         yield line
+
+
+def parse_line(line: bytes, *, path: Path, number: int) -> Line:
+    """What `parse_entry` accepts, for readers of whole editions. Raises EditionRefused."""
+    found = _LINE.fullmatch(line.decode("latin-1"))
+    if found is not None:
+        code, entry, kind, said, md5, pdq, sha1, sha256 = found.groups()
+        if (said == "null") == (pdq is None):
+            return Line(code, entry, kind, None if pdq is None else int(said), md5, pdq, sha1, sha256)
+    # What is wrong with it, or a day that the pattern does not know.
+    return parse_entry(line, path=path, number=number).brief()
 
 
 def parse_entry(line: bytes, *, path: Path, number: int) -> Entry:

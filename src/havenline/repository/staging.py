@@ -20,7 +20,7 @@ from havenline.formats.edition import (
     change_line,
     head_of,
     read_changes,
-    read_edition,
+    read_lines,
 )
 from havenline.formats.exchange import Piece, check_recipient, piece_of, sealed_pieces
 from havenline.formats.merkle_tree import Frontier, leaf_hash
@@ -116,10 +116,11 @@ def _sealed(feed: Feed, recipient: str, *, first: int) -> Iterator[tuple[Piece, 
 
 def _held(feed: Feed, recipient: str, seq: int) -> tuple[Piece, list[bytes]]:
     """What a recipient holds at an edition, as it is signed but for what differs from part to part, and its lines."""
-    edition, entries = read_edition(feed.editions / str(seq))
+    edition, entries = read_lines(feed.editions / str(seq))
     if (edition.list_name, edition.number) != (feed.list_name, seq):
         raise RepositoryRefused(f"{feed.editions / str(seq)}: is of another list or number; nothing was staged")
-    lines = [entry.line() for entry in heapq.merge(entries, feed.canaries, key=lambda each: each.entry)]
+    canaries = [(each.entry, each.line()) for each in feed.canaries]
+    lines = [line for _, line in heapq.merge(((each.entry, line) for each, line in entries), canaries)]
     tree = Frontier().extended(map(leaf_hash, lines))
     state = Piece(
         recipient=check_recipient(recipient),

@@ -12,7 +12,7 @@ import pytest
 
 from havenline.connectors.ncmec.simulator import NcmecSimulator, Shared
 from havenline.connectors.stages import FROM, Stage, Staged, StageRefused, check_step, terms_at
-from havenline.connectors.store import _TABLES, Store
+from havenline.connectors.store import _SINCE_2, _TABLES, Store
 from havenline.list_files import ListsTogether, open_lists
 from havenline.matching.lists import Together, count_in_shadow
 from havenline.matching.live import LiveLists
@@ -173,15 +173,31 @@ def test_the_stage_decides_whether_it_matches_and_the_house_all_else() -> None:
         ListTerms(shadow=True)
 
 
-def test_a_list_from_before_there_were_stages_goes_on_matching(tmp_path: Path) -> None:
+_BY_KEY = """
+CREATE TABLE record (
+    key TEXT PRIMARY KEY, changed REAL NOT NULL, seen INTEGER NOT NULL, revision INTEGER NOT NULL,
+    entry TEXT, raw BLOB NOT NULL
+) WITHOUT ROWID;
+INSERT INTO record VALUES ('b', 2, 0, 1, NULL, x''), ('a', 1, 0, 3, '{"md5":"%s"}', CAST('as sent' AS BLOB));
+"""
+
+
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_state_of_an_earlier_form_keeps_its_records_and_a_list_without_stages_goes_on_matching(
+    tmp_path: Path, form: int
+) -> None:
     path = tmp_path / "state.sqlite"
     with sqlite3.connect(path) as base:
-        for statement in _TABLES.split(";\n"):
+        for statement in (_BY_KEY % ("0a" * 16) + _TABLES + (_SINCE_2 if form == 2 else "")).split(";\n"):
             base.execute(statement)
-        base.execute("PRAGMA user_version=1")
-    store = Store(path)
-    assert store.staged == Staged(Stage.ACTIVE, None, "")
-    store.close()
+        base.execute(f"PRAGMA user_version={form}")
+    for _ in range(2):
+        store = Store(path)
+        assert store.staged == (Staged(Stage.ACTIVE, None, "") if form == 1 else Staged(Stage.STAGED, None, ""))
+        assert [(entry.entry, entry.md5) for entry in store.entries()] == [("a~3", "0a" * 16)]
+        assert store.raw("a") == b"as sent"
+        assert (store.standing().live, store.standing().withdrawn) == (1, 1)
+        store.close()
 
 
 def test_an_accepted_loss_is_good_for_one_resync(new: New) -> None:

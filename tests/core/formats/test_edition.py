@@ -27,6 +27,8 @@ from havenline.formats.edition import (
     ListKind,
     Withdrawn,
     head_of,
+    parse_entry,
+    parse_line,
     place_edition,
     read_changes,
     read_edition,
@@ -115,6 +117,36 @@ def test_an_entry_becomes_what_matching_knows() -> None:
     assert (listed.entry, listed.pdq_quality, listed.label) == (drawn(1).entry, 80, "A")
     assert (listed.sha256, listed.pdq, listed.sha1) == (drawn(1).values["sha256"], drawn(1).values["pdq"], None)
     assert replace(drawn(2, pdq=False), code="").listed().label is None
+
+
+def test_lines_are_read_alike_by_pattern_and_by_member() -> None:
+    chance = random.Random(2026)  # noqa: S311 - draws faults, no secret
+    whole = [drawn(1), replace(drawn(2, pdq=False), code="", mark="small-quorum"), replace(drawn(3), quality=100)]
+    days = [dt.datetime(2024, 2, day, 23, 59, 59, tzinfo=dt.UTC) for day in (28, 29)] + [AT.replace(month=12, day=31)]
+    whole += [replace(drawn(number), released=day) for number, day in enumerate(days, start=4)]
+    lines = [each.line() for each in whole]
+    assert [parse_line(line, path=Path("x"), number=1) for line in lines] == [each.brief() for each in whole]
+    lines += [line.replace(b"2024-02-29", b"2026-02-29") for line in lines]
+    lines += [b'{"assessments":2}', b"", b"\xff", lines[0] + b"\n", lines[0].replace(b'"demo', b'"\\u0064emo')]
+    lines += [lines[0].replace(b":80,", b":null,"), lines[1].replace(b":null,", b":80,"), lines[0].replace(b":80", b":080")]
+    signs = b'"{}:,0123456789abcdefAZn. \\\xe9'
+    for _ in range(4000):
+        damaged = bytearray(chance.choice(lines[:6]))
+        place = chance.randrange(len(damaged))
+        damaged[place : place + chance.randrange(3)] = bytes(chance.choices(signs, k=chance.randrange(3)))
+        lines.append(bytes(damaged))
+    accepted = 0
+    for line in lines:
+        try:
+            member = parse_entry(line, path=Path("x"), number=1).brief()
+        except EditionRefused as refused:
+            with pytest.raises(EditionRefused) as again:
+                parse_line(line, path=Path("x"), number=1)
+            assert str(again.value) == str(refused)
+        else:
+            accepted += 1
+            assert parse_line(line, path=Path("x"), number=1) == member
+    assert len(lines) // 4 > accepted > 6
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from havenline.connectors.havenline.held import UNFINISHED, Held, Seen, assemble
 from havenline.connectors.havenline.mapping import record_of, withdrawal_of
 from havenline.connectors.havenline.places import BASE, Fetcher, Place
 from havenline.connectors.json_records import reread
-from havenline.formats.edition import Added, EditionRefused, ListKind, parse_change, parse_entry
+from havenline.formats.edition import Added, EditionRefused, ListKind, parse_change, parse_line
 from havenline.formats.exchange import LONGEST_SEALED, ExchangeRefused, Piece, opened_lines, piece_of, where
 from havenline.whole_file import write_whole
 
@@ -289,7 +289,7 @@ class _Bringing:
         for piece in parts:
             place = where(piece)
             for number, line in self._lines(piece):
-                yield parse_entry(line, path=place, number=number).entry, line
+                yield parse_line(line, path=place, number=number).entry, line
 
     def changes(self, parts: list[Piece]) -> tuple[dict[str, bytes], set[str]]:
         """Lines to add by id, and ids to withdraw."""

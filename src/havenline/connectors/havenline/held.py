@@ -106,8 +106,9 @@ def differences(before: Held | None, after: Held) -> Iterator[tuple[str, bytes |
 
     Raises Distrusted where an entry is not as it was: a released entry never changes.
     """
-    # The whole is compared before the first is given: what is refused here changed nothing.
-    yield from [(entry, line) for entry, line in _compared(before, after) if line is None]
+    if before is not None:
+        # The whole is compared before the first is given: what is refused here changed nothing.
+        yield from [(entry, line) for entry, line in _compared(before, after) if line is None]
     yield from ((entry, line) for entry, line in _compared(before, after) if line is not None)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from havenline.connectors.frame import NotUnderstood, PartnerRecord, UnreadRecord, hash_value
-from havenline.formats.edition import EditionRefused, parse_entry
+from havenline.connectors.frame import NotUnderstood, PartnerRecord, UnreadRecord, plain_value
+from havenline.formats.edition import ALGORITHMS, EditionRefused, parse_line
 
 _PLACE = Path("entry")
 
@@ -16,12 +16,13 @@ def record_of(line: bytes, *, seq: int) -> PartnerRecord | UnreadRecord:
     `seq`: the edition that brought it, which is all that says what is newer.
     """
     try:
-        entry = parse_entry(line, path=_PLACE, number=1)
+        entry = parse_line(line, path=_PLACE, number=1)
     except EditionRefused as error:
         return UnreadRecord(line, str(error))
     try:
-        for kind, value in entry.values.items():
-            hash_value(kind, value)
+        for kind in ALGORITHMS:
+            if (value := getattr(entry, kind)) is not None:
+                plain_value(kind, value)
     except NotUnderstood as error:
         return UnreadRecord(line, str(error), entry.entry)
     return PartnerRecord(entry.entry, float(seq), line, entry.listed())

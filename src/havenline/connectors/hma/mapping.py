@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from havenline.connectors.frame import NotUnderstood, PartnerRecord, UnreadRecord, hash_value
+from havenline.connectors.frame import NotUnderstood, PartnerRecord, UnreadRecord, listed, plain_value
 from havenline.vocabulary import ListEntry, check_text
 
 COMPARED: Mapping[str, str] = MappingProxyType({"pdq": "pdq", "video_md5": "md5", "video_sha256": "sha256"})
@@ -56,13 +56,13 @@ def _signals(said: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _entry(key: str, bank: str, signals: Mapping[str, str]) -> ListEntry | None:
-    values: dict[str, Any] = {}
+    values: dict[str, str] = {}
     opaque = []
     for kind, value in sorted(signals.items()):
         if not value.strip() or kind in NOT_LISTED:
             continue
         if kind in COMPARED:
-            values[COMPARED[kind]] = hash_value(COMPARED[kind], value)
+            values[COMPARED[kind]] = plain_value(COMPARED[kind], value)
             continue
         try:
             opaque.append((check_text("kind", kind), check_text("value", value.strip())))
@@ -70,7 +70,7 @@ def _entry(key: str, bank: str, signals: Mapping[str, str]) -> ListEntry | None:
             raise NotUnderstood("a signal that is no line of text") from None
     if not values and not opaque:
         return None
-    return ListEntry(key, label=bank.lower(), opaque=tuple(opaque), **values)
+    return listed(key, values, label=bank.lower(), opaque=tuple(opaque))
 
 
 def _without_address(said: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from havenline.connectors.frame import Checkpoint, Page, PartnerError, PartnerRecord, UnreadRecord
 from havenline.connectors.ncmec.mapping import NAMESPACE, record_of, reread
 from havenline.connectors.one_host import OneHost
-from havenline.connectors.xml_records import Element, XmlRefused, parsed
+from havenline.connectors.xml_records import Element, Take, XmlRefused, parsed
 
 FINGERPRINT_TYPES = frozenset(
     {"MD5", "SHA1", "PDNA", "PDQ", "NETCLEAN", "VIDENTIFIER", "TMK_PDQF", "SSVH_PDNA", "SSVH_SAFER_HASH"}
@@ -26,6 +26,7 @@ _PAGING_HOLDS = 12 * 3600
 _MOST_PER_WINDOW = 50_000
 _MOST_PASSES = 3
 _SHRINK, _SMALL_BEFORE_GROWTH, _GROWTH = 4, 4, 2
+_RESULT, _GROUPS = "queryResult", ("images", "videos")
 _MEDIA_TYPE = "application/xml; charset=utf-8"
 
 
@@ -204,26 +205,28 @@ class Ncmec:
             before, asked = asked.read, _Pass(now, 0, None)
 
     def _asked(self, path: str, window: _Window, query: Mapping[str, str | int] | None) -> _Answered:
-        body = self._host.get(path, query).body
-        root = _root(body, path)
-        if root.name != "queryResult":
-            raise PartnerError(f"GET /v2/entries: answered with <{root.name[:40]}> in place of <queryResult>")
         records: list[PartnerRecord] = []
         unread: list[UnreadRecord] = []
-        following, most = None, None
-        for group in root:
-            if group.name == "paging":
-                following, most = self._next(group, window)
-                continue
-            if group.name not in ("images", "videos"):
-                unread.append(UnreadRecord(body[group.start : group.end], "a group of records that is unknown"))
-                continue
-            for element in group:
-                read = record_of(element, body)
+
+        def take(within: Element, element: Element, raw: bytes) -> bool:
+            if within.name in _GROUPS:
+                read = record_of(element, raw)
                 if isinstance(read, PartnerRecord):
                     records.append(read)
                 else:
                     unread.append(read)
+                return True
+            if within.name == _RESULT and element.name not in (*_GROUPS, "paging"):
+                unread.append(UnreadRecord(raw, "a group of records that is unknown"))
+            return False
+
+        root = _root(self._host.get(path, query).body, path, take)
+        if root.name != _RESULT:
+            raise PartnerError(f"GET /v2/entries: answered with <{root.name[:40]}> in place of <{_RESULT}>")
+        following, most = None, None
+        for group in root:
+            if group.name == "paging":
+                following, most = self._next(group, window)
         return _Answered(records, unread, following, most)
 
     def _next(self, paging: Element, window: _Window) -> tuple[str | None, int | None]:
@@ -242,9 +245,9 @@ class Ncmec:
         return _root(self._host.get(path).body, path)
 
 
-def _root(body: bytes, path: str) -> Element:
+def _root(body: bytes, path: str, take: Take | None = None) -> Element:
     try:
-        return parsed(body, namespace=NAMESPACE)
+        return parsed(body, namespace=NAMESPACE, take=take)
     except XmlRefused as error:
         raise PartnerError(f"GET {path.partition('?')[0]}: the answer cannot be read: {error}") from None
 

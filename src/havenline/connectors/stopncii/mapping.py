@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from havenline.connectors.frame import NotUnderstood, Opinion, PartnerRecord, UnreadRecord, digested_key, hash_value
+from havenline.connectors.frame import NotUnderstood, Opinion, PartnerRecord, UnreadRecord, digested_key, listed, plain_value
 from havenline.vocabulary import ListEntry
 
 COMPARED: Mapping[str, str] = MappingProxyType({"ImagePDQ": "pdq", "VideoMD5": "md5"})
@@ -55,10 +55,8 @@ def record_of(said: Any, raw: bytes) -> PartnerRecord | UnreadRecord:
 
 def _entry(key: str, kind: str, value: str) -> ListEntry | None:
     if kind in COMPARED:
-        checked = hash_value(COMPARED[kind], value)
-        if COMPARED[kind] == "pdq":
-            return ListEntry(key, pdq=checked, label=LABEL)
-        return ListEntry(key, md5=checked, label=LABEL)
+        compared = COMPARED[kind]
+        return listed(key, {compared: plain_value(compared, value)}, label=LABEL)
     if kind in CARRIED:
         return ListEntry(key, label=LABEL, opaque=((kind, value.strip()),))
     if kind in NOT_LISTED:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from havenline.connectors.frame import NotUnderstood, Opinion, PartnerRecord, UnreadRecord, hash_value
+from havenline.connectors.frame import NotUnderstood, Opinion, PartnerRecord, UnreadRecord, listed, plain_value
 from havenline.vocabulary import ListEntry, check_text
 
 TYPES: Mapping[str, str] = MappingProxyType(
@@ -74,12 +74,11 @@ def _entry(key: str, said: Mapping[str, Any], owned: list[dict[str, Any]]) -> Li
     kind = TYPES.get(str(said.get("type")))
     if kind is None:
         raise NotUnderstood("a type that is unknown")
-    value = hash_value(kind, str(said.get("indicator", "")))
+    value = plain_value(kind, str(said.get("indicator", "")))
     strongest = next(status for status in STATUSES if any(each.get("status") == status for each in owned))
     if strongest == "NON_MALICIOUS":
         return None
-    entry: dict[str, Any] = {kind: value}
-    return ListEntry(key, label=strongest.lower(), **entry)
+    return listed(key, {kind: value}, label=strongest.lower())
 
 
 def _opinions(descriptor: Mapping[str, Any]) -> Iterator[Opinion]:
