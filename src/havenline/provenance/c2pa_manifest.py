@@ -31,6 +31,7 @@ _SETTINGS = {
 }
 _MOST = 64
 _STATES = frozenset({"Invalid", "Valid", "Trusted"})
+_HOLDS = frozenset({"Valid", "Trusted"})
 ACTIONS = frozenset(
     "c2pa." + name
     for name in (
@@ -63,13 +64,19 @@ RELATIONS = frozenset({"parentOf", "componentOf", "inputTo"})
 _LONGEST_CODE = 100
 
 
-def note_c2pa(notes: Notes, content: bytes, media_type: str, place: str, *, store: bytes | None = None) -> None:
+def note_c2pa(
+    notes: Notes, content: bytes, media_type: str, place: str, *, store: bytes | None = None, embedded: bytes = b""
+) -> None:
     """Note what the manifests of `content` say, or that they could not be read. `store`: the manifests of a sidecar.
 
-    Not checked: who signed, whether the certificate was withdrawn, and whether any statement is true.
+    `embedded`: those of `content` where they were found already, which spares one reading of the file. Not checked: who
+    signed, whether the certificate was withdrawn, and whether any statement is true.
     """
     try:
-        read = _read(content, media_type, store)
+        read = _read(content, media_type, embedded) if embedded else ""
+        # What does not hold is read anew by the library alone, so that no state hangs on how the manifests were found.
+        if isinstance(read, str) or read.get("validation_state") not in _HOLDS:
+            read = _read(content, media_type, store)
     except ImportError:
         notes.add(
             SignalKind.C2PA_STATE, place, Strength.HINT, READER, value="there, not read: the extra c2pa is missing"
@@ -90,7 +97,7 @@ def _read(content: bytes, media_type: str, store: bytes | None) -> dict[str, Any
             return "there, but no manifest was found in it"
         with reader:
             tree = json.loads(reader.json())
-            tree["embedded"], tree["remote"] = reader.is_embedded(), reader.get_remote_url() is not None
+            tree["remote"] = reader.get_remote_url() is not None
             return tree if isinstance(tree.get("manifests"), dict) else "there, but no manifest was found in it"
     except C2paError as error:
         # The text of an error can quote the file; only what kind it is of is told.
@@ -122,7 +129,8 @@ def _note_store(notes: Notes, tree: dict[str, Any]) -> None:
         notes.add(SignalKind.C2PA_STATE, f"{PLACE}, validation", Strength.CLAIMED, READER, value=code)
     if tree.get("remote"):
         notes.add(SignalKind.C2PA_REMOTE, PLACE, Strength.CLAIMED, READER, value="elsewhere, not fetched")
-    for label, manifest in list(tree["manifests"].items())[:_MOST]:
+    # The library tells them in another order each time; a text is found again by its place among the signals.
+    for label, manifest in sorted(tree["manifests"].items(), key=lambda each: (each[0] != active, each[0]))[:_MOST]:
         if isinstance(manifest, dict):
             own = label == active
             # Only the active manifest speaks of this very file; the state of the others is not told one by one.

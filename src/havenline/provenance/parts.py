@@ -26,7 +26,10 @@ _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
 
 class Part(NamedTuple):
-    """One part: `form` is text, exif, tiff, xmp, c2pa or unread; `field` a text's name; `raw` bytes, or why not."""
+    """One part: `form` is text, exif, tiff, xmp, c2pa or unread; `field` a text's name; `raw` bytes, or why not.
+
+    Of `c2pa` only a JPEG's manifests are at hand as `raw`; elsewhere the library finds them by itself.
+    """
 
     form: str
     location: str
@@ -63,8 +66,8 @@ def _png(content: bytes) -> Iterator[Part]:
         if name in (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"caBX"):
             place = f"PNG {name.decode()} chunk"
             if size > _PART_BYTES:
-                form = "c2pa" if name == b"caBX" else "unread"
-                yield Part(form, place, b"the chunk is larger than 8 MiB")
+                larger = Part("unread", place, b"the chunk is larger than 8 MiB")
+                yield Part("c2pa", place, b"") if name == b"caBX" else larger
             elif zlib.crc32(view[at + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
                 yield Part("unread", place, b"its check sum is wrong")
             else:
@@ -78,7 +81,7 @@ def _png_part(name: bytes, body: bytes, place: str) -> Iterator[Part]:
     if name == b"eXIf":
         yield Part("exif", place, body)
     elif name == b"caBX":
-        yield Part("c2pa", place, body)
+        yield Part("c2pa", place, b"")
     else:
         keyword, _, rest = body.partition(b"\0")
         packed = name == b"zTXt"
@@ -121,7 +124,7 @@ def _jpeg(content: bytes) -> Iterator[Part]:
             name == 0xEB and not c2pa and content[start : start + 2] == b"JP" and b"jumb" in content[start : start + 20]
         ):
             c2pa = True
-            yield Part("c2pa", "JPEG APP11 segment", b"")
+            yield Part("c2pa", "JPEG APP11 segment", _app11_store(content))
         elif name == 0xE1:
             if content.startswith(b"Exif\0\0", start):
                 yield Part("exif", "JPEG APP1 segment, EXIF", content[start:end])
@@ -137,6 +140,22 @@ def _jpeg(content: bytes) -> Iterator[Part]:
             yield Part("unread", place, b"it is larger than 8 MiB")
         else:
             yield Part("xmp", place, b"".join(piece for _, piece in sorted(pieces)))
+
+
+def _app11_store(content: bytes) -> bytes:
+    """The one JUMBF box of C2PA that all APP11 segments carry in order (ISO/IEC 19566-5, annex D); else nothing.
+
+    Its length is compared with what its head says. Nothing means that the library finds the manifest by itself.
+    """
+    bodies = [(start, end) for name, start, end in segments(content) if name == 0xEB]
+    same_box, pieces = content[bodies[0][0] : bodies[0][0] + 4], []
+    for number, (start, end) in enumerate(bodies, 1):
+        if content[start : start + 8] != same_box + number.to_bytes(4, "big"):
+            return b""
+        pieces.append(content[start + (8 if number == 1 else 16) : end])
+    store = b"".join(pieces)
+    whole = int.from_bytes(store[:4], "big") == len(store) and store[16:20] == b"c2pa"
+    return store if whole else b""
 
 
 def _webp(content: bytes) -> Iterator[Part]:

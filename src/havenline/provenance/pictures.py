@@ -50,7 +50,7 @@ def note_picture(notes: Notes, content: bytes) -> None:
         if part.form == "c2pa":
             if not signed:
                 signed = True
-                note_c2pa(notes, content, kind or "", part.location)
+                note_c2pa(notes, content, kind or "", part.location, embedded=part.raw)
         else:
             _note_part(notes, part)
     _infer(notes)

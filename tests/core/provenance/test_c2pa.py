@@ -8,15 +8,20 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 from tests.core.provenance import drawn_marks as marks
 from tests.core.provenance.drawn_marks import KEY
 from tests.core.provenance.signed import signed
 
+from havenline.media.jpeg_segments import segments
 from havenline.provenance import Signal, SignalKind, Strength, read_manifest_beside, read_picture
+from havenline.provenance.parts import parts_of
 from havenline.provenance.signals import keyed
+from havenline.testing.mutations import mutated
 
 K = SignalKind
+SEED = 27
 FORMS = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -124,3 +129,23 @@ def test_without_the_library_a_manifest_is_there_but_not_read(monkeypatch: pytes
     content, _ = signed(marks.drawn("PNG"), "image/png")
     monkeypatch.setitem(sys.modules, "c2pa", None)
     assert states(read_picture(content, key=KEY)) == [("there, not read: the extra c2pa is missing", Strength.HINT)]
+
+
+def test_the_manifests_of_a_jpeg_are_handed_over_and_no_state_hangs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(SEED)
+    print(f"seed {SEED}")
+    first, store = signed(marks.drawn("JPEG"), "image/jpeg")
+    content, _ = signed(marks.drawn("JPEG"), "image/jpeg", ingredient=first)
+    assert [part.raw for part in parts_of(first, "image/jpeg") if part.form == "c2pa"] == [store]
+    files = [first, content, _twice(first), *(mutated(each, chance) for each in (first, content) for _ in range(150))]
+    handed_over = [read_picture(each, key=KEY) for each in files]
+    monkeypatch.setattr("havenline.provenance.parts._app11_store", lambda _content: b"")
+    assert handed_over == [read_picture(each, key=KEY) for each in files]
+    assert len({state for each in handed_over for state in states(each)}) >= 3
+
+
+def _twice(content: bytes) -> bytes:
+    """The segments of a manifest once more before the picture."""
+    bodies = [(start - 4, end) for name, start, end in segments(content) if name == 0xEB]
+    start, end = bodies[0][0], bodies[-1][1]
+    return content[:end] + content[start:end] + content[end:]
