@@ -29,6 +29,8 @@ FORMS = {
     "TIFF": "image/tiff",
     "GIF": "image/gif",
     "AVIF": "image/avif",
+    "HEIF": "image/heif",
+    "JXL": "image/jxl",
 }
 
 
