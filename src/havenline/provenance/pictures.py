@@ -9,6 +9,7 @@ from havenline.provenance.generators import FAMILIES, family_of
 from havenline.provenance.part import Part
 from havenline.provenance.pixel_marks import pixel_parts
 from havenline.provenance.signals import Notes, Signal, SignalKind, Strength
+from havenline.provenance.signers import Signers
 from havenline.provenance.source_types import MACHINE_MADE, source_type
 
 READER = "pictures/1"
@@ -33,26 +34,26 @@ _KNOWN_FIELDS = frozenset(
 """Names of texts that are told; any other may be a text itself."""
 
 
-def read_picture(content: bytes, *, key: bytes) -> tuple[Signal, ...]:
+def read_picture(content: bytes, *, key: bytes, signers: Signers | None = None) -> tuple[Signal, ...]:
     """The signals of a picture or a film in the order in which they stand. None at all means nothing.
 
-    `key`: what the digests of texts are keyed with, at least 16 bytes, else ValueError. Broken files give what was
-    found before the damage. Pixels are decoded where the lowest bits of a PNG begin with a signature, else never. Not
-    read: watermarks, and what `boxes` and `pixel_marks` name.
+    `key`: what the digests of texts are keyed with, at least 16 bytes, else ValueError. `signers`: whom the house
+    trusts to sign manifests. Broken files give what was found before the damage. Pixels are decoded where the lowest
+    bits of a PNG begin with a signature, else never. Not read: watermarks, and what `boxes` and `pixel_marks` name.
     """
     notes = Notes(key)
-    note_picture(notes, content)
+    note_picture(notes, content, signers)
     return notes.done()
 
 
-def note_picture(notes: Notes, content: bytes) -> None:
+def note_picture(notes: Notes, content: bytes, signers: Signers | None = None) -> None:
     """As `read_picture`, into `notes`."""
     kind, signed = kinds.recognise(content[: kinds.HEAD_BYTES]), False
     for part in parts.parts_of(content, kind):
         if part.form == "c2pa":
             if not signed:
                 signed = True
-                note_c2pa(notes, content, kind or "", part.location, embedded=part.raw)
+                note_c2pa(notes, content, kind or "", part.location, embedded=part.raw, signers=signers)
         else:
             _note_part(notes, part)
     for part in pixel_parts(content, kind):
@@ -74,11 +75,13 @@ def read_sidecar(content: bytes, *, key: bytes) -> tuple[Signal, ...]:
     return notes.done()
 
 
-def read_manifest_beside(content: bytes, store: bytes, *, key: bytes) -> tuple[Signal, ...]:
+def read_manifest_beside(
+    content: bytes, store: bytes, *, key: bytes, signers: Signers | None = None
+) -> tuple[Signal, ...]:
     """The signals of the C2PA manifests in `store`, a sidecar of the picture in `content`."""
     notes = Notes(key)
     kind = kinds.recognise(content[: kinds.HEAD_BYTES])
-    note_c2pa(notes, content, kind or "", "sidecar, C2PA manifest", store=store)
+    note_c2pa(notes, content, kind or "", "sidecar, C2PA manifest", store=store, signers=signers)
     _infer(notes)
     return notes.done()
 
