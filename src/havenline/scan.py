@@ -16,7 +16,7 @@ from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from havenline.scan_workers import CloseOff, Lost, answers
 from havenline.vocabulary import (
@@ -36,6 +36,9 @@ from havenline.vocabulary import (
     check_hex,
     check_text,
 )
+
+if TYPE_CHECKING:
+    from havenline.provenance.signers import Signers
 
 SECONDS_PER_FILE = 300
 _LOOKED_UP_AT_ONCE = 64
@@ -79,6 +82,7 @@ def fingerprint_source(
     known: Collection[str] = (),
     keep_content: bool = False,
     origin_key: bytes | None = None,
+    signers: Signers | None = None,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     close_off: CloseOff | None = None,
@@ -88,9 +92,9 @@ def fingerprint_source(
     `known`: SHA-256 values (lower-case hex) that need no fingerprint; such a posting comes with
     `known_sha256` alone. With `keep_content` the bytes come along,
     unless the file is larger than pictures may be. With `origin_key` the signals of origin of what is
-    fingerprinted come along, their texts digested under that key. A few postings are held at a time,
-    whatever the source's size. A file that kills its worker twice, the second time with no other file at
-    work, or takes longer than `seconds_per_file`, is refused as `decoder_failed`; the others are not
+    fingerprinted come along, their texts digested under that key; `signers` are whom the house trusts to sign. A few
+    postings are held at a time, whatever the source's size. A file that kills its worker twice, the second time with no
+    other file at work, or takes longer than `seconds_per_file`, is refused as `decoder_failed`; the others are not
     touched by it. Closing the iterator, or an interrupt, kills the workers at once. `close_off` closes each worker
     off before its first file (`havenline_guard.sandbox.close_worker`), and has an archive unpacked by one more such
     process; without it workers are processes like any other, and archives are unpacked here.
@@ -110,6 +114,7 @@ def fingerprint_source(
         known=known,
         keep_content=keep_content,
         origin_key=origin_key,
+        signers=signers,
         seconds_per_file=seconds_per_file,
         effort=effort,
         close_off=close_off,
@@ -123,6 +128,7 @@ def fingerprint_postings(
     known: Collection[str] = (),
     keep_content: bool = False,
     origin_key: bytes | None = None,
+    signers: Signers | None = None,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     fingerprint: Callable[[bytes], Fingerprint] | None = None,
@@ -134,7 +140,9 @@ def fingerprint_postings(
     """
     if workers < 1:
         raise ValueError(f"workers are 1 or more, not {workers}")
-    work = _Work(frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint, origin_key)
+    work = _Work(
+        frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint, origin_key, signers
+    )
     for answer in answers(
         postings,
         work=work,
@@ -248,6 +256,7 @@ class _Work:
     effort: Effort
     fingerprint: Callable[[bytes], Fingerprint] | None
     origin_key: bytes | None = None
+    signers: Signers | None = None
 
     def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
         from havenline.media.containers import PostingUnreadableError
@@ -303,7 +312,7 @@ class _Work:
                 model = read_model(stream, key=self.origin_key)
                 return None if model is None else [asdict(each) for each in model.signals]
             if content and made.media_type in kinds.PICTURES | kinds.FILMS:
-                return [asdict(each) for each in read_picture(content, key=self.origin_key)]
+                return [asdict(each) for each in read_picture(content, key=self.origin_key, signers=self.signers)]
         except Exception:  # whatever it is, it may quote the file
             return None
         return None

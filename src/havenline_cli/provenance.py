@@ -16,6 +16,7 @@ from havenline_cli.told import Refusals, all_cores, get_ready, plain, tell
 if TYPE_CHECKING:
     from havenline.origin import Origin
     from havenline.provenance import Signal
+    from havenline.provenance.signers import Signers
 
 HELP = (
     "Tell what files say of their own origin: signed manifests (C2PA), fields (IPTC, XMP, EXIF), marks of "
@@ -39,6 +40,16 @@ def provenance(
             show_default="a new key each time",
         ),
     ] = None,
+    signers_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--signers",
+            metavar="FILE",
+            help="Certificates (PEM) of authorities whose signers of C2PA manifests you trust. The state `Trusted` "
+            "does not say that anything is true.",
+            show_default="nobody",
+        ),
+    ] = None,
     workers: Workers = None,
     sandbox: SandboxOption = Sandbox.AUTO,
     as_json: AsJson = False,
@@ -50,12 +61,13 @@ def provenance(
     from havenline.unpacking import unpacked_by
 
     key = secrets.token_bytes(32) if key_file is None else _key_of(key_file)
+    signers = None if signers_file is None else _signers_of(signers_file)
     get_ready()
     close_off = told.closing(sandbox)
     unpacking = members if close_off is None else unpacked_by(close_off, seconds=SECONDS_PER_FILE)
     postings = open_source(path, unpacking=unpacking)
     found, refusals = [], Refusals()
-    for each in origins(postings, key=key, workers=workers or all_cores(), close_off=close_off):
+    for each in origins(postings, key=key, workers=workers or all_cores(), close_off=close_off, signers=signers):
         found.append(each)
         if each.refused is not None:
             refusals.add(each.path, each.refused)
@@ -72,6 +84,18 @@ def _key_of(path: Path) -> bytes:
     if not 16 <= len(key) <= 4096:
         raise typer.BadParameter(f"{path} has not 16 to 4,096 bytes")
     return key
+
+
+def _signers_of(path: Path) -> Signers:
+    from havenline.provenance.signers import MOST_BYTES, SignersError, read_signers
+
+    try:
+        with path.open("rb") as opened:
+            return read_signers(opened.read(MOST_BYTES + 1))
+    except OSError as error:
+        raise typer.BadParameter(f"{path} could not be read ({error.strerror})") from None
+    except SignersError as error:
+        raise typer.BadParameter(f"{path}: {error}") from None
 
 
 def _summary(path: Path, found: list[Origin], refusals: Refusals) -> dict[str, Any]:
@@ -104,6 +128,7 @@ def _row(signal: Signal) -> dict[str, Any]:
         "location": signal.location,
         "strength": signal.strength.value,
         "reader": signal.reader,
+        "means": signal.meaning,
         "does_not_show": signal.not_shown,
     }
 
@@ -133,6 +158,8 @@ def _table(title: str, signals: list[Signal]) -> Iterator[str]:
     yield f"  {title}"
     for row in rows:
         yield "    " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for value, means in {each.value: each.meaning for each in signals if each.meaning}.items():
+        yield f"    {value}: {means}"
     yield "    what these do not show"
     for kind in dict.fromkeys(each.kind for each in signals):
         not_shown = next(each.not_shown for each in signals if each.kind is kind)

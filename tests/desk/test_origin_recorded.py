@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,16 +18,19 @@ from django.db import connection, transaction
 from havenline.entries import Entries
 from havenline.matching import Lists
 from havenline.matching.snapshot import Edition
-from havenline.provenance import SignalKind, read_picture
+from havenline.provenance import STATE_MEANS, SignalKind, read_picture
 from havenline.provenance.model_fingerprint import fingerprint_model
 from havenline.provenance.read_back import read_back
+from havenline.provenance.signers import SignersError
 from havenline.vocabulary import EditionRef, ListEntry
 from havenline_desk.actions.import_collection import Imported, import_collection
 from havenline_desk.actions.record_origin import record_origin
 from havenline_desk.actions.run_sealer import bury
 from havenline_desk.keys import key_name, origin_key
 from havenline_desk.models import File, Investigation, OriginReading, OriginSignal, StoredContent
+from havenline_desk.queries.origin import origin_panel
 from tests.core.provenance import drawn_marks as marks
+from tests.core.provenance.signed import signed, signing_chain
 
 from . import factories as make
 
@@ -105,6 +109,29 @@ def test_a_second_import_changes_nothing_and_files_from_before_are_read_then(fol
     assert of(content).origin.signals.count() > 4
     record_origin({of(content): ()}, "another", at=NOON)
     assert of(content).origin.keyed_by == key_name(origin_key()), "a file is read once"
+
+
+def test_a_signer_on_the_list_of_the_house_is_trusted_and_a_broken_list_takes_nothing_in(
+    folder: Path, settings: Any
+) -> None:
+    make.world(at=NOON, stacks=0)
+    content, _ = signed(marks.drawn("JPEG"), "image/jpeg")
+    (folder / "signed.jpg").write_bytes(content)
+    listed = folder.parent / "signers.pem"
+    listed.write_bytes(b"broken")
+    settings.C2PA_SIGNERS = str(listed)
+    with pytest.raises(SignersError):
+        take_in(folder)
+    assert not File.objects.exists()
+    listed.write_bytes(b"-----BEGIN" + signing_chain()[0].split(b"-----BEGIN")[2])
+    take_in(folder)
+    read = of(content)
+    assert read.origin.signals.get(kind="c2pa_state", location="C2PA manifest").value == "Trusted"
+    named = read.origin.signals.get(location="C2PA manifest, list of signers")
+    assert named.value == hashlib.sha256(listed.read_bytes()).hexdigest()
+    panel = origin_panel(read.pk)
+    assert panel is not None
+    assert [row.means for row in panel.observed if row.value == "Trusted"] == [STATE_MEANS["Trusted"]]
 
 
 def test_an_import_matches_listed_models_by_their_parts(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import socket
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from havenline.provenance import ABSENCE
+from havenline.provenance import ABSENCE, STATE_MEANS
 from havenline.testing.drawing import choose_subject, draw_subject
 from havenline_cli import main
 from tests.core.provenance import drawn_marks as marks
-from tests.core.provenance.signed import signed
+from tests.core.provenance.signed import signed, signing_chain
 
 
 @pytest.fixture
@@ -132,3 +133,18 @@ def test_two_pictures_are_compared_one_to_one_in_closed_workers(havenline: Any, 
     assert (refused.code, refused.summary["compared"], refused.summary["refused"]) == (3, None, 1)
     assert marks.CANARY not in refused.out
     assert havenline("picture", "compare", "one.png", ".").code == 2
+
+
+def test_a_list_of_signers_makes_a_state_trusted_and_is_named(havenline: Any, folder: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "signers.pem"
+    listed.write_bytes(b"-----BEGIN" + signing_chain()[0].split(b"-----BEGIN")[2])
+    ran = havenline("provenance", folder / "signed.jpg", "--signers", listed)
+    assert ran.code == 0
+    assert f"Trusted: {STATE_MEANS['Trusted']}" in ran.out
+    assert hashlib.sha256(listed.read_bytes()).hexdigest() in ran.out
+    assert "Trusted" not in havenline("provenance", folder / "signed.jpg").out
+    listed.write_bytes(b"no certificate")
+    refused = havenline("provenance", folder / "signed.jpg", "--signers", listed)
+    assert refused.code == 2
+    assert "no certificates in PEM" in refused.err
+    assert havenline("provenance", folder / "signed.jpg", "--signers", tmp_path / "none").code == 2

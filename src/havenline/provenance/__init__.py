@@ -4,11 +4,12 @@ Pure functions on bytes, bounded in time and memory, for the closed process that
 """
 
 from havenline.provenance.pictures import read_manifest_beside, read_picture, read_sidecar
-from havenline.provenance.signals import ABSENCE, NOT_SHOWN, Signal, SignalKind, Strength
+from havenline.provenance.signals import ABSENCE, NOT_SHOWN, STATE_MEANS, Signal, SignalKind, Strength
 
 __all__ = [
     "ABSENCE",
     "NOT_SHOWN",
+    "STATE_MEANS",
     "Signal",
     "SignalKind",
     "Strength",

@@ -1,7 +1,7 @@
 """C2PA manifests by c2pa-rs, where the extra `c2pa` is installed; else only that one is there.
 
-Nothing is fetched: remote manifests, time stamps and OCSP are off, and no list of trusted signers is used, so a
-state is never better than that the signature holds.
+Nothing is fetched: remote manifests, time stamps and OCSP are off. Without a list of signers that the house chose no
+state is better than that the signature holds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from havenline.provenance.generators import family_of
 from havenline.provenance.signals import Notes, SignalKind, Strength
+from havenline.provenance.signers import Signers
 from havenline.provenance.source_types import source_type
 
 READER = "c2pa/1"
@@ -31,6 +32,8 @@ _SETTINGS = {
 }
 _MOST = 64
 _STATES = frozenset({"Invalid", "Valid", "Trusted"})
+_TRUSTED = "signingCredential.trusted"
+_HOLDS = frozenset({"Valid", "Trusted"})
 ACTIONS = frozenset(
     "c2pa." + name
     for name in (
@@ -63,13 +66,27 @@ RELATIONS = frozenset({"parentOf", "componentOf", "inputTo"})
 _LONGEST_CODE = 100
 
 
-def note_c2pa(notes: Notes, content: bytes, media_type: str, place: str, *, store: bytes | None = None) -> None:
+def note_c2pa(
+    notes: Notes,
+    content: bytes,
+    media_type: str,
+    place: str,
+    *,
+    store: bytes | None = None,
+    embedded: bytes = b"",
+    signers: Signers | None = None,
+) -> None:
     """Note what the manifests of `content` say, or that they could not be read. `store`: the manifests of a sidecar.
 
-    Not checked: who signed, whether the certificate was withdrawn, and whether any statement is true.
+    `embedded`: those of `content` where they were found already, which spares one reading of the file. `signers`: whom
+    the house trusts to sign; None: nobody. Not checked: which person signed, whether the certificate was withdrawn, and
+    whether any statement is true.
     """
     try:
-        read = _read(content, media_type, store)
+        read = _read(content, media_type, embedded, signers) if embedded else ""
+        # What does not hold is read anew by the library alone, so that no state hangs on how the manifests were found.
+        if isinstance(read, str) or read.get("validation_state") not in _HOLDS:
+            read = _read(content, media_type, store, signers)
     except ImportError:
         notes.add(
             SignalKind.C2PA_STATE, place, Strength.HINT, READER, value="there, not read: the extra c2pa is missing"
@@ -78,19 +95,19 @@ def note_c2pa(notes: Notes, content: bytes, media_type: str, place: str, *, stor
     if isinstance(read, str):
         notes.add(SignalKind.C2PA_STATE, place, Strength.HINT, READER, value=read)
         return
-    _note_store(notes, read)
+    _note_store(notes, read, signers)
 
 
-def _read(content: bytes, media_type: str, store: bytes | None) -> dict[str, Any] | str:
+def _read(content: bytes, media_type: str, store: bytes | None, signers: Signers | None) -> dict[str, Any] | str:
     from c2pa import C2paError, Reader
 
     try:
-        reader = Reader.try_create(media_type, BytesIO(content), store, context=_context(os.getpid()))
+        reader = Reader.try_create(media_type, BytesIO(content), store, context=_context(os.getpid(), signers))
         if reader is None:
             return "there, but no manifest was found in it"
         with reader:
             tree = json.loads(reader.json())
-            tree["embedded"], tree["remote"] = reader.is_embedded(), reader.get_remote_url() is not None
+            tree["remote"] = reader.get_remote_url() is not None
             return tree if isinstance(tree.get("manifests"), dict) else "there, but no manifest was found in it"
     except C2paError as error:
         # The text of an error can quote the file; only what kind it is of is told.
@@ -105,24 +122,29 @@ def _read(content: bytes, media_type: str, store: bytes | None) -> dict[str, Any
 
 
 @lru_cache(maxsize=1)
-def _context(_process: int) -> Any:
+def _context(_process: int, signers: Signers | None) -> Any:
     """The settings as the library takes them; those made before a fork cannot be used after it."""
     from c2pa import Context, Settings
 
-    return Context(Settings.from_dict(_SETTINGS))
+    trust = {} if signers is None else {"trust": {"user_anchors": signers.pem}}
+    return Context(Settings.from_dict(_SETTINGS | trust))
 
 
-def _note_store(notes: Notes, tree: dict[str, Any]) -> None:
+def _note_store(notes: Notes, tree: dict[str, Any], signers: Signers | None) -> None:
     state = tree.get("validation_state")
     state = state if state in _STATES else "Invalid"
     strength = Strength.CLAIMED if state == "Invalid" else Strength.SIGNED
     active = tree.get("active_manifest")
     notes.add(SignalKind.C2PA_STATE, PLACE, strength, READER, value=state)
-    for code in sorted(set(_failures(tree)))[:_MOST]:
+    if signers is not None and _TRUSTED in _codes(tree, "success"):
+        # In the place of the code that stands there without a list, so that a text is found again by its place.
+        notes.add(SignalKind.C2PA_STATE, f"{PLACE}, list of signers", Strength.CLAIMED, READER, value=signers.sha256)
+    for code in sorted(set(_codes(tree, "failure")))[:_MOST]:
         notes.add(SignalKind.C2PA_STATE, f"{PLACE}, validation", Strength.CLAIMED, READER, value=code)
     if tree.get("remote"):
         notes.add(SignalKind.C2PA_REMOTE, PLACE, Strength.CLAIMED, READER, value="elsewhere, not fetched")
-    for label, manifest in list(tree["manifests"].items())[:_MOST]:
+    # The library tells them in another order each time; a text is found again by its place among the signals.
+    for label, manifest in sorted(tree["manifests"].items(), key=lambda each: (each[0] != active, each[0]))[:_MOST]:
         if isinstance(manifest, dict):
             own = label == active
             # Only the active manifest speaks of this very file; the state of the others is not told one by one.
@@ -134,9 +156,9 @@ def _note_store(notes: Notes, tree: dict[str, Any]) -> None:
             )
 
 
-def _failures(tree: dict[str, Any]) -> Iterator[str]:
+def _codes(tree: dict[str, Any], outcome: str) -> Iterator[str]:
     results = tree.get("validation_results") or {}
-    for status in (results.get("activeManifest") or {}).get("failure") or ():
+    for status in (results.get("activeManifest") or {}).get(outcome) or ():
         code = status.get("code") if isinstance(status, dict) else None
         if isinstance(code, str) and len(code) <= _LONGEST_CODE and code.isascii() and code.replace(".", "").isalnum():
             yield code

@@ -11,13 +11,15 @@ _TEXT, _ARRAY = 8, 9
 _MOST_FIELDS = 10_000
 _MOST_ITEMS = 1_000_000
 _DEEPEST = 4
+_MOST_TOLD = 64
 
 
 def gguf_layout(stream: BinaryIO, size: int) -> Layout:
     """The layout of a GGUF file of `size` bytes.
 
-    A tensor ends where the next begins, or the file: filling bytes between two belong to the first. Arrays are stepped
-    over, and are no fields. Raises LayoutError. Not checked: the types of tensors.
+    A tensor ends where the next begins, or the file: filling bytes between two belong to the first. Of arrays only
+    texts in general fields are told, 64 each and behind all other fields; the rest, words of a tokenizer among it, is
+    stepped over. Raises LayoutError. Not checked: the types of tensors.
     """
     return _Gguf(stream, size).layout()
 
@@ -26,6 +28,7 @@ class _Gguf:
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream, self._size, self._items = stream, size, 0
         self._alignment = 32
+        self._listed: list[tuple[str, bytes]] = []
 
     def layout(self) -> Layout:
         self._stream.seek(0)
@@ -40,7 +43,7 @@ class _Gguf:
         body = -(-here // self._alignment) * self._alignment
         ends = [*starts[1:], max(self._size - body, 0)] if starts else []
         spans = [(body + start, body + end) for start, end in zip(starts, ends, strict=True)]
-        kept = tuple((name, text) for name, text in found if text is not None)
+        kept = (*((name, text) for name, text in found if text is not None), *self._listed)
         return Layout("gguf", body if body <= self._size else None, in_order(spans, self._size), kept)
 
     def _take(self, size: int) -> bytes:
@@ -56,14 +59,14 @@ class _Gguf:
 
     def _field(self) -> tuple[str, bytes | None]:
         name = self._text().decode("utf-8", "replace")
-        value = self._value(self._number(4), 0)
+        value = self._value(self._number(4), 0, name if name.startswith("general.") else None)
         if name == "general.alignment" and value is not None:
             self._alignment = int.from_bytes(value, "little")
             if not 1 <= self._alignment <= 1 << 20:
                 raise LayoutError("the alignment of its tensors makes no sense")
         return name, value
 
-    def _value(self, kind: int, depth: int) -> bytes | None:
+    def _value(self, kind: int, depth: int, listed: str | None = None) -> bytes | None:
         if kind == _TEXT:
             return self._text()
         if kind != _ARRAY:
@@ -77,8 +80,10 @@ class _Gguf:
         if inner in _WIDTHS:
             self._take(_WIDTHS[inner] * count)
         else:
-            for _ in range(count):
-                self._value(inner, depth + 1)
+            for number in range(count):
+                value = self._value(inner, depth + 1)
+                if value is not None and listed is not None and number < _MOST_TOLD:
+                    self._listed.append((listed, value))
         return None
 
     def _tensor(self) -> int:

@@ -1,37 +1,23 @@
 """The parts of a picture file that can hold marks of origin, found by walking its container; no pixel is decoded.
 
-PNG (ISO/IEC 15948), JPEG (ITU-T T.81, XMP part 3), WebP (RIFF), GIF 89a, TIFF, and the boxes of HEIF, AVIF and MPEG-4.
+PNG (ISO/IEC 15948), JPEG (ITU-T T.81, XMP part 3), WebP (RIFF), GIF 89a, TIFF; what is made of boxes in `boxes`.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from havenline.media import kinds
 from havenline.media.jpeg_segments import segments
+from havenline.provenance.boxes import iso_parts, jxl_parts
+from havenline.provenance.part import ALL_BYTES, MOST_BLOCKS, MOST_PARTS, MOST_STEPS, PART_BYTES, Part
 
-_PART_BYTES = 8 << 20
-_ALL_BYTES = 16 << 20
-_MOST_PARTS = 4096
-_MOST_STEPS = 1 << 18
-_MOST_BLOCKS = 1 << 20
-"""Chunks, boxes or blocks that are stepped over in one file: an odd file is not walked for minutes."""
 _XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP_PNG = b"XML:com.adobe.xmp"
-_XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-_C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-
-
-class Part(NamedTuple):
-    """One part: `form` is text, exif, tiff, xmp, c2pa or unread; `field` a text's name; `raw` bytes, or why not."""
-
-    form: str
-    location: str
-    raw: bytes
-    field: str = ""
+_PROFILE = re.compile(r"Raw profile type (exif|APP1|xmp)\Z")
 
 
 def parts_of(content: bytes, kind: str | None) -> Iterator[Part]:
@@ -42,9 +28,9 @@ def parts_of(content: bytes, kind: str | None) -> Iterator[Part]:
     walk = _WALKS.get(kind or "")
     if walk is None:
         return
-    room = _ALL_BYTES
+    room = ALL_BYTES
     for count, part in enumerate(walk(content)):
-        if count >= _MOST_PARTS or (part.form in ("text", "exif", "xmp") and len(part.raw) > room):
+        if count >= MOST_PARTS or (part.form in ("text", "exif", "xmp") and len(part.raw) > room):
             yield Part("unread", part.location, b"there is more text than is read")
             return
         room -= len(part.raw) if part.form in ("text", "exif", "xmp") else 0
@@ -53,7 +39,7 @@ def parts_of(content: bytes, kind: str | None) -> Iterator[Part]:
 
 def _png(content: bytes) -> Iterator[Part]:
     at, view = 8, memoryview(content)
-    for _ in range(_MOST_STEPS):
+    for _ in range(MOST_STEPS):
         if at + 12 > len(content):
             return
         size, name = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
@@ -62,9 +48,9 @@ def _png(content: bytes) -> Iterator[Part]:
             return
         if name in (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"caBX"):
             place = f"PNG {name.decode()} chunk"
-            if size > _PART_BYTES:
-                form = "c2pa" if name == b"caBX" else "unread"
-                yield Part(form, place, b"the chunk is larger than 8 MiB")
+            if size > PART_BYTES:
+                larger = Part("unread", place, b"the chunk is larger than 8 MiB")
+                yield Part("c2pa", place, b"") if name == b"caBX" else larger
             elif zlib.crc32(view[at + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
                 yield Part("unread", place, b"its check sum is wrong")
             else:
@@ -78,7 +64,7 @@ def _png_part(name: bytes, body: bytes, place: str) -> Iterator[Part]:
     if name == b"eXIf":
         yield Part("exif", place, body)
     elif name == b"caBX":
-        yield Part("c2pa", place, body)
+        yield Part("c2pa", place, b"")
     else:
         keyword, _, rest = body.partition(b"\0")
         packed = name == b"zTXt"
@@ -94,12 +80,30 @@ def _png_part(name: bytes, body: bytes, place: str) -> Iterator[Part]:
             yield Part("unread", place, b"it is packed wrongly, or unpacks to more than 8 MiB")
         elif keyword == _XMP_PNG:
             yield Part("xmp", f"{place}, XMP", text)
+        elif _PROFILE.match(keyword.decode("latin-1")):
+            yield _profile(keyword, text, place)
         else:
             # tEXt and zTXt are Latin-1 by the standard; most programs write UTF-8 all the same.
             yield Part("text", place, text, keyword.decode("latin-1"))
 
 
-def inflated(packed: bytes, *, wbits: int = 15, most: int = _PART_BYTES) -> bytes | None:
+def _profile(keyword: bytes, text: bytes, place: str) -> Part:
+    """A block in hexadecimal digits behind its name and length, as ImageMagick writes it (its coders/png.c)."""
+    place = f"{place}, raw profile"
+    try:
+        size, _, digits = text.lstrip(b"\n").partition(b"\n")[2].lstrip().partition(b"\n")
+        block = bytes.fromhex(digits.decode("ascii"))
+        whole = len(block) == int(size[:20])
+    except ValueError:
+        whole = False
+    if not whole:
+        return Part("unread", place, b"its digits are damaged")
+    if block.startswith(_XMP_JPEG) or keyword.endswith(b"xmp"):
+        return Part("xmp", f"{place}, XMP", block.removeprefix(_XMP_JPEG))
+    return Part("exif", f"{place}, EXIF", block)
+
+
+def inflated(packed: bytes, *, wbits: int = 15, most: int = PART_BYTES) -> bytes | None:
     """What zlib-packed bytes unpack to, or None where they are broken or unpack to more than `most` bytes."""
     stream = zlib.decompressobj(wbits)
     try:
@@ -121,7 +125,7 @@ def _jpeg(content: bytes) -> Iterator[Part]:
             name == 0xEB and not c2pa and content[start : start + 2] == b"JP" and b"jumb" in content[start : start + 20]
         ):
             c2pa = True
-            yield Part("c2pa", "JPEG APP11 segment", b"")
+            yield Part("c2pa", "JPEG APP11 segment", _app11_store(content))
         elif name == 0xE1:
             if content.startswith(b"Exif\0\0", start):
                 yield Part("exif", "JPEG APP1 segment, EXIF", content[start:end])
@@ -133,23 +137,39 @@ def _jpeg(content: bytes) -> Iterator[Part]:
                 more.setdefault(content[body : body + 32], []).append((offset, content[body + 40 : end]))
     for pieces in more.values():
         place = "JPEG APP1 segments, extended XMP"
-        if sum(len(piece) for _, piece in pieces) > _PART_BYTES:
+        if sum(len(piece) for _, piece in pieces) > PART_BYTES:
             yield Part("unread", place, b"it is larger than 8 MiB")
         else:
             yield Part("xmp", place, b"".join(piece for _, piece in sorted(pieces)))
 
 
+def _app11_store(content: bytes) -> bytes:
+    """The one JUMBF box of C2PA that all APP11 segments carry in order (ISO/IEC 19566-5, annex D); else nothing.
+
+    Its length is compared with what its head says. Nothing means that the library finds the manifest by itself.
+    """
+    bodies = [(start, end) for name, start, end in segments(content) if name == 0xEB]
+    same_box, pieces = content[bodies[0][0] : bodies[0][0] + 4], []
+    for number, (start, end) in enumerate(bodies, 1):
+        if content[start : start + 8] != same_box + number.to_bytes(4, "big"):
+            return b""
+        pieces.append(content[start + (8 if number == 1 else 16) : end])
+    store = b"".join(pieces)
+    whole = int.from_bytes(store[:4], "big") == len(store) and store[16:20] == b"c2pa"
+    return store if whole else b""
+
+
 def _webp(content: bytes) -> Iterator[Part]:
     at = 12
     forms = {b"EXIF": "exif", b"XMP ": "xmp", b"C2PA": "c2pa"}
-    for _ in range(_MOST_STEPS):
+    for _ in range(MOST_STEPS):
         if at + 8 > len(content):
             return
         name, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         form = forms.get(name)
         if form is not None and at + 8 + size <= len(content):
             place = f"WebP {name.decode().strip()} chunk"
-            if size > _PART_BYTES and form != "c2pa":
+            if size > PART_BYTES and form != "c2pa":
                 yield Part("unread", place, b"the chunk is larger than 8 MiB")
             else:
                 yield Part(form, place, b"" if form == "c2pa" else content[at + 8 : at + 8 + size])
@@ -160,7 +180,7 @@ def _gif(content: bytes) -> Iterator[Part]:
     if len(content) < 13:
         return
     at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
-    for _ in range(_MOST_STEPS):
+    for _ in range(MOST_STEPS):
         if at + 2 > len(content):
             return
         if content[at] == 0x2C:
@@ -172,7 +192,7 @@ def _gif(content: bytes) -> Iterator[Part]:
             yield Part("text", "GIF comment", text, "comment")
         elif content[at] == 0x21 and content[at + 3 : at + 14] == b"XMP DataXMP":
             start = at + 14
-            end = content.find(b"<?xpacket end", start, start + _PART_BYTES)
+            end = content.find(b"<?xpacket end", start, start + PART_BYTES)
             yield Part("xmp", "GIF application extension, XMP", content[start : max(end, start)])
             _, at = _blocks(content, start, keep=False)
         elif content[at] == 0x21:
@@ -187,11 +207,11 @@ def _blocks(content: bytes, at: int, *, keep: bool) -> tuple[bytes, int]:
     """The sub-blocks from `at` on, joined up to 8 MiB where they are to be kept, and where they end."""
     kept: list[bytes] = []
     size = 0
-    for _ in range(_MOST_BLOCKS):
+    for _ in range(MOST_BLOCKS):
         length = content[at] if at < len(content) else 0
         if not length:
             return b"".join(kept), at + 1
-        if keep and size < _PART_BYTES:
+        if keep and size < PART_BYTES:
             kept.append(content[at + 1 : at + 1 + length])
             size += length
         at += 1 + length
@@ -205,32 +225,12 @@ def _tiff(content: bytes) -> Iterator[Part]:
         yield Part("c2pa", "TIFF field 0xCD41", b"")
 
 
-def _boxes(content: bytes) -> Iterator[Part]:
-    """The top-level `uuid` boxes (ISO/IEC 14496-12, 11.1). Items inside `meta`, EXIF among them, are not read."""
-    at = 0
-    for _ in range(_MOST_STEPS):
-        if at + 8 > len(content):
-            return
-        size, head = int.from_bytes(content[at : at + 4], "big"), 8
-        if size == 1:
-            size, head = int.from_bytes(content[at + 8 : at + 16], "big"), 16
-        size = len(content) - at if size == 0 else size
-        if size < head:
-            return
-        if content[at + 4 : at + 8] == b"uuid":
-            uuid = content[at + head : at + head + 16]
-            if uuid == _C2PA_BOX:
-                yield Part("c2pa", "uuid box", b"")
-            elif uuid == _XMP_BOX and size <= _PART_BYTES:
-                yield Part("xmp", "uuid box, XMP", content[at + head + 16 : at + size])
-        at += size
-
-
 _WALKS = {
     kinds.PNG: _png,
     kinds.JPEG: _jpeg,
     kinds.WEBP: _webp,
     kinds.GIF: _gif,
     kinds.TIFF: _tiff,
-    **dict.fromkeys((kinds.AVIF, kinds.HEIF, kinds.MP4, kinds.QUICKTIME, kinds.M4V, kinds.THREE_GPP), _boxes),
+    kinds.JXL: jxl_parts,
+    **dict.fromkeys((kinds.AVIF, kinds.HEIF, kinds.MP4, kinds.QUICKTIME, kinds.M4V, kinds.THREE_GPP), iso_parts),
 }

@@ -1,4 +1,4 @@
-"""What a picture file, or a film's container, says of its origin: every reader over its parts, no pixel decoded."""
+"""What a picture file, or a film's container, says of its origin: every reader over its parts and their texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from havenline.media import kinds
 from havenline.provenance import exif, generator_text, parts, xmp
 from havenline.provenance.c2pa_manifest import note_c2pa
 from havenline.provenance.generators import FAMILIES, family_of
+from havenline.provenance.part import Part
+from havenline.provenance.pixel_marks import pixel_parts
 from havenline.provenance.signals import Notes, Signal, SignalKind, Strength
+from havenline.provenance.signers import Signers
 from havenline.provenance.source_types import MACHINE_MADE, source_type
 
 READER = "pictures/1"
@@ -31,28 +34,30 @@ _KNOWN_FIELDS = frozenset(
 """Names of texts that are told; any other may be a text itself."""
 
 
-def read_picture(content: bytes, *, key: bytes) -> tuple[Signal, ...]:
+def read_picture(content: bytes, *, key: bytes, signers: Signers | None = None) -> tuple[Signal, ...]:
     """The signals of a picture or a film in the order in which they stand. None at all means nothing.
 
-    `key`: what the digests of texts are keyed with, at least 16 bytes, else ValueError. Broken files give what was
-    found before the damage. Not read: pixels (watermarks and marks in the lowest bits), items inside the `meta` box
-    of HEIF and AVIF, compressed boxes of JPEG XL.
+    `key`: what the digests of texts are keyed with, at least 16 bytes, else ValueError. `signers`: whom the house
+    trusts to sign manifests. Broken files give what was found before the damage. Pixels are decoded where the lowest
+    bits of a PNG begin with a signature, else never. Not read: watermarks, and what `boxes` and `pixel_marks` name.
     """
     notes = Notes(key)
-    note_picture(notes, content)
+    note_picture(notes, content, signers)
     return notes.done()
 
 
-def note_picture(notes: Notes, content: bytes) -> None:
+def note_picture(notes: Notes, content: bytes, signers: Signers | None = None) -> None:
     """As `read_picture`, into `notes`."""
     kind, signed = kinds.recognise(content[: kinds.HEAD_BYTES]), False
     for part in parts.parts_of(content, kind):
         if part.form == "c2pa":
             if not signed:
                 signed = True
-                note_c2pa(notes, content, kind or "", part.location)
+                note_c2pa(notes, content, kind or "", part.location, embedded=part.raw, signers=signers)
         else:
             _note_part(notes, part)
+    for part in pixel_parts(content, kind):
+        _note_part(notes, part)
     _infer(notes)
 
 
@@ -63,23 +68,25 @@ def read_sidecar(content: bytes, *, key: bytes) -> tuple[Signal, ...]:
     """
     notes = Notes(key)
     if b"<x:xmpmeta" in content[:4096] or b"<rdf:RDF" in content[:4096]:
-        _note_part(notes, parts.Part("xmp", "sidecar, XMP", content))
+        _note_part(notes, Part("xmp", "sidecar, XMP", content))
     else:
-        _note_part(notes, parts.Part("text", "sidecar", content, "parameters"))
+        _note_part(notes, Part("text", "sidecar", content, "parameters"))
     _infer(notes)
     return notes.done()
 
 
-def read_manifest_beside(content: bytes, store: bytes, *, key: bytes) -> tuple[Signal, ...]:
+def read_manifest_beside(
+    content: bytes, store: bytes, *, key: bytes, signers: Signers | None = None
+) -> tuple[Signal, ...]:
     """The signals of the C2PA manifests in `store`, a sidecar of the picture in `content`."""
     notes = Notes(key)
     kind = kinds.recognise(content[: kinds.HEAD_BYTES])
-    note_c2pa(notes, content, kind or "", "sidecar, C2PA manifest", store=store)
+    note_c2pa(notes, content, kind or "", "sidecar, C2PA manifest", store=store, signers=signers)
     _infer(notes)
     return notes.done()
 
 
-def _note_part(notes: Notes, part: parts.Part) -> None:
+def _note_part(notes: Notes, part: Part) -> None:
     if part.form == "unread":
         notes.add(SignalKind.UNREAD, part.location, Strength.HINT, READER, value=part.raw.decode())
     elif part.form == "xmp":
@@ -88,7 +95,7 @@ def _note_part(notes: Notes, part: parts.Part) -> None:
     elif part.form in ("exif", "tiff"):
         for field, raw in exif.exif_texts(part.raw):
             if field == "XMP":
-                _note_part(notes, parts.Part("xmp", f"{part.location}, XMP", raw))
+                _note_part(notes, Part("xmp", f"{part.location}, XMP", raw))
             else:
                 _note_field(notes, field, exif.comment_text(field, raw), f"{part.location}, {field}", exif.READER)
     else:

@@ -78,6 +78,13 @@ NOT_SHOWN = {
     SignalKind.UNREAD: "anything: this part was not read",
 }
 """For each kind what a signal of it does not show, as the end of the sentence that begins with these words."""
+STATE_MEANS = {
+    "Invalid": "a signature or a digest does not hold: the file or the statement was changed, or damaged on its way",
+    "Valid": "the signature holds, and whoever made it is on no list of this house",
+    "Trusted": "the signature holds, and its certificate leads to an authority on the list of this house, named by its "
+    "SHA-256",
+}
+"""What the state of a C2PA manifest means, in words; none of it says that a statement is true."""
 ABSENCE = (
     "Absence means nothing: marks are removed by most sites and programs, and can be forged. "
     "Treat as real until shown otherwise."
@@ -108,6 +115,11 @@ class Signal:
     def not_shown(self) -> str:
         """What the signal does not show."""
         return NOT_SHOWN[self.kind]
+
+    @property
+    def meaning(self) -> str | None:
+        """What the word `value` means where it is the state of a C2PA manifest."""
+        return STATE_MEANS.get(self.value or "") if self.kind is SignalKind.C2PA_STATE else None
 
 
 class Notes:

@@ -24,7 +24,7 @@ from havenline.vocabulary import NCII, PDQ_FULL, HavenlineError
 
 from .. import audit, evidence, gates
 from ..agreement import Standing, standing_of, what_of
-from ..keys import key_name, origin_key
+from ..keys import key_name, origin_key, signers_of_house
 from ..models import AuditAct, File, Import, Investigation, Item, Person, Proposal, SamplingRule, Selection
 from ..models.investigations import ItemState
 from .carry_out import carry_out
@@ -73,12 +73,13 @@ def import_collection(
     `proposal` is what two people agreed to: this investigation, collection, source, and manifest (its SHA-256). Without
     one `approved_by` is named, which a demonstration and a house of one or two may do.
     Raises ImportRefused without authority or with a list of kind ncii, Denied without the role, SourceError when the
-    source cannot be read.
+    source cannot be read, SignersError when the house's list of signers cannot.
     Not checked here: that the organisation may hold the collection; the investigation records who says so.
     """
     # long: half of it is what must be given, the rest are its steps, one a line
     _check_authority(investigation, manifest, imported_by=imported_by, at=at)
     _check_kinds(lists)
+    signers = signers_of_house()
     what = {
         "investigation": investigation.audit_id.hex,
         "collection": collection,
@@ -99,6 +100,7 @@ def import_collection(
             known=_known(at=at),
             keep_content=evidence.storage_declared(at=at),
             origin_key=key,
+            signers=signers,
             close_off=close_off,
         )
         read = 0

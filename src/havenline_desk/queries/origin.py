@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import TruncMonth
 
-from havenline.provenance import NOT_SHOWN, SignalKind, Strength
+from havenline.provenance import NOT_SHOWN, STATE_MEANS, SignalKind, Strength
 
 from .. import law
 from ..models import (
@@ -51,6 +51,7 @@ class SignalRow:
     location: str
     strength: str
     reader: str
+    means: str
     not_shown: str
 
 
@@ -206,6 +207,7 @@ def _line(settled: Outcome) -> RecordLine:
 
 def _row(each: OriginSignal) -> SignalRow:
     kind = SignalKind(each.kind)
+    means = STATE_MEANS.get(each.value, "") if kind is SignalKind.C2PA_STATE else ""
     return SignalRow(
         place=each.place,
         kind=kind.value.replace("_", " "),
@@ -215,5 +217,6 @@ def _row(each: OriginSignal) -> SignalRow:
         location=each.location,
         strength=Strength(each.strength).value,
         reader=each.reader,
+        means=means,
         not_shown=NOT_SHOWN[kind],
     )

@@ -22,6 +22,8 @@ AUDIT_SIGNER: object | None = None
 """What signs checkpoints (`formats.audit_log.CheckpointSigner`); None: a key in the data folder."""
 KEYD = os.environ.get("HAVENLINE_KEYD", "")
 """Path of the socket of `keyd`; empty: no content is kept but by a demonstration, and the signer is a file's."""
+C2PA_SIGNERS = os.environ.get("HAVENLINE_C2PA_SIGNERS", "")
+"""A file of certificates (PEM) of authorities whose signers of C2PA manifests are trusted; empty: nobody's are."""
 CONTENT_STORE = os.environ.get("HAVENLINE_CONTENT_STORE", "")
 """s3://bucket/prefix of this installation alone, for sealed content; empty: a folder in the data folder."""
 S3_ENDPOINT = os.environ.get("HAVENLINE_S3_ENDPOINT", "")

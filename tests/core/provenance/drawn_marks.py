@@ -8,8 +8,11 @@ import struct
 import zlib
 from collections.abc import Mapping
 
+import imagecodecs
+import numpy as np
 import piexif
 import piexif.helper
+import pillow_heif
 from PIL import Image, PngImagePlugin
 
 KEY = b"a key of the tests alone"
@@ -88,8 +91,30 @@ MIDJOURNEY = f"{CANARY} of a teapot --v 6.1 Job ID: 01234567-89ab-cdef-0123-4567
 def drawn(form: str = "PNG", **options: object) -> bytes:
     """A ramp of 64 by 64 pixels."""
     written = io.BytesIO()
+    if form == "JXL":
+        ramp = np.asarray(Image.linear_gradient("L").resize((64, 64)).convert("RGB"))
+        return jxl(bytes(imagecodecs.jpegxl_encode(ramp, effort=1, usecontainer=True)))
+    if form == "HEIF":
+        pillow_heif.register_heif_opener()
     Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(written, form, **options)
     return written.getvalue()
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    """One box by hand (ISO/IEC 14496-12, 4.2)."""
+    return (8 + len(body)).to_bytes(4, "big") + name + body
+
+
+def jxl(content: bytes, *boxes: bytes) -> bytes:
+    """A JPEG XL file in its container, with boxes behind the codestream (ISO/IEC 18181-2, 9)."""
+    opening = bytes.fromhex("0000000c4a584c200d0a870a") + box(b"ftyp", b"jxl \0\0\0\0jxl ")
+    whole = content if content.startswith(opening[:12]) else opening + box(b"jxlc", content)
+    return whole + b"".join(boxes)
+
+
+def brotli_box(name: bytes, body: bytes) -> bytes:
+    """A box packed into a `brob` box (ISO/IEC 18181-2, 9.7)."""
+    return box(b"brob", name + bytes(imagecodecs.brotli_encode(body)))
 
 
 def png(texts: Mapping[str, str], *, how: str = "tEXt") -> bytes:

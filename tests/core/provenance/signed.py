@@ -55,6 +55,11 @@ def signing_chain() -> tuple[bytes, bytes]:
     return made[1] + made[0], private
 
 
+def new_authority() -> bytes:
+    """The certificate (PEM) of another authority, which signed nothing."""
+    return b"-----BEGIN" + signing_chain.__wrapped__()[0].split(b"-----BEGIN")[2]
+
+
 def signed(
     content: bytes, media_type: str, *, remote: str | None = None, ingredient: bytes | None = None
 ) -> tuple[bytes, bytes]:

@@ -142,6 +142,7 @@ def test_gguf_by_its_own_writer(tmp_path: Path) -> None:
     writer = GGUFWriter(path, "llama")
     writer.add_name(marks.MODEL)
     writer.add_array("tokenizer.ggml.tokens", [marks.CANARY, "b"])
+    writer.add_array("general.tags", [marks.ADAPTER, "b"])
     writer.add_uint32("llama.block_count", 2)
     aligned = {"one": np.arange(64, dtype=np.float32), "two": np.arange(160, dtype=np.float32)}
     for name, each in aligned.items():
@@ -158,7 +159,10 @@ def test_gguf_by_its_own_writer(tmp_path: Path) -> None:
     assert found.digests.tensor_set == set_of(raw)
     assert found.digests.body == sha(*raw)
     assert [each.value for each in found.signals if each.kind is K.ARCHITECTURE] == ["llama"]
-    assert keyed(KEY, K.HEADER_FIELD, marks.MODEL.encode()) in {each.digest for each in found.signals}
+    said = {each.digest: each.location for each in found.signals}
+    assert keyed(KEY, K.HEADER_FIELD, marks.MODEL.encode()) in said
+    assert said[keyed(KEY, K.HEADER_FIELD, marks.ADAPTER.encode())] == "gguf header, general.tags"
+    assert keyed(KEY, K.HEADER_FIELD, marks.CANARY.encode()) not in said
 
 
 def test_a_gguf_without_tensors_has_no_set() -> None:

@@ -23,6 +23,7 @@ from gguf import GGUFWriter
 from tests.core.provenance import drawn_marks as marks
 from tests.core.provenance.signed import signed
 from tests.core.provenance.test_models import HEADER, TENSORS, onnx_file, torch_zip
+from tests.core.provenance.test_pixel_marks import filtered, marked
 
 from havenline.provenance import read_picture, read_sidecar
 from havenline.provenance.models import read_model
@@ -40,6 +41,7 @@ def _gguf() -> bytes:
         path = Path(folder) / "drawn.gguf"
         writer = GGUFWriter(path, "llama")
         writer.add_name(marks.MODEL)
+        writer.add_array("general.tags", [marks.CANARY, marks.MODEL])
         writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
         writer.add_tensor("one", np.arange(64, dtype=np.float32))
         writer.write_header_to_file()
@@ -62,8 +64,13 @@ def originals() -> list[tuple[str, bytes]]:
     # The check sums of a PNG keep most damage from the texts in it, so these are read as sidecars, too.
     made += [(f"sidecar {name}", text.encode()) for texts in _TEXTS for name, text in texts.items()]
     made += [("sidecar xmp", packet), ("sidecar settings", marks.SWARM.encode())]
+    boxed = {"exif": marks.exif_comment(marks.A1111), "xmp": packet}
+    made += [(f"items {form}", marks.drawn(form, **boxed)) for form in ("AVIF", "HEIF")]
+    made.append(("boxes JXL", marks.drawn("JXL") + marks.box(b"xml ", packet) + marks.brotli_box(b"xml ", packet)))
+    made.append(("pixels", filtered(marked("pngcomp", marks.A1111.encode(), size=(130, 64)), 0)))
     made.append(("gif", marks.drawn("GIF", comment=marks.A1111.encode())))
     forms = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff", "AVIF": "image/avif"}
+    forms |= {"JXL": "image/jxl"}
     made += [(f"c2pa {form}", signed(marks.drawn(form), kind)[0]) for form, kind in forms.items()]
     small = {name: each[:200] for name, each in TENSORS.items()}
     raw = [each.tobytes() for each in small.values()]

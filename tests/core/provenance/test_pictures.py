@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zlib
 from dataclasses import asdict
 
@@ -101,7 +102,7 @@ def test_every_generator_is_read_from_the_texts_of_a_png(name: str, how: str) ->
     no_secret(signals)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG", "TIFF"])
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG", "TIFF", "AVIF", "HEIF", "JXL", "JXL packed", "PNG profile"])
 @pytest.mark.parametrize("code", ["unicode", "ascii"])
 @pytest.mark.parametrize("name", ["a1111", "forge", "sdnext", "fooocus", "swarmui", "comfyui"])
 def test_settings_are_read_from_the_comment_in_exif(name: str, code: str, form: str) -> None:
@@ -111,6 +112,11 @@ def test_settings_are_read_from_the_comment_in_exif(name: str, code: str, form: 
         exif = Image.Exif()
         exif.load(marks.exif_comment(text, code))
         content = marks.drawn("TIFF", exif=exif)
+    elif form.startswith("JXL"):
+        boxed = marks.brotli_box if "packed" in form else marks.box
+        content = marks.drawn("JXL") + boxed(b"Exif", bytes(4) + marks.exif_comment(text, code)[6:])
+    elif form == "PNG profile":
+        content = marks.png_with(raw_profile("exif", marks.exif_comment(text, code)))
     else:
         content = marks.drawn(form, exif=marks.exif_comment(text, code))
     signals = read_picture(content, key=KEY)
@@ -151,7 +157,13 @@ XMP_FORMS = {
     "JPEG": lambda packet: marks.drawn("JPEG", xmp=packet),
     "WEBP": lambda packet: marks.drawn("WEBP", xmp=packet),
     "GIF": lambda packet: gif_with(b"\x21\xff\x0bXMP DataXMP" + packet + b"\1" + bytes(range(255, -1, -1)) + b"\0"),
-    "box": lambda packet: box(b"ftyp", b"avif\0\0\0\0avifmif1") + box(b"uuid", XMP_BOX + packet),
+    "box": lambda packet: marks.box(b"ftyp", b"avif\0\0\0\0avifmif1") + marks.box(b"uuid", XMP_BOX + packet),
+    "AVIF": lambda packet: marks.drawn("AVIF", xmp=packet),
+    "HEIF": lambda packet: marks.drawn("HEIF", xmp=packet),
+    "JXL": lambda packet: marks.drawn("JXL") + marks.box(b"xml ", packet),
+    "JXL packed": lambda packet: marks.drawn("JXL") + marks.brotli_box(b"xml ", packet),
+    "PNG profile": lambda packet: marks.png_with(raw_profile("xmp", packet)),
+    "item in idat": lambda packet: in_idat(packet),
 }
 XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -162,8 +174,23 @@ def gif_with(extension: bytes) -> bytes:
     return whole[:-1] + extension + whole[-1:]
 
 
-def box(name: bytes, body: bytes) -> bytes:
-    return (8 + len(body)).to_bytes(4, "big") + name + body
+def raw_profile(name: str, block: bytes) -> bytes:
+    """The chunk that ImageMagick writes a block into (its coders/png.c)."""
+    digits = block.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = f"\n{name}\n{len(block):8d}\n{lines}\n"
+    return marks.chunk(b"zTXt", f"Raw profile type {name}".encode() + b"\0\0" + zlib.compress(text.encode()))
+
+
+def in_idat(packet: bytes) -> bytes:
+    """A HEIF file by hand, whose one item, of XMP, lies in two pieces inside `idat` (ISO/IEC 14496-12, 8.11.3)."""
+    half = len(packet) // 2
+    item = marks.box(b"infe", b"\2\0\0\0" + b"\0\7\0\0" + b"mime\0application/rdf+xml\0")
+    pieces = struct.pack(">HIIII", 2, 0, half, half + 3, len(packet) - half)
+    place = b"\1\0\0\0\x44\0" + struct.pack(">HHHH", 1, 7, 1, 0) + pieces
+    inside = packet[:half] + b"\0\0\0" + packet[half:]
+    boxes = marks.box(b"iinf", b"\0\0\0\0\0\1" + item) + marks.box(b"iloc", place) + marks.box(b"idat", inside)
+    return marks.box(b"ftyp", b"heic\0\0\0\0mif1heic") + marks.box(b"meta", bytes(4) + boxes)
 
 
 @pytest.mark.parametrize("form", XMP_FORMS)
