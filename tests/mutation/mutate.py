@@ -28,6 +28,9 @@ ROOT = Path(__file__).parents[2]
 FOLDER = f"havenline-mutant-{os.getpid()}-"
 
 TESTS: dict[str, tuple[str, ...]] = {
+    "havenline_guard/call_filter.py": ("guard/test_sandbox.py", "guard/test_lockdown.py"),
+    "havenline_guard/lockdown.py": ("guard/test_sandbox.py", "guard/test_lockdown.py"),
+    "havenline_guard/sandbox.py": ("guard/test_sandbox.py", "guard/test_closed_workers.py"),
     "havenline_guard/keyd_log.py": ("guard/test_keyd_log.py", "guard/test_keyd_state.py"),
     "havenline_guard/keyd_master.py": ("guard/test_keyd_master.py", "guard/test_keyd_state.py"),
     "havenline_guard/keyd_wire.py": (
