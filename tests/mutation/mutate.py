@@ -29,6 +29,11 @@ FOLDER = f"havenline-mutant-{os.getpid()}-"
 
 TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/call_filter.py": ("guard/test_sandbox.py", "guard/test_lockdown.py"),
+    "havenline_guard/decoder_child.py": ("guard/test_decoderd_edges.py", "guard/test_decoderd.py"),
+    "havenline_guard/decoder_client.py": ("guard/test_decoderd_edges.py",),
+    "havenline_guard/decoder_wire.py": ("guard/test_decoderd_edges.py", "guard/test_decoderd.py"),
+    "havenline_guard/decoder_zygote.py": ("guard/test_decoderd_edges.py",),
+    "havenline_guard/decoderd.py": ("guard/test_decoderd_edges.py",),
     "havenline_guard/lockdown.py": ("guard/test_sandbox.py", "guard/test_lockdown.py"),
     "havenline_guard/sandbox.py": ("guard/test_sandbox.py", "guard/test_closed_workers.py"),
     "havenline_guard/keyd_log.py": ("guard/test_keyd_log.py", "guard/test_keyd_state.py"),
