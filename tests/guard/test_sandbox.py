@@ -326,6 +326,27 @@ def test_the_probe_tells_what_the_process_said(says: bytes, expected: Closed, mo
     assert sandbox.probe() == expected
 
 
+def test_each_step_of_a_filter_leaves_other_calls_alone() -> None:
+    machine, name = "aarch64", 0xC00000B7
+    machines = {"x86_64": (0, 0xC000003E), machine: (1, name)}
+    assert machines == call_filter.MACHINES
+    when_flags = call_filter.when_flags
+    for steps, refused in (
+        (call_filter.when(5, REFUSE), {(5, 0), (5, 1), (5, 2), (5, 5)}),
+        (when_flags(5, 1, 6, REFUSE), {(5, 2), (5, 5)}),
+        (when_flags(5, 1, 2, REFUSE, wanted=True), {(5, 0), (5, 1), (5, 5)}),
+        (call_filter.when_one_of(5, 1, (1, 2, 7, 8), REFUSE), {(5, 1), (5, 2)}),
+        (call_filter.when_one_of(5, 1, (1,), REFUSE), {(5, 1)}),
+    ):
+        # A second step sees the number, whatever the first one looked at.
+        program = [*call_filter.beginning(machine, foreign=KILL), *steps, *call_filter.when(8, KILL)]
+        program.append(call_filter.end(ALLOW))
+        asked = [(number, told) for number in (1, 2, 5, 7, 8) for told in (0, 1, 2, 5)]
+        found = {each: verdict(program, name, each[0], 9, each[1]) for each in asked}
+        assert {each for each, how in found.items() if how == REFUSE} == refused
+        assert {each for each, how in found.items() if how == KILL} == {(8, told) for told in (0, 1, 2, 5)}
+
+
 SINGLES = {
     "mmap": sandbox._MMAP,
     "mprotect": sandbox._MPROTECT,
