@@ -13,6 +13,7 @@ import platform
 import resource
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from havenline.vocabulary import Fingerprint, Refusal, Refused
 
@@ -24,6 +25,8 @@ _MMAP.restype = ctypes.c_void_p
 _MMAP.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 _FAILED = ctypes.c_void_p(-1).value
 _PARENT = os.getpid()
+ESCAPED = Path(__file__).with_name("escaped")
+"""Beside the tests, so that a changed copy of the tree (`./dev mutate`) leaves its own alone."""
 _X86 = platform.machine() == "x86_64"
 
 
@@ -81,7 +84,7 @@ def made_executable() -> None:
 PROBES: dict[str, Callable[[], None]] = {
     "open": lambda: refused(lambda: os.open("/etc/passwd", os.O_RDONLY)),
     "open own memory": lambda: refused(lambda: os.open("/proc/self/mem", os.O_RDWR)),
-    "write a file": lambda: refused(lambda: os.open("/tmp/escaped", os.O_WRONLY | os.O_CREAT)),
+    "write a file": lambda: refused(lambda: os.open(ESCAPED, os.O_WRONLY | os.O_CREAT)),
     "stat": lambda: refused(lambda: os.stat("/etc/passwd")),  # noqa: PTH116
     "list": lambda: refused(lambda: os.listdir("/")),  # noqa: PTH208
     "socket inet": lambda: refused(lambda: socket.socket(socket.AF_INET)),

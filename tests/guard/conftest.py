@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,16 +12,14 @@ from pathlib import Path
 import pytest
 
 from havenline.matching.live import LiveLists
+from tests.guard import told
 from tests.guard.drawn import edition
+from tests.guard.told import HAVENLINE, MEASURED
 
-MEASURED = "COVERAGE_RUN" in os.environ
-"""Whether `./dev coverage` runs; a closed process could not tell what it passed through."""
-STARTED = (
-    [str(Path(__file__).with_name("open_matchd.py"))]
-    if MEASURED
-    else ["-c", "from havenline_cli.main import main; main()"]
-)
-COMMAND = [sys.executable, *STARTED, "matchd"]
+COMMAND = [*HAVENLINE, "matchd"]
+if MEASURED:
+    # For what tests fork.
+    told.begin()
 
 
 class Running:

@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from havenline_guard import decoder_child
 from havenline_guard import decoder_wire as wire
 from havenline_guard.decoder_client import DecoderClient
+from tests.guard.told import HAVENLINE
 
-OPENING = [sys.executable, "-c", "from havenline_cli.main import main; main()", "decoderd", "--socket"]
+OPENING = [*HAVENLINE, "decoderd", "--socket"]
 _NO_AV = "import sys; sys.modules['av'] = None; from havenline_cli.main import main; main()"
 WITHOUT_FILMS = [sys.executable, "-c", _NO_AV, "decoderd", "--socket"]
 PROBING = [sys.executable, "-m", "tests.guard.decoder_rig"]
@@ -79,11 +81,15 @@ def _reply() -> int:
 
 if __name__ == "__main__":
     from havenline_guard.decoderd import Settings, serve
-    from tests.guard import closed_probes
+    from tests.guard import closed_probes, told
 
     assert closed_probes
-    serve(
+    if told.MEASURED:
+        told.begin()
+    work = partial(
+        serve,
         Settings(Path(sys.argv[1]), users=frozenset({os.geteuid()}), at_once=2, seconds=float(sys.argv[2])),
         say=lambda text: print(text, file=sys.stderr, flush=True),
         answering=probing,
     )
+    told.run(work) if told.MEASURED else work()

@@ -23,7 +23,7 @@ from havenline.unpacking import unpacked_by
 from havenline.vocabulary import Refusal
 from havenline_guard.sandbox import close_worker
 from tests.guard import bombs
-from tests.guard.closed_probes import PROBES, attempt
+from tests.guard.closed_probes import ESCAPED, PROBES, attempt
 
 MEMBERS = {"one.txt": b"first", "sub/two.txt": b"second", "empty": b"", "\u00e4.png": bombs.saved("PNG")}
 
@@ -121,7 +121,7 @@ def test_an_archive_that_took_its_process_over_reaches_nothing(tmp_path: Path, n
     else:
         assert after.refused.reason is Refusal.ARCHIVE_BROKEN
         assert "what came before was read" in after.refused.detail
-    assert not Path("/tmp/escaped").exists()
+    assert not ESCAPED.exists()
 
 
 def test_random_bytes_are_never_members(tmp_path: Path) -> None:

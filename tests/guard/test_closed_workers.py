@@ -15,7 +15,7 @@ from havenline.testing.films import film
 from havenline.vocabulary import Refusal
 from havenline_guard import sandbox
 from havenline_guard.sandbox import close_worker
-from tests.guard.closed_probes import PROBES, attempt
+from tests.guard.closed_probes import ESCAPED, PROBES, attempt
 
 
 def held(*contents: bytes) -> list[Posting]:
@@ -50,7 +50,7 @@ def test_a_file_that_took_its_worker_over_reaches_nothing_and_the_others_go_on()
         assert told[name] == "ended", name
     clean = [each.fingerprint.refusal.detail for each in results[1::2] if each.fingerprint and each.fingerprint.refusal]
     assert clean == ["clean"] * len(names)
-    assert not Path("/tmp/escaped").exists()
+    assert not ESCAPED.exists()
 
 
 def test_a_worker_that_never_ends_is_ended_and_the_others_go_on() -> None:

@@ -31,7 +31,7 @@ from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _
 from havenline_guard.decoder_wire import Decoded, DecodedSheet, Wanted
 from havenline_guard.decoderd import DecoderdError, Settings, serve
 from tests.core.provenance import drawn_marks as marks
-from tests.guard.closed_probes import PROBES
+from tests.guard.closed_probes import ESCAPED, PROBES
 from tests.guard.decoder_rig import OPENING, PROBING, WITHOUT_FILMS, Rig
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_took_its_child_over_reaches_nothing_and_the_next_one_is_who
     for name in ("fork", "kill parent", "ptrace", "unshare user", "segfault", "process_vm_readv", "io_uring", "keyctl"):
         assert told[name] == "ended", name
     assert probed.zygote() == zygote
-    assert not Path("/tmp/escaped").exists()
+    assert not ESCAPED.exists()
 
 
 @pytest.mark.parametrize("name", ["spin", "sleep"])

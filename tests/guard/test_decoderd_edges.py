@@ -1,0 +1,757 @@
+"""What `decoderd` does at its edges, by a server whose children open nothing but answer what their content says."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import faulthandler
+import fcntl
+import os
+import select
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from havenline.vocabulary import Refusal, Refused
+from havenline_guard import decoder_child, decoder_zygote, decoderd
+from havenline_guard import decoder_wire as wire
+from havenline_guard.decoder_child import Asked
+from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
+from havenline_guard.decoder_wire import Decoded, DecodedSheet, Wanted
+from havenline_guard.decoderd import DecoderdError, Settings, serve
+from havenline_guard.sandbox import Room, SandboxUnavailable
+
+PICTURE = Decoded(8, 8, 1, 1, False, "image/png", "0" * 64, 0, "1" * 64, 100, 2, 2, bytes(12))
+SHEET = DecodedSheet(8, 8, 1000, 1, False, "video/mp4", 2, 2, bytes(12))
+WARM: list[int] = []
+
+
+def answering(content: bytes, asked: Asked) -> bytes:
+    """As the content says; nothing of it is decoded."""
+    match content.rstrip(b"\0"):
+        case b"sleep":
+            time.sleep(3600)
+        case b"spin":
+            while True:
+                pass
+        case b"fall":
+            ctypes.string_at(0)
+        case b"forbidden":
+            os.kill(os.getpid(), 0)
+        case b"permission":
+            raise PermissionError
+        case b"unforeseen":
+            raise RuntimeError
+        case b"refuse":
+            return wire.refusal(Refused(Refusal.BROKEN, "cut"))
+        case b"too long":
+            return wire.picture(PICTURE) + bytes(wire.LARGEST_ANSWER)
+        case b"nothing":
+            return b""
+    if asked.wanted == Wanted.SHEET:
+        return wire.sheet(SHEET)
+    return wire.one_text(content) if asked.wanted == Wanted.TEXT else wire.picture(PICTURE)
+
+
+class Light:
+    """A server in a process that is forked from this one: nothing is loaded anew, so it starts at once."""
+
+    def __init__(self, path: Path, *, warm: Callable[[], None] = lambda: None, **settings: Any) -> None:
+        self.path, self.said, self.ended = path, b"", None
+        self.client = DecoderClient(path, timeout=30)
+        self._told, telling = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            os.setsid()
+            sys.stderr = os.fdopen(os.dup(telling), "w")
+            self._live({"users": frozenset({os.geteuid()}), "seconds": 20.0, **settings}, telling, warm)
+        os.close(telling)
+        self.hear(b"answering on", b"ended: ")
+
+    def _live(self, settings: dict[str, Any], telling: int, warm: Callable[[], None]) -> None:
+        def say(text: str) -> None:
+            os.write(telling, text.encode() + b"\n")
+
+        # It would tell of a child that falls, by a call that the child may not make.
+        faulthandler.disable()
+        code = 1
+        try:
+            serve(Settings(self.path, **settings), say=say, answering=answering, warm=warm)
+            code = 0
+        except BaseException as error:
+            say(f"ended: {error!r}")
+        finally:
+            os._exit(code)
+
+    def hear(self, *words: bytes) -> bytes:
+        """What the server said, up to one of `words`."""
+        while not any(each in self.said for each in words):
+            assert select.select([self._told], [], [], 60)[0], self.said
+            piece = os.read(self._told, 65536)
+            assert piece, self.said
+            self.said += piece
+        return self.said
+
+    def zygote(self) -> int:
+        (child,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(child)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        if self.ended is None:
+            os.kill(self.pid, number)
+            self.ended = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            os.close(self._told)
+        return self.ended
+
+    def opened(self, content: bytes) -> Any:
+        return self.client.decode(content, width=8, height=8)
+
+
+@pytest.fixture
+def starting(tmp_path: Path) -> Iterator[Callable[..., Light]]:
+    started: list[Light] = []
+
+    def start(**settings: Any) -> Light:
+        started.append(Light(tmp_path / "s", **settings))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Light]:
+    made = Light(tmp_path_factory.mktemp("d") / "s")
+    yield made
+    assert made.stop() == 0
+
+
+def asking(path: Path, content: bytes, wanted: Wanted = Wanted.PICTURE) -> socket.socket:
+    """A connection on which a question was asked."""
+    made = socket.socket(socket.AF_UNIX)
+    made.settimeout(30)
+    made.connect(os.fspath(path))
+    descriptor = _sealed(content)
+    question = wire.question(wanted=wanted, width=8, height=8, length=len(content))
+    socket.send_fds(made, [question], [descriptor])
+    os.close(descriptor)
+    return made
+
+
+def until(true: Callable[[], object]) -> None:
+    begun = time.monotonic()
+    while not true():
+        assert time.monotonic() < begun + 60
+        time.sleep(0.01)
+
+
+def counted(light: Light, act: Callable[[], object]) -> dict[str, int]:
+    """What the server's counts rose by."""
+    before = light.client.state()
+    act()
+    after = light.client.state()
+    return {name: after[name] - before[name] for name in after if name != "most_kib" and after[name] != before[name]}
+
+
+def test_every_answer_is_counted_as_what_it_is(light: Light) -> None:
+    assert counted(light, lambda: light.opened(b"x")) == {"pictures": 1}
+    assert counted(light, lambda: light.client.sheet(b"x", width=8, height=8, frames=1)) == {"sheets": 1}
+    assert counted(light, lambda: light.client.text(b"x", place=0)) == {"texts": 1}
+    assert counted(light, lambda: light.opened(b"refuse")) == {"refused": 1}
+    for content in (b"fall", b"unforeseen", b"nothing", b"too long", b"forbidden"):
+        assert counted(light, lambda content=content: light.opened(content)) == {"ended": 1}, content
+    assert light.opened(b"x") == PICTURE
+    assert light.client.sheet(b"x", width=8, height=8, frames=1) == SHEET
+    assert light.client.text(b"words", place=0) == b"words"
+    assert light.opened(b"refuse") == Refused(Refusal.BROKEN, "cut")
+    state = light.client.state()
+    assert state["ready"] is True
+    assert (state["running"], state["waiting"], state["restarts"], state["late"]) == (0, 0, 0, 0)
+    assert 1 << 10 < state["most_kib"] < 1 << 21
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"fall", "ended the process that opened it"),
+        (b"unforeseen", "ended the process that opened it"),
+        (b"forbidden", "tried what no decoder does"),
+        (b"nothing", "ended the process that opened it"),
+    ],
+)
+def test_each_end_of_a_child_has_its_words(light: Light, content: bytes, why: str) -> None:
+    found = light.opened(content)
+    assert isinstance(found, Refused)
+    assert found.reason is Refusal.DECODER_FAILED
+    assert why in found.detail
+    assert light.opened(b"x") == PICTURE
+
+
+def test_a_child_that_could_not_be_closed_off_is_told_as_no_answer(light: Light) -> None:
+    before = light.client.state()
+    with pytest.raises(DecoderdUnreachable, match="could not be closed off, so nothing was opened"):
+        light.opened(b"permission")
+    after = light.client.state()
+    assert (after["ended"], after["running"]) == (before["ended"], 0)
+
+
+def test_what_takes_too_long_is_ended_in_its_time_and_no_sooner(starting: Callable[..., Light]) -> None:
+    light = starting(seconds=0.7)
+    begun = time.monotonic()
+    found = light.opened(b"sleep")
+    assert isinstance(found, Refused)
+    assert "longer than 0.7 seconds" in found.detail
+    assert time.monotonic() - begun > 0.7
+    assert counted(light, lambda: light.opened(b"sleep")) == {"late": 1}
+
+
+def test_no_more_are_opened_at_once_than_was_said_and_who_left_is_passed_over(starting: Callable[..., Light]) -> None:
+    light = starting(at_once=2)
+    links = [asking(light.path, b"sleep") for _ in range(3)]
+    until(lambda: light.client.state()["running"] == 2 and light.client.state()["waiting"] == 1)
+    late = asking(light.path, b"x")
+    until(lambda: light.client.state()["waiting"] == 2)
+    links[2].close()
+    links[0].close()
+    until(lambda: light.client.state()["running"] == 1)
+    with late:
+        assert wire.HEAD.unpack_from(late.recv(1 << 16))[2] != wire.NOT_SERVED
+    assert light.client.state()["waiting"] == 0
+    links[1].close()
+    until(lambda: light.client.state()["running"] == 0)
+    assert light.client.state()["ended"] >= 1
+    assert not descriptors_of_content(light.pid)
+
+
+def descriptors_of_content(pid: int) -> list[str]:
+    told = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return [each for each in told if "memfd" in each]
+
+
+def test_a_second_question_before_the_answer_ends_the_connection(light: Light) -> None:
+    with asking(light.path, b"sleep") as made:
+        until(lambda: light.client.state()["running"])
+        made.send(wire.question(wanted=Wanted.STATE))
+        assert made.recv(100) == b""
+    until(lambda: not light.client.state()["running"])
+
+
+def test_two_questions_one_after_the_other_are_both_answered(light: Light) -> None:
+    with asking(light.path, b"x") as made:
+        assert made.recv(1 << 16) == wire.picture(PICTURE)
+        descriptor = _sealed(b"y")
+        question = wire.question(wanted=Wanted.PICTURE, width=8, height=8, length=1)
+        socket.send_fds(made, [question], [descriptor])
+        os.close(descriptor)
+        assert made.recv(1 << 16) == wire.picture(PICTURE)
+
+
+def test_who_waits_hears_when_the_zygote_falls_and_may_ask_again(starting: Callable[..., Light]) -> None:
+    light = starting()
+    with asking(light.path, b"sleep") as made:
+        until(lambda: light.client.state()["running"])
+        first = light.zygote()
+        os.kill(first, signal.SIGKILL)
+        assert b"start anew; ask again" in made.recv(1000)
+    assert light.opened(b"x") == PICTURE
+    assert light.zygote() != first
+    state = light.client.state()
+    assert (state["restarts"], state["running"]) == (1, 0)
+    assert b"fell, and is started again" in light.hear(b"fell")
+
+
+def test_a_zygote_that_falls_again_and_again_before_it_is_ready_ends_the_server(tmp_path: Path) -> None:
+    def never() -> None:
+        raise RuntimeError("no decoder can be loaded")
+
+    begun = time.monotonic()
+    light = Light(tmp_path / "s", warm=never)
+    assert b"cannot start; its reason stands above" in light.said
+    assert light.said.count(b"fell, and is started again") == 4
+    assert light.said.count(b"RuntimeError: no decoder can be loaded") == 4
+    # 0.1, 0.3 and 0.7 seconds lie between the four.
+    assert time.monotonic() - begun > 1.1
+    light.ended = os.waitstatus_to_exitcode(os.waitpid(light.pid, 0)[1])
+    assert light.ended == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_it_ends_when_told_and_takes_what_it_started_with_it(starting: Callable[..., Light], number: int) -> None:
+    light = starting()
+    with asking(light.path, b"sleep"):
+        until(lambda: light.client.state()["running"])
+        zygote = light.zygote()
+        children = Path(f"/proc/{zygote}/task/{zygote}/children")
+        until(children.read_text)
+        (child,) = children.read_text().split()
+        assert light.stop(number) == 0
+    until(lambda: not running(zygote) and not running(int(child)))
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_who_may_not_ask_and_who_comes_when_all_ask_are_told(starting: Callable[..., Light]) -> None:
+    light = starting(users=frozenset({os.geteuid() + 1}))
+    with pytest.raises(DecoderdUnreachable, match="this user may not ask"):
+        light.opened(b"x")
+    light.stop()
+    light = starting()
+    links = []
+    for _ in range(64):
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(30)
+        made.connect(os.fspath(light.path))
+        links.append(made)
+        made.send(wire.question(wanted=Wanted.STATE))
+        assert b"running" in made.recv(1000)
+    with pytest.raises(DecoderdUnreachable, match="too many ask at once"):
+        light.opened(b"x")
+    links.pop().close()
+    until(lambda: answered(light))
+    for each in links:
+        each.close()
+
+
+def answered(light: Light) -> bool:
+    try:
+        return light.opened(b"x") == PICTURE
+    except DecoderdUnreachable:
+        return False
+
+
+def test_the_socket_is_for_its_user_alone_or_for_one_group(starting: Callable[..., Light], tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    os.umask(before)
+    light = starting()
+    mode = (tmp_path / "s").stat().st_mode
+    assert stat.S_ISSOCK(mode)
+    assert mode & 0o777 == 0o600
+    assert (tmp_path / "s.lock").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(DecoderdError, match="another decoderd serves this socket already"):
+        decoderd._listening(Settings(tmp_path / "s", users=frozenset()))
+    light.stop()
+    again = starting(group=os.getegid())
+    assert (tmp_path / "s").stat().st_mode & 0o777 == 0o660
+    assert (tmp_path / "s").stat().st_gid == os.getegid()
+    again.stop()
+    made, lock = decoderd._listening(Settings(tmp_path / "s", users=frozenset()))
+    assert os.umask(before) == before
+    assert not made.getblocking()
+    assert fcntl.fcntl(lock, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    made.close()
+    os.close(lock)
+
+
+def test_a_path_that_cannot_be_served_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(DecoderdError, match="is no socket; it was left as it is"):
+        decoderd._listening(Settings(tmp_path / "file", users=frozenset()))
+    assert (tmp_path / "file").read_text() == "kept"
+    with pytest.raises(DecoderdError, match="cannot be made: No such file"):
+        decoderd._listening(Settings(tmp_path / "no" / "s", users=frozenset()))
+    (tmp_path / "l.lock").symlink_to(tmp_path / "file")
+    with pytest.raises(DecoderdError, match="cannot be made: Too many levels"):
+        decoderd._listening(Settings(tmp_path / "l", users=frozenset()))
+    long = Path("/tmp") / ("x" * (wire.LONGEST_PATH - 4))
+    with pytest.raises(DecoderdError, match=f"at most {wire.LONGEST_PATH} bytes"):
+        decoderd._listening(Settings(long, users=frozenset()))
+
+
+class Selecting(dict[Any, Any]):
+    """In place of a selector, for one call of the server in this process."""
+
+    def get_map(self) -> Selecting:
+        return self
+
+    def register(self, what: Any, events: int, call: Any) -> None:
+        self[what] = (events, call)
+
+    def modify(self, what: Any, events: int, call: Any) -> None:
+        assert what in self
+        self[what] = (events, call)
+
+    def unregister(self, what: Any) -> None:
+        del self[what]
+
+
+@pytest.fixture
+def supervisor() -> Any:
+    """The server's state, whose loop does not run."""
+    listener = socket.socket(socket.AF_UNIX)
+    said: list[str] = []
+    made = decoderd._Supervisor(
+        Settings(Path("s"), users=frozenset({os.geteuid()})), listener, said.append, answering, lambda: None
+    )
+    made._selector.close()
+    made._selector = Selecting()  # type: ignore[assignment]
+    yield made
+    listener.close()
+    os.close(made._wake)
+    os.close(made._waking)
+
+
+def linked(supervisor: Any) -> tuple[Any, socket.socket]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    link = decoderd._Link(ours)
+    supervisor._links.add(link)
+    supervisor._selector[ours] = None
+    return link, theirs
+
+
+def test_an_answer_that_is_read_slowly_goes_out_in_pieces_and_one_that_is_not_read_is_given_up(
+    supervisor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    supervisor._zygote, supervisor._started = object(), now
+    link, theirs = linked(supervisor)
+    supervisor._send(link, bytes(8 << 20))
+    assert 0 < len(link.out) < 8 << 20
+    events, flush = supervisor._selector[link.socket]
+    assert events == decoderd.EVENT_WRITE
+    theirs.recv(8 << 20)
+    flush(0)
+    now += 30
+    supervisor._sweep()
+    assert link in supervisor._links, "it has thirty seconds"
+    now += 0.1
+    supervisor._sweep()
+    assert link not in supervisor._links
+    assert link.socket.fileno() == -1
+    theirs.close()
+    other, reader = linked(supervisor)
+    supervisor._send(other, b"whole")
+    assert reader.recv(100) == b"whole"
+    events, _ = supervisor._selector[other.socket]
+    assert events == decoderd.EVENT_READ
+    now += 3600
+    supervisor._sweep()
+    assert other in supervisor._links, "who asks nothing may stay"
+    reader.close()
+    supervisor._send(other, b"nobody reads")
+    assert other not in supervisor._links
+    supervisor._drop(other)
+
+
+def test_a_zygote_is_started_again_the_later_the_oftener_it_fell(
+    supervisor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, started, ended = 1_000.0, [], []
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(os, "kill", lambda pid, number: ended.append((pid, number)))
+    monkeypatch.setattr(os, "waitpid", lambda pid, flags: (pid, 0))
+    monkeypatch.setattr(supervisor, "start_zygote", lambda: started.append(now))
+
+    def fall(*, lived: float, ready: bool) -> float:
+        nonlocal now
+        control, other = socket.socketpair()
+        other.close()
+        supervisor._zygote, supervisor._zygote_pid = control, 4321
+        supervisor._ready, supervisor._started = ready, now
+        supervisor._selector[control] = None
+        now += lived
+        supervisor._lost_zygote()
+        assert control.fileno() == -1
+        assert supervisor._zygote is None
+        assert supervisor._ready is False
+        return float(supervisor._pause)
+
+    pauses = [fall(lived=1, ready=True) for _ in range(8)]
+    assert pauses == pytest.approx([0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 10.0, 10.0])
+    assert fall(lived=11, ready=True) == pytest.approx(0.1)
+    assert ended == [(4321, signal.SIGKILL)] * 9
+    assert supervisor._falls == 0
+    assert supervisor._counts["restarts"] == 9
+    supervisor._started, supervisor._pause = now, 0.5
+    now += 0.5
+    supervisor._sweep()
+    assert started == []
+    now += 0.1
+    supervisor._sweep()
+    assert started == [now]
+    for _ in range(3):
+        fall(lived=0, ready=False)
+    assert supervisor._falls == 3
+    with pytest.raises(DecoderdError, match="cannot start"):
+        fall(lived=0, ready=False)
+
+
+def test_a_control_socket_that_fails_counts_as_a_zygote_that_fell(supervisor: Any) -> None:
+    lost: list[bool] = []
+    supervisor._lost_zygote = lambda: lost.append(True)
+    control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.setblocking(False)
+    supervisor._zygote = control
+    supervisor._told(0)
+    assert lost == [True], "a descriptor that fails"
+    other.send(decoder_zygote.ENDED.pack(77, 0, 5))
+    supervisor._told(0)
+    assert (lost, supervisor._counts["most_kib"]) == ([True], 0), "nobody waits for that job any more"
+    other.close()
+    control.close()
+
+
+def test_what_cannot_be_accepted_or_woken_or_told_is_passed_over(supervisor: Any) -> None:
+    supervisor._accept(0)
+    assert supervisor._links == set()
+    supervisor._woken(0)
+    job = decoderd._Job(1, None, -1, 1, Asked(8, 8))
+    supervisor._kill(job)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    supervisor._zygote = ours
+    supervisor._kill(job)
+    assert decoder_zygote.JOB.unpack(theirs.recv(100)) == (1, 0, 0, 0, 0, 0)
+    theirs.close()
+    supervisor._kill(job)
+    ours.close()
+
+
+def test_a_question_whose_connection_is_gone_or_empty_is_dropped(supervisor: Any) -> None:
+    link, theirs = linked(supervisor)
+    supervisor._read(link)
+    assert link in supervisor._links, "nothing was there to be read"
+    theirs.close()
+    supervisor._read(link)
+    assert link not in supervisor._links
+    other, theirs = linked(supervisor)
+    theirs.send(b"no question")
+    theirs.shutdown(socket.SHUT_RD)
+    supervisor._read(other)
+    assert other not in supervisor._links
+    theirs.close()
+
+
+def told(status: int, *, late: bool = False, seconds: float = 10.0) -> str:
+    made = object.__new__(decoderd._Supervisor)
+    made._settings = Settings(Path("s"), frozenset(), seconds=seconds)
+    job = decoderd._Job(1, None, -1, 1, Asked(8, 8), status=status, late=late)
+    return made._why(job)
+
+
+def test_a_child_that_used_its_time_up_is_told_so() -> None:
+    assert "longer than 10 seconds" in told(signal.SIGKILL, late=True)
+    for number in (signal.SIGXCPU, signal.SIGKILL):
+        assert "of the processor" in told(number)
+    assert "no decoder does" in told(signal.SIGSYS)
+    assert "ended the process" in told(signal.SIGSEGV)
+    assert "ended the process" in told(4 << 8)
+
+
+def zygote_run(
+    monkeypatch: pytest.MonkeyPatch, *jobs: tuple[bytes, list[int]], warm: Callable[[], None] = lambda: None
+) -> tuple[int, list[bytes], bytes]:
+    """The exit code of a zygote that was given `jobs` and then left alone, what it said, and what it complained of."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        ours.close()
+        sys.stderr = os.fdopen(writing, "w")
+        decoder_zygote.be_zygote(theirs, warm=warm, answering=answering)
+    theirs.close()
+    os.close(writing)
+    said = []
+    ours.settimeout(30)
+    if piece := ours.recv(100):
+        said.append(piece)
+        for question, descriptors in jobs:
+            socket.send_fds(ours, [question], descriptors)
+    ours.shutdown(socket.SHUT_WR)
+    while piece := ours.recv(100):
+        said.append(piece)
+    ours.close()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with os.fdopen(reading, "rb") as complained:
+        return code, said, complained.read()
+
+
+def test_a_zygote_that_is_left_alone_ends_well_and_one_that_cannot_warm_up_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ready = decoder_zygote.ENDED.pack(0, 0, 0)
+    assert zygote_run(monkeypatch) == (0, [ready], b"")
+
+    def never() -> None:
+        raise RuntimeError("no decoder can be loaded")
+
+    code, said, complained = zygote_run(monkeypatch, warm=never)
+    assert (code, said) == (1, [])
+    assert b"no decoder can be loaded" in complained
+
+
+def test_a_zygote_that_is_left_alone_ends_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    content, (reading, writing) = _sealed(b"sleep"), os.pipe()
+    job = decoder_zygote.JOB.pack(5, Wanted.PICTURE, 8, 8, 0, 5)
+    code, _, _ = zygote_run(monkeypatch, (job, [content, writing]), (decoder_zygote.JOB.pack(6, 0, 0, 0, 0, 0), []))
+    os.close(writing)
+    assert code == 0
+    with os.fdopen(reading, "rb") as said:
+        assert said.read() == b"", "the child is gone, so its pipe ends"
+    os.close(content)
+
+
+def lived(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> int:
+    """The code that a child's life ends with when closing it off raises `error`."""
+
+    def close_off(room: Room, *, keep: tuple[int, ...]) -> None:
+        assert (room, keep) == (Room(800 << 20, 8, 16), (content, writing))
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(decoder_child, "close_off", close_off)
+    content, (reading, writing) = _sealed(b"x"), os.pipe()
+    pid = os.fork()
+    if not pid:
+        decoder_child.live(content, 1, writing, asked=Asked(8, 8), answering=answering)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        told = said.read()
+    os.close(content)
+    assert told == (b"" if error else wire.picture(PICTURE))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_child_answers_only_when_it_is_closed_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lived(monkeypatch, None) == 0
+    assert lived(monkeypatch, SandboxUnavailable("no Landlock")) == 3
+    assert lived(monkeypatch, PermissionError()) == 3
+    assert lived(monkeypatch, RuntimeError()) == 4
+
+
+def test_content_is_read_as_far_as_it_goes() -> None:
+    content = _sealed(bytes(range(200)) * 100)
+    assert decoder_child._read(content, 20_000) == bytes(range(200)) * 100
+    assert decoder_child._read(content, 7) == bytes(range(7))
+    assert decoder_child._read(content, 1 << 20) == bytes(range(200)) * 100
+    assert decoder_child._read(content, 0) == b""
+    os.close(content)
+
+
+def test_where_there_is_no_memory_the_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(content: bytes, asked: Asked) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(decoder_child, "_picture", none_left)
+    found = wire.read_answer(decoder_child.answer(b"x", Asked(8, 8)), width=8, height=8)
+    assert isinstance(found, Refused)
+    assert found.reason is Refusal.DECODER_FAILED
+    assert "not enough memory" in found.detail
+
+
+def test_a_sealed_descriptor_that_cannot_be_had_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[int] = []
+    real = os.close
+    monkeypatch.setattr(os, "close", lambda each: (closed.append(each), real(each)))
+
+    def full(descriptor: int, view: memoryview) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        _sealed(b"x")
+    assert len(closed) == 1
+
+
+class Server:
+    """In place of `decoderd`: says one thing to whoever connects."""
+
+    def __init__(self, path: Path, said: bytes) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(os.fspath(path))
+        self._listener.listen()
+        self.pid = os.fork()
+        if not self.pid:
+            taken, _ = self._listener.accept()
+            taken.recv(1 << 16)
+            taken.sendall(said)
+            os._exit(0)
+        self._listener.close()
+
+    def wait(self) -> None:
+        os.waitpid(self.pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "the connection was ended"),
+        (b"x", "the connection was ended"),
+        (wire.picture(PICTURE)[:-1], "the connection was ended"),
+        (wire.HEAD.pack(wire.MAGIC, 2, 1, 0, wire.LARGEST_ANSWER), "the answer is too long"),
+        (wire.picture(replace(PICTURE, shown_width=9)), "is this a decoderd of this version"),
+        (wire.not_served("too many"), "s: too many"),
+    ],
+)
+def test_what_no_server_of_this_version_says_is_no_answer(tmp_path: Path, said: bytes, why: str) -> None:
+    server = Server(tmp_path / "s", said)
+    with pytest.raises(DecoderdUnreachable, match=why):
+        DecoderClient(tmp_path / "s").decode(b"x", width=8, height=8)
+    server.wait()
+
+
+def test_who_does_not_answer_in_time_or_is_somebody_else_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(os.fspath(tmp_path / "s"))
+        silent.listen()
+        client = DecoderClient(tmp_path / "s", timeout=0.1)
+        with pytest.raises(DecoderdUnreachable, match=r"no answer within 0\.1 s"):
+            client.decode(b"x", width=8, height=8)
+        asked: list[bool] = []
+        monkeypatch.setattr(socket, "send_fds", lambda *_: asked.append(True))
+        monkeypatch.setattr("havenline_guard.decoder_client._CREDENTIALS", Credentials(65_533))
+        with pytest.raises(DecoderdUnreachable, match="served by the system user 65533, who does not own"):
+            client.decode(b"x", width=8, height=8)
+        assert asked == []
+
+
+class Credentials:
+    """As if the process at the other end were of another user."""
+
+    size = 12
+
+    def __init__(self, user: int) -> None:
+        self._user = user
+
+    def unpack(self, told: bytes) -> tuple[int, int, int]:
+        return 1, self._user, 1
+
+
+def test_what_is_too_large_or_of_no_size_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = DecoderClient("/nonexistent/s")
+    monkeypatch.setattr(wire, "LARGEST_CONTENT", 10)
+    for asked in (
+        lambda: client.decode(bytes(11), width=8, height=8),
+        lambda: client.sheet(bytes(11), width=8, height=8, frames=1),
+        lambda: client.text(bytes(11), place=0),
+    ):
+        found = asked()
+        assert isinstance(found, Refused)
+        assert found.reason is Refusal.TOO_LARGE
+    with pytest.raises(DecoderdUnreachable):
+        client.decode(bytes(10), width=1024, height=1)
+    for width, height in ((0, 8), (8, 0), (1025, 8), (8, 1025)):
+        with pytest.raises(ValueError, match="1 to 1024 pixels"):
+            client.decode(b"x", width=width, height=height)
+    for frames in (0, 17):
+        with pytest.raises(ValueError, match="1 to 16"):
+            client.sheet(b"x", width=8, height=8, frames=frames)
+    for place in (-1, 512):
+        with pytest.raises(ValueError, match="from 0 to 511"):
+            client.text(b"x", place=place)
