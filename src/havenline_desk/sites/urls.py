@@ -117,6 +117,7 @@ urlpatterns = [
     path("releases", releases.releases, name="releases"),
     path("releases/open", releases.open_list, name="open_house_list"),
     path("releases/propose", releases.propose, name="propose_release"),
+    path("releases/confirm", releases.confirm, name="ask_for_pair"),
     path("releases/publish", releases.publish, name="publish_edition"),
     path("releases/withdraw", releases.withdraw, name="withdraw_entry"),
     path("releases/police", releases.police, name="record_deconfliction"),
