@@ -265,6 +265,31 @@ def test_the_buttons_do_what_they_say_and_refusals_stand_where_they_belong(
     assert _stage(place) is Stage.SHADOW
 
 
+def test_on_the_page_one_lets_an_entry_through_and_two_withhold_or_accept_a_loss(
+    home: Path, people: dict[str, Person]
+) -> None:
+    place = make.make_exchange(home, stage=Stage.ACTIVE, since=AT)
+    senior, liaison = make.client_of(people["senior"]), make.client_of(people["liaison"])
+    assert '<option value="bad">' in senior.get("/incoming").content.decode()
+    assert '<option value="bad">' not in liaison.get("/incoming").content.decode()
+    refused = senior.post("/incoming/let-through", {"exchange": "north", "entry": "good"})
+    assert (refused.status_code, "The screen keeps no such entry out" in refused.content.decode()) == (400, True)
+    assert senior.post("/incoming/let-through", {"exchange": "north", "entry": " bad "}).status_code == 302
+    exchange = Exchange(place)
+    assert {entry.entry for entry in exchange.store.entries()} == {"good", "bad~2"}
+    exchange.close()
+    for way, act, sent in (
+        ("withhold", Act.WITHHOLD_ENTRY, {"entry": "good"}),
+        ("accept-loss", Act.ACCEPT_LOSS, {}),
+    ):
+        assert liaison.post(f"/incoming/{way}", {"exchange": "south", **sent}).status_code == 400
+        assert liaison.post(f"/incoming/{way}", {"exchange": "north", **sent}).status_code == 302
+        assert Proposal.objects.order_by("-pk")[0].act == act.value
+    assert liaison.post("/incoming/withhold", {"exchange": "north", "entry": ""}).status_code == 400
+    assert Proposal.objects.count() == 2
+    assert _matches(place) == 1  # nothing is done before another agrees
+
+
 def test_what_may_be_done_is_shown_to_who_may_do_it(home: Path, people: dict[str, Person]) -> None:
     make.make_exchange(home, stage=Stage.SHADOW, since=AT - 8 * DAY)
     shown = {}

@@ -272,7 +272,7 @@ class Exchange:
         """Put an entry that the screen keeps out into the list. Raises ExchangeError for another, and as `fetch`."""
         with self._alone():
             if not self.store.let_through(key, at=at, agreed=agreed):
-                raise ExchangeError(f"{self.folder}: the screen keeps no such entry out; nothing was changed")
+                raise ExchangeError("the screen keeps no such entry out; nothing was changed")
             self._apply(at=at, threads=1)
 
     def retry(self, connector: Connector, *, at: dt.datetime, threads: int = 1) -> int:
