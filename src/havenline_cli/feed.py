@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import desk as opening
 from . import exits
+from .partner import partner_named
 from .told import now, plain
-
-if TYPE_CHECKING:
-    from havenline_desk.models import Partner
 
 app = typer.Typer(
     help="Serve this house's lists in NCMEC's form to partners that subscribed; nothing is served unless this runs.",
@@ -57,7 +55,7 @@ def credential(partner: Slug, by: opening.ByOption, home: opening.HomeOption = N
     with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.keep_feed_credentials import make_feed_credential
 
-        secret = make_feed_credential(_partner(partner), made_by=opening.person_named(by), at=now())
+        secret = make_feed_credential(partner_named(partner), made_by=opening.person_named(by), at=now())
     typer.echo(f"user      {plain(partner)}\npassword  {secret}")
     typer.echo("Hand it over by another way than the address. It is shown this once.", err=True)
 
@@ -68,7 +66,7 @@ def end_credential(partner: Slug, by: opening.ByOption, home: opening.HomeOption
     with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.keep_feed_credentials import end_feed_credential
 
-        end_feed_credential(_partner(partner), ended_by=opening.person_named(by), at=now())
+        end_feed_credential(partner_named(partner), ended_by=opening.person_named(by), at=now())
     typer.echo(f"{plain(partner)} has no credential any more.")
 
 
@@ -86,15 +84,6 @@ def votes(home: opening.HomeOption = None) -> None:
         )
     if not rows:
         typer.echo("no partner votes against an entry")
-
-
-def _partner(slug: str) -> Partner:
-    from havenline_desk.queries.releases import partner_named
-
-    found = partner_named(slug)
-    if found is None:
-        raise opening.CommandError(f"no partner is enrolled as {slug}")
-    return found
 
 
 @app.command("export", epilog=exits.EPILOG)
@@ -121,7 +110,7 @@ def export(
 
         try:
             made = export_list_file(
-                _partner(partner),
+                partner_named(partner),
                 list_name,
                 output,
                 version=version,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 1.0
 _AFTER_A_FAULT = 10.0
+_LISTS_EVERY = 60.0
 
 
 def jobs(
@@ -30,7 +31,8 @@ def jobs(
     """Run the imports that were asked for on the desk, one at a time, until told. `havenline up` and `demo` start it.
 
     Killed, it leaves what it was at as it is; the next one goes on there. Files are looked up in the lists that
-    HAVENLINE_LISTS and HAVENLINE_MATCHD name, and in this house's own.
+    HAVENLINE_LISTS and HAVENLINE_MATCHD name, and in this house's own. When no import waits, what a partner's list
+    counted in shadow is looked up in it once two people have activated it, one investigation after the other.
     """
     with contextlib.suppress(KeyboardInterrupt), opening.desk(opening.existing_home(home)):
         from havenline_desk import inbox
@@ -40,7 +42,7 @@ def jobs(
         with contextlib.suppress(OSError):
             inbox.make_ready()
         close_off: CloseOff | None = None
-        asked = False
+        asked, lists_at = False, float("-inf")
         while True:
             from django.db import DatabaseError, close_old_connections
 
@@ -54,9 +56,14 @@ def jobs(
                         close_off, asked = closing(sandbox), True
                     if _run_one(workers, close_off):
                         continue
+                if once or time.monotonic() - lists_at >= _LISTS_EVERY:
+                    if _look_up_one():
+                        continue
+                    lists_at = time.monotonic()
                 if once:
                     return
             except (DatabaseError, OSError) as error:
+                lists_at = time.monotonic()
                 typer.echo(f"havenline jobs: {plain(str(error).strip() or type(error).__name__)}", err=True)
                 pause = _AFTER_A_FAULT
             time.sleep(pause)
@@ -72,6 +79,21 @@ def _run_one(workers: int, close_off: CloseOff | None) -> bool:
     job.refresh_from_db()
     typer.echo(f"havenline jobs: the import {job.pk} {job.ending}", err=True)
     return True
+
+
+def _look_up_one() -> bool:
+    """Look one investigation up in a list that was activated since it was counted; False where none waits."""
+    from havenline.vocabulary import HavenlineError
+    from havenline_desk.actions.look_up_again import look_up_next
+
+    try:
+        done = look_up_next(at=now())
+    except HavenlineError as refused:
+        typer.echo(f"havenline jobs: {plain(str(refused))}", err=True)
+        return False
+    if done is not None:
+        typer.echo(f"havenline jobs: looked an investigation up in {plain(done.exchange)}, now active", err=True)
+    return done is not None
 
 
 def _lists() -> ListLookup:

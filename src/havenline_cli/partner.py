@@ -87,7 +87,7 @@ def open_door(
 
         opening.one_of(door, Door.values, "DOOR")
         subscribe_partner(
-            _partner_named(partner),
+            partner_named(partner),
             house_list_named(list_),
             Door(door),
             opted_in_by_name=opted_in,
@@ -111,7 +111,7 @@ def close_door(
         from havenline_desk.models import Subscription
 
         found = Subscription.objects.filter(
-            partner=_partner_named(partner), list=house_list_named(list_), door=door, ended_at=None
+            partner=partner_named(partner), list=house_list_named(list_), door=door, ended_at=None
         ).first()
         if found is None:
             raise opening.CommandError(f"{plain(list_)} is not open to {plain(partner)} by {plain(door)}")
@@ -125,14 +125,15 @@ def suspend(partner: PartnerArgument, by: opening.ByOption, home: opening.HomeOp
     with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.keep_partners import suspend_partner
 
-        suspend_partner(_partner_named(partner), by=opening.person_named(by), at=now())
+        suspend_partner(partner_named(partner), by=opening.person_named(by), at=now())
     typer.echo(f"{partner} is suspended.")
 
 
-def _partner_named(slug: str) -> Partner:
-    from havenline_desk.queries.releases import partner_named
+def partner_named(slug: str) -> Partner:
+    """The partner of that short name. Raises CommandError where none is enrolled under it."""
+    from havenline_desk.queries import releases
 
-    found = partner_named(slug)
+    found = releases.partner_named(slug)
     if found is None:
         raise opening.CommandError(f"no partner {plain(slug)} is enrolled; see `havenline partner list`")
     return found

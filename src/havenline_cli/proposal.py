@@ -240,6 +240,22 @@ def correct(
         propose_act("correct_outcome", {"outcome": found.audit_id.hex, "facts": facts, "reason": reason}, by=by)
 
 
+@app.command("apart")
+def apart(
+    name: Annotated[
+        str, typer.Argument(metavar="OUTCOME", help="Id of the alteration's outcome, as its record shows.")
+    ],
+    original: Annotated[
+        str, typer.Argument(metavar="ORIGINAL", help="Id of the outcome of the picture it was made of.")
+    ],
+    by: opening.ByOption,
+    home: opening.HomeOption = None,
+) -> None:
+    """Propose to record that an alteration's perceptual hash cannot hit its original; then it may be released too."""
+    with opening.desk(opening.existing_home(home)):
+        propose_act("show_apart", {"outcome": _id_of(name).hex, "original": _id_of(original).hex}, by=by)
+
+
 ExchangeArgument = Annotated[str, typer.Argument(metavar="NAME", help="The exchange's name.")]
 
 

@@ -134,6 +134,21 @@ def propose(
         told_proposal(propose_release(house_list, outcomes, person=person, at=at), at=at)
 
 
+@app.command("confirm")
+def confirm(
+    list_: ListArgument,
+    by: opening.ByOption,
+    most: Annotated[int, typer.Option("--most", min=1, max=50, help="At most so many, the oldest first.")] = 10,
+    home: opening.HomeOption = None,
+) -> None:
+    """Ask two who never saw it to assess each file without two in agreement; what they agree with may be released."""
+    with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.ask_for_pair import ask_for_pairs
+
+        opened = ask_for_pairs(house_list_named(list_), most=most, by=opening.person_named(by), at=now())
+    typer.echo(f"Asked two others for {opened:,} {'file' if opened == 1 else 'files'}; Start hands them out.")
+
+
 @app.command("publish")
 def publish(list_: ListArgument, by: opening.ByOption, home: opening.HomeOption = None) -> None:
     """Publish the next edition of a list: what is in force now, written down for good, and looked up in from now on."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from havenline.matching.lists import ListLookup
     from havenline.matching.snapshot import EditionHead
     from havenline.scan_workers import CloseOff
-    from havenline.vocabulary import EditionRef, Finding, Match
+    from havenline.vocabulary import EditionRef, Finding, Fingerprint, Match
 
 HELP = (
     "Fingerprint every file and match it against hash lists.\n\n"
@@ -38,6 +38,7 @@ SCREENING_ERROR = (
 )
 
 _MATCHES_SHOWN = 20
+_SHADOW_AT_ONCE = 512
 _MATCHES_IN_JSON = 10_000
 
 
@@ -161,13 +162,16 @@ def _run(
         refs = [each.ref for each in summary.lists]
         table = stack.enter_context(scan_table(summary.table, lists=refs)) if summary.table else None
         shown = stack.enter_context(meter(path))
+        shadow = _InShadow(asking, summary.shadow)
         for finding, size in findings(
             scanned, lookup=lookup, triage=screening if effort.lane is Lane.SCREENING else None
         ):
             if table is not None:
                 table.add(finding, size=size)
             refused = summary.add(finding)
+            shadow.add(finding)
             shown.count(size=size, found=bool(_leads(finding)), refused=refused)
+        shadow.ask()
         summary.seconds, summary.size = shown.pace.seconds, shown.pace.size
 
 
@@ -218,6 +222,7 @@ class _Summary:
     not_told: int = 0
     matches: list[tuple[str, Match]] = field(default_factory=list)
     refusals: Refusals = field(default_factory=Refusals)
+    shadow: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     size: int = 0
 
@@ -267,6 +272,8 @@ class _Summary:
             lines.append(f"  and {self.not_told:,} entries more that are not told one by one")
         if self.allowed_files:
             lines.append(f"allowed  {self.allowed_files:>9,}, whose only matches an allow-list marks as mistaken")
+        for name, count in sorted(self.shadow.items()):
+            lines.append(f"shadow   {count:>9,}, that {plain(name)} would have matched; which ones is told nowhere")
         if self.table is not None:
             lines.append(f"table    {plain(self.table)}")
         return lines
@@ -303,6 +310,7 @@ class _Summary:
             "allowed_files": self.allowed_files,
             "match_count": self.match_count,
             "entries_not_told": self.not_told,
+            "in_shadow": self.shadow,
             "matches": [
                 {
                     "path": path,
@@ -314,6 +322,30 @@ class _Summary:
             "files_per_second": round(self.files / max(self.seconds, 1e-9), 1),
             "table": None if self.table is None else str(self.table),
         }
+
+
+class _InShadow:
+    """Counts what lists in shadow would have matched, by list, in batches; `counts` is where it counts."""
+
+    def __init__(self, lists: ListLookup, counts: dict[str, int]) -> None:
+        shadow = lists.in_shadow()
+        if shadow is not None:
+            counts |= {head.ref.list_name: 0 for head in shadow.heads if head.terms.enabled}
+        self._lists, self._counts = lists, counts
+        self._waiting: list[Fingerprint] = []
+
+    def add(self, finding: Finding) -> None:
+        if self._counts and finding.fingerprint is not None:
+            self._waiting.append(finding.fingerprint)
+            if len(self._waiting) >= _SHADOW_AT_ONCE:
+                self.ask()
+
+    def ask(self) -> None:
+        from havenline.matching.lists import count_in_shadow
+
+        for name, count in count_in_shadow(self._lists, self._waiting, at=now()).items():
+            self._counts[name] = self._counts.get(name, 0) + count
+        self._waiting.clear()
 
 
 def _leads(finding: Finding) -> list[Match]:

@@ -51,13 +51,15 @@ SAYS: Mapping[Act, Mapping[str, type[str] | type[int]]] = {
     Act.WITHHOLD_ENTRY: {"exchange": str, "entry": str},
     Act.ENROL_PARTNER_KEY: {"partner": str, "name": str, "purpose": str, "recipient": str},
     Act.CORRECT_OUTCOME: {"outcome": str, "facts": str, "reason": str},
+    Act.SHOW_APART: {"outcome": str, "original": str},
     Act.PUBLISH_FIGURES: {"investigation": str, "reference": str, "title": str, "period": str, "digest": str},
 }
 """What each act says of itself. `person`, `investigation` and `object` are random ids of 32 hexadecimal digits,
 `source` a path on the host, `manifest` the SHA-256 of the manifest or empty, budgets as `keyd` counts them; `digest` is
 the SHA-256 of the manifest of a publication, `reference` its public number. Of a release it is the SHA-256 of the
 lines that would go out, and `list` and `batch` are random ids; `partner` is a short name, `recipient` an age key;
-`facts` are answers by question, canonical JSON. `exchange` is the name of a folder of exchanges, `address` the
+`facts` are answers by question, canonical JSON; `original` is the outcome of another file.
+`exchange` is the name of a folder of exchanges, `address` the
 partner's, `entry` an entry as a match names it."""
 
 

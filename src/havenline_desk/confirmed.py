@@ -16,7 +16,9 @@ from havenline.vocabulary import PDQ_FULL, QUALITY_FLOOR
 
 from . import gates, law
 from .models import (
+    AlterationApart,
     Assessment,
+    ConfirmingPair,
     Deconfliction,
     DeconflictionAnswer,
     DeconflictionTerm,
@@ -25,6 +27,8 @@ from .models import (
     InstallationKind,
     MemberPlace,
     Outcome,
+    PairResult,
+    PairVerdict,
     PerceptualHash,
     Policy,
     ReleasedEntry,
@@ -47,6 +51,10 @@ class ReleaseState(StrEnum):
     """Not two blind assessments in agreement."""
     NEAR = "near"
     """A near member of a stack, which needs its own look as the file that is shown."""
+    PAIR = "pair"
+    """Two others were asked to assess it, and have not both done so."""
+    NOT_CONFIRMED = "not_confirmed"
+    """Two others assessed it and do not agree with what stands, or with each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,9 @@ def candidates(
     """
     rows = list(_standing(house_list, outcomes))
     decided = _decided(rows)
-    facts, shown, hashed = _assessed(rows), _shown(rows), _hashed(rows)
+    pairs = _pairs(rows)
+    revisions = {_original(row).revision_id for row in rows} | {pair.revision_id for pair in pairs.values()}
+    facts, shown, hashed, apart = _assessed(revisions), _shown(revisions), _hashed(rows), _apart(rows)
     doubtful, police = _doubtful(rows), Police(rows, at=at)
     wanted = gates.PROFILES[gates.house()].assessors
     found = []
@@ -97,22 +107,30 @@ def candidates(
         kind = _kind(row, stands)
         if stands.status is not LegalStatus.CRIMINAL or kind is None or (house_list and house_list.kind != kind.value):
             continue
-        revision = _original(row).revision_id
-        people = facts.get(revision, {}) if revision is not None else {}
-        agreed = _original(row).settled_by == SettledBy.AGREEMENT and len(people) >= wanted
+        original = _original(row)
+        pair = pairs.get(original.pk)
+        before = facts.get(original.revision_id or 0, {})
+        people = facts.get(pair.revision_id, {}) if pair is not None else before
+        agreed = pair is not None or original.settled_by == SettledBy.AGREEMENT
         state = police.state_of(row)
         if row.file_id in doubtful:
             state = ReleaseState.CONTRADICTED
-        elif not agreed:
+        elif pair is not None and _verdict(pair) != PairVerdict.AGREES:
+            state = ReleaseState.PAIR if _verdict(pair) is None else ReleaseState.NOT_CONFIRMED
+        elif not agreed or len(people) < wanted:
             state = ReleaseState.NOT_AGREED
-        elif (revision, _original(row).file_id) not in shown:
+        elif pair is None and (original.revision_id, original.file_id) not in shown:
             state = ReleaseState.NEAR
         found.append(
             Candidate(
                 outcome=row,
                 kind=kind,
                 state=state,
-                algorithms=_algorithms(people.values(), pdq=row.file_id in hashed),
+                algorithms=_algorithms(
+                    [original.facts, *before.values(), *people.values()],
+                    pdq=row.file_id in hashed,
+                    apart=original.pk in apart,
+                ),
                 framework=row.framework,
                 version=stands.version,
                 code=":".join(filter(None, (stands.class_id, stands.severity))),
@@ -220,10 +238,26 @@ def _kind(row: Outcome, decided: Decided) -> ListKind | None:
     return _KINDS.get(group or "", ListKind.CSAM)
 
 
-def _assessed(rows: Iterable[Outcome]) -> dict[int, dict[int, Mapping[str, str]]]:
+def _pairs(rows: Iterable[Outcome]) -> dict[int, ConfirmingPair]:
+    """By outcome, the two others who were asked for it."""
+    asked = ConfirmingPair.objects.filter(outcome__in={_original(row).pk for row in rows}).select_related("result")
+    return {pair.outcome_id: pair for pair in asked}
+
+
+def _verdict(pair: ConfirmingPair) -> str | None:
+    result: PairResult | None = getattr(pair, "result", None)
+    return None if result is None else result.verdict
+
+
+def _apart(rows: Iterable[Outcome]) -> set[int]:
+    """Outcomes whose perceptual hash was shown to lie far from the original's."""
+    shown = AlterationApart.objects.filter(outcome__in={_original(row).pk for row in rows})
+    return set(shown.values_list("outcome_id", flat=True))
+
+
+def _assessed(revisions: Collection[int | None]) -> dict[int, dict[int, Mapping[str, str]]]:
     """By revision, what each person who assessed it said."""
     made: dict[int, dict[int, Mapping[str, str]]] = defaultdict(dict)
-    revisions = {_original(row).revision_id for row in rows}
     for revision, person, said in Assessment.objects.filter(revision__in=revisions).values_list(
         "revision_id", "person_id", "facts"
     ):
@@ -231,8 +265,7 @@ def _assessed(rows: Iterable[Outcome]) -> dict[int, dict[int, Mapping[str, str]]
     return made
 
 
-def _shown(rows: Iterable[Outcome]) -> set[tuple[int | None, int]]:
-    revisions = {_original(row).revision_id for row in rows}
+def _shown(revisions: Collection[int | None]) -> set[tuple[int | None, int]]:
     members = StackMember.objects.filter(revision__in=revisions, place=MemberPlace.SHOWN)
     return set(members.values_list("revision_id", "file_id"))
 
@@ -247,10 +280,12 @@ def _doubtful(rows: Iterable[Outcome]) -> frozenset[int]:
     return not_confirmed({row.file_id for row in rows})
 
 
-def _algorithms(said: Iterable[Mapping[str, str]], *, pdq: bool) -> tuple[str, ...]:
-    """SHA-256 alone unless everybody said that it is no alteration: its perceptual hash may hit the lawful original."""
-    said = list(said)
-    whole = bool(said) and all(
+def _algorithms(said: Iterable[Mapping[str, str]], *, pdq: bool, apart: bool) -> tuple[str, ...]:
+    """SHA-256 alone unless everybody said that it is no alteration, or two showed that it cannot hit the original.
+
+    What stands counts beside what each person said: a correction may know of an alteration that nobody saw.
+    """
+    whole = apart or all(
         one.get("altered") == "no" and all(one.get(fact, "no") == "no" for fact in _ALTERED) for one in said
     )
     if not whole:

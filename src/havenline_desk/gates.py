@@ -107,6 +107,8 @@ class Act(StrEnum):
     OPEN_HOUSE_LIST = "open_house_list"
     RECORD_DECONFLICTION = "record_deconfliction"
     DECLARE_DECONFLICTION = "declare_deconfliction"
+    ASK_FOR_PAIR = "ask_for_pair"
+    SHOW_APART = "show_apart"
     RELEASE_HASH = "release_hash"
     WITHDRAW_HASH = "withdraw_hash"
     PUBLISH_EDITION = "publish_edition"
@@ -283,6 +285,8 @@ RULES: Mapping[Act, Rule] = {
     Act.OPEN_HOUSE_LIST: _by(Role.LIAISON),
     Act.RECORD_DECONFLICTION: _by(_L, _S),
     Act.DECLARE_DECONFLICTION: _by(_L, fresh=True),
+    Act.ASK_FOR_PAIR: _by(_S, _J, _L),
+    Act.SHOW_APART: _two(_S, second=frozenset({_J})),
     Act.RELEASE_HASH: _two(_S, _J, second=frozenset({_S, _J}), about=About.NOT_AN_ASSESSOR),
     Act.WITHDRAW_HASH: _by(_S, _J, _L),
     Act.PUBLISH_EDITION: _by(Role.LIAISON, fresh=True),

@@ -18,6 +18,7 @@ from havenline.vocabulary import HavenlineError
 
 FRESH_FOR = dt.timedelta(hours=26)
 """A list that was not here whole for longer is no longer fresh: partners are asked once a day at least."""
+KEPT_OUT_SHOWN = 20
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
@@ -27,7 +28,10 @@ class IncomingRefused(HavenlineError):
 
 @dataclass(frozen=True, slots=True)
 class IncomingList:
-    """One exchange as it stands. `screened`: entries that the screen keeps out, by reason; `unread`: likewise."""
+    """One exchange as it stands. `screened`: entries that the screen keeps out, by reason; `unread`: likewise.
+
+    `kept_out`: ids of the first of them and why, some of them where there are many.
+    """
 
     name: str
     configured: Configured
@@ -35,6 +39,7 @@ class IncomingList:
     standing: Standing
     screened: Mapping[str, int]
     unread: Mapping[str, int]
+    kept_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def shadow_until(self) -> dt.datetime | None:
@@ -75,7 +80,8 @@ def look(name: str) -> IncomingList:
         unread: dict[str, int] = {}
         for each, _ in store.quarantine():
             unread[each.reason] = unread.get(each.reason, 0) + 1
-        return IncomingList(name, configured, store.staged, store.standing(), store.screened(), unread)
+        kept_out = tuple((key, reason) for key, reason, _ in store.screened_keys(most=KEPT_OUT_SHOWN))
+        return IncomingList(name, configured, store.staged, store.standing(), store.screened(), unread, kept_out)
     finally:
         store.close()
 

@@ -12,6 +12,7 @@ from havenline.judgement import Urgency
 
 from .models import (
     Assignment,
+    ConfirmingPair,
     Investigation,
     InvestigationUrgency,
     Item,
@@ -58,7 +59,8 @@ def open_to(person: Person, steps: Collection[Step], *, at: dt.datetime) -> Quer
     """Free assignments of those steps that `person` may ever be handed at `at`, the most urgent first.
 
     Left out: drawn pictures of calibration; a stack that the person has assessed or recused themselves from; a decision
-    that is assessed anew where they decided it or asked for it; what they skipped; what another pool is needed for;
+    that is assessed anew where they decided it or asked for it; a file to confirm that they ever saw
+    or asked for; what they skipped; what another pool is needed for;
     what somebody of the same blind pool has looked at.
     Not checked: roles and certificates.
     """
@@ -76,6 +78,13 @@ def open_to(person: Person, steps: Collection[Step], *, at: dt.datetime) -> Quer
     reviews_of_own = QualityReview.objects.filter(
         Q(outcome__revision__assessments__person=person) | Q(finding__person=person), revision=OuterRef("revision")
     )
+    seen = Reveal.objects.filter(person=person, used_at__isnull=False, file=OuterRef("outcome__file")).exclude(
+        assignment__revision=OuterRef("revision")
+    )
+    pairs_of_seen = ConfirmingPair.objects.filter(
+        Q(asked_by=person) | Q(outcome__file__memberships__revision__assessments__person=person) | Exists(seen),
+        revision=OuterRef("revision"),
+    )
     skips = Skip.objects.filter(person=person)
     recused = list(skips.filter(reason=SkipReason.RECUSED).values_list("assignment__revision__stack_id", flat=True))
     passed_on = skips.exclude(reason=SkipReason.NOT_TODAY, skipped_at__lte=at - NOT_TODAY)
@@ -84,6 +93,7 @@ def open_to(person: Person, steps: Collection[Step], *, at: dt.datetime) -> Quer
         .exclude(revision__stack__investigation__source_kind=SourceKind.TRAINING)
         .exclude(revision__assessments__person=person)
         .exclude(Exists(reviews_of_own))
+        .exclude(Exists(pairs_of_seen))
         .exclude(revision__stack__in=recused)
         .exclude(revision__stack__parent__in=recused)
         .exclude(pk__in=list(passed_on.values_list("assignment_id", flat=True)))

@@ -24,6 +24,7 @@ PART_OF_ANOTHER_ACT = {
         "import_collection",
         "keep_partners",
         "release_entries",
+        "show_apart",
         "reset_factors",
         "settle_stack",
     },

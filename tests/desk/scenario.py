@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.test import override_settings
 
+from havenline.connectors.exchange import Exchange
 from havenline.connectors.stages import Stage
 from havenline.figures.study import october_2023
 from havenline.formats.edition import ListKind
@@ -27,6 +28,7 @@ from havenline.matching import Lists
 from havenline_desk import audit, evidence, factors
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.approve_framework import approve_framework
+from havenline_desk.actions.ask_for_pair import ask_for_pair
 from havenline_desk.actions.ask_import import ask_import, stop_import
 from havenline_desk.actions.assign_by_hand import assign_by_hand, free_assignment
 from havenline_desk.actions.cancel import cancel
@@ -55,6 +57,7 @@ from havenline_desk.actions.keep_pools import make_pool
 from havenline_desk.actions.link_account import link_account, unlink_accounts
 from havenline_desk.actions.look_at_text import grant_text_look
 from havenline_desk.actions.look_over_sample import begin_look, record_finding
+from havenline_desk.actions.look_up_again import look_up_next
 from havenline_desk.actions.note_backup import note_backup, note_restore
 from havenline_desk.actions.place_hold import place_hold
 from havenline_desk.actions.propose import propose
@@ -116,6 +119,7 @@ from havenline_desk.models import (
     Role,
     SamplingRule,
     Session,
+    ShadowCount,
     SkipReason,
     SourceKind,
     StoredContent,
@@ -175,6 +179,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield lambda: see_exposure(seen_by=who("welfare"), at=AT + 49 * MINUTE)
     yield from publishing()
     yield from releasing()
+    yield from confirming()
     yield from partners_lists(home)
     yield from law_and_quality()
     yield from asking_the_match_service()
@@ -411,6 +416,30 @@ def releasing() -> Iterator[Step]:
     yield from agreed("senior", "adjudicator")
 
 
+def confirming() -> Iterator[Step]:
+    """Two further people assess what a third person decided; an alteration is shown to be far from its original."""
+    at, names = AT + 47 * MINUTE, list[Proposal]()
+    for name in ("analyst-three", "analyst-four"):
+        earlier = {"password": None, "roles": (Role.ANALYST,), "at": AT - 2 * make.DAY}
+        yield lambda name=name, earlier=earlier: enrol_person(name, **earlier)  # type: ignore[misc]
+        yield lambda name=name: certify_person(who(name), until=AT + make.DAY, issued_by=None, at=AT)  # type: ignore[misc]
+
+    def asked() -> None:
+        ask_for_pair(Outcome.objects.get(settled_by="adjudication", corrects=None), by=who("lead"), at=at)
+
+    def apart() -> None:
+        decided, other = Outcome.objects.filter(correction=None).exclude(revision=None).order_by("pk")[:2]
+        what = {"outcome": decided.audit_id.hex, "original": other.audit_id.hex}
+        names.append(propose(Act.SHOW_APART, what, person=who("senior"), at=at))
+
+    yield asked
+    yield from assessing("analyst-three", make.TRIANGLE, at=at)
+    yield from assessing("analyst-four", make.TRIANGLE, at=at)
+    yield apart
+    yield lambda: approve(names[-1], person=who("adjudicator"), digest=names[-1].digest, at=at)
+    yield lambda: carry_out(names[-1], person=who("senior"), at=at)
+
+
 def partners_lists(home: Path) -> Iterator[Step]:
     """A list that a partner sends: one entry through the screen, suspended, taken up again."""
     at = AT + 47 * MINUTE
@@ -418,6 +447,12 @@ def partners_lists(home: Path) -> Iterator[Step]:
     yield lambda: let_through("north", "bad", by=who("lead"), at=at)
     yield lambda: suspend_list("north", by=who("liaison"), at=at)
     yield lambda: resume_list("north", by=who("liaison"), at=at)
+    south = Exchange(make.make_exchange(home, stage=Stage.ACTIVE, since=AT, name="south"))
+    south.store.set_stage(Stage.ACTIVE, at=AT, agreed="a" * 32)
+    south.close()
+    counted = {"investigation": named("HL-1"), "files": 2, "matched": 1, "counted_at": AT}
+    ShadowCount.objects.create(list_name="north-list", **counted)
+    yield lambda: look_up_next(at=at)
 
 
 def law_and_quality() -> Iterator[Step]:

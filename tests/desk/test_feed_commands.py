@@ -54,7 +54,7 @@ def test_a_password_is_printed_once_and_ended(people: dict[str, Person]) -> None
     assert "user      north" in first
     assert first != second
     assert "has no credential any more" in run("end-credential", "north", "--by", "liaison")
-    with pytest.raises(opening.CommandError, match="no partner is enrolled as nobody"):
+    with pytest.raises(opening.CommandError, match="no partner nobody is enrolled"):
         run("credential", "nobody", "--by", "liaison")
 
 

@@ -19,12 +19,13 @@ from havenline_desk.actions import keep_incoming
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.keep_incoming import let_through, propose_activation, resume_list, suspend_list
+from havenline_desk.actions.look_up_again import look_up_next
 from havenline_desk.actions.propose import propose
 from havenline_desk.actions.record_matches import record_matches
 from havenline_desk.agreement import ProposalRefused
 from havenline_desk.gates import Act, Denied
 from havenline_desk.incoming import IncomingRefused
-from havenline_desk.models import AuditEntry, ListDecision, Match, Person, Proposal, ShadowCount
+from havenline_desk.models import AuditEntry, File, ListDecision, Match, Person, Proposal, ShadowCount
 from havenline_desk.queries.dashboard import list_freshness
 from havenline_desk.queries.incoming import incoming_lines, stale_lists
 
@@ -56,9 +57,9 @@ def _stage(place: Path) -> Stage:
     return staged.stage
 
 
-def _carried_out(proposal: Proposal, people: dict[str, Person], second: str) -> None:
-    approve(proposal, person=people[second], digest=proposal.digest, at=AT)
-    carry_out(proposal, person=people[second], at=AT)
+def _carried_out(proposal: Proposal, people: dict[str, Person], second: str, *, at: dt.datetime = AT) -> None:
+    approve(proposal, person=people[second], digest=proposal.digest, at=at)
+    carry_out(proposal, person=people[second], at=at)
 
 
 def _acts() -> list[str]:
@@ -194,6 +195,33 @@ def test_of_a_list_in_shadow_an_import_keeps_a_number_and_no_match(people: dict[
     assert len(files) > 0
 
 
+def test_what_a_list_counted_in_shadow_is_looked_up_in_it_once_it_is_active(
+    home: Path, people: dict[str, Person]
+) -> None:
+    taken_in = make.investigation()
+    file = taken_in.items.select_related("file")[0].file
+    File.objects.filter(pk=file.pk).update(md5="ab" * 16)  # of the entry `good`
+    place = make.make_exchange(home, stage=Stage.SHADOW, since=AT - 8 * DAY)
+    record_matches(taken_in, LiveLists.open(place / "live").current(), at=AT - DAY)
+    assert ShadowCount.objects.get().matched == 1
+    assert look_up_next(at=AT) is None  # in shadow nothing acts
+    _carried_out(propose_activation("north", by=people["liaison"], at=AT), people, "lead")
+    assert not Match.objects.exists()
+    done = look_up_next(at=AT)
+    assert done is not None
+    assert (done.exchange, done.investigation) == ("north", taken_in)
+    match = Match.objects.get()
+    assert (match.file, match.entry, match.edition.list_name) == (file, "good", "north-list")
+    assert look_up_next(at=AT) is None  # once for each activation
+    assert _acts()[-2:] == ["matches_recorded", "list_looked_up"]
+    suspend_list("north", by=people["lead"], at=AT)
+    resume_list("north", by=people["lead"], at=AT)
+    assert look_up_next(at=AT) is None
+    _carried_out(propose_activation("north", by=people["liaison"], at=AT + 8 * DAY), people, "lead", at=AT + 8 * DAY)
+    assert look_up_next(at=AT + 8 * DAY) is not None
+    assert Match.objects.count() == 1
+
+
 def test_a_list_that_was_not_here_whole_for_a_day_is_told_on_the_dashboard(
     home: Path, people: dict[str, Person]
 ) -> None:
@@ -235,6 +263,31 @@ def test_the_buttons_do_what_they_say_and_refusals_stand_where_they_belong(
     assert liaison.get("/incoming/resume").status_code == 302
     liaison.post("/incoming/resume", {"exchange": "north"})
     assert _stage(place) is Stage.SHADOW
+
+
+def test_on_the_page_one_lets_an_entry_through_and_two_withhold_or_accept_a_loss(
+    home: Path, people: dict[str, Person]
+) -> None:
+    place = make.make_exchange(home, stage=Stage.ACTIVE, since=AT)
+    senior, liaison = make.client_of(people["senior"]), make.client_of(people["liaison"])
+    assert '<option value="bad">' in senior.get("/incoming").content.decode()
+    assert '<option value="bad">' not in liaison.get("/incoming").content.decode()
+    refused = senior.post("/incoming/let-through", {"exchange": "north", "entry": "good"})
+    assert (refused.status_code, "The screen keeps no such entry out" in refused.content.decode()) == (400, True)
+    assert senior.post("/incoming/let-through", {"exchange": "north", "entry": " bad "}).status_code == 302
+    exchange = Exchange(place)
+    assert {entry.entry for entry in exchange.store.entries()} == {"good", "bad~2"}
+    exchange.close()
+    for way, act, sent in (
+        ("withhold", Act.WITHHOLD_ENTRY, {"entry": "good"}),
+        ("accept-loss", Act.ACCEPT_LOSS, {}),
+    ):
+        assert liaison.post(f"/incoming/{way}", {"exchange": "south", **sent}).status_code == 400
+        assert liaison.post(f"/incoming/{way}", {"exchange": "north", **sent}).status_code == 302
+        assert Proposal.objects.order_by("-pk")[0].act == act.value
+    assert liaison.post("/incoming/withhold", {"exchange": "north", "entry": ""}).status_code == 400
+    assert Proposal.objects.count() == 2
+    assert _matches(place) == 1  # nothing is done before another agrees
 
 
 def test_what_may_be_done_is_shown_to_who_may_do_it(home: Path, people: dict[str, Person]) -> None:

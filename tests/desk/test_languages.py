@@ -11,7 +11,7 @@ from django.template.base import Lexer, TokenType
 from django.test import Client
 from django.utils.translation import override
 
-from havenline_desk.pages.told import SENTENCES, told
+from havenline_desk.pages.told import NAMED, SENTENCES, told
 from tests.messages.collect import DESK, LANGUAGES, SOURCE, TEMPLATES, catalogue, collected, compiled, mo, translated
 
 WITHOUT_A_GAP = {
@@ -103,7 +103,12 @@ def test_sentences_of_other_layers_are_those_that_are_raised() -> None:
     """They are messages by their whole text: one that was reworded would come out in English."""
     written = " ".join(
         path.read_text()
-        for folder in (DESK, SOURCE / "havenline_guard", SOURCE / "havenline" / "frameworks")
+        for folder in (
+            DESK,
+            SOURCE / "havenline_guard",
+            SOURCE / "havenline" / "frameworks",
+            SOURCE / "havenline" / "connectors",
+        )
         for path in sorted(folder.rglob("*.py"))
         if path.name != "told.py"
     )
@@ -118,6 +123,28 @@ def test_a_refusal_with_a_number_is_told_in_the_language_of_the_page(language: s
     with override(language):
         assert told("3 near pictures need an own look and a key").startswith(said)
         assert told("a sentence that no catalogue knows") == "a sentence that no catalogue knows"
+
+
+@pytest.mark.parametrize(
+    ("refused", "language", "said"),
+    [
+        ("house-csam is suspended; nothing was opened", "es", "house-csam está suspendido; no se abrió nada"),
+        ("nothing of house-csam is new since edition 3", "ar", "house-csam"),
+    ],
+)
+def test_a_refusal_with_a_name_is_told_in_the_language_of_the_page(refused: str, language: str, said: str) -> None:
+    with override(language):
+        assert said in told(refused)
+        assert told(refused) != refused
+
+
+def test_every_refusal_with_a_name_is_one_that_is_raised() -> None:
+    """By what stands between the names, since the source has them in braces."""
+    written = " ".join(path.read_text() for path in sorted(SOURCE.rglob("*.py")) if path.name != "told.py")
+    joined = re.sub(r'"\s*f?"', "", written)
+    for sentence in NAMED:
+        for piece in re.split(r"%\(\w+\)s", sentence):
+            assert piece in joined, sentence
 
 
 @pytest.mark.django_db

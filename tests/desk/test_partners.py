@@ -9,6 +9,7 @@ import pytest
 
 from havenline.formats.edition import ListKind, read_edition
 from havenline_desk import editions
+from havenline_desk.actions.keep_feed_credentials import make_feed_credential
 from havenline_desk.actions.keep_partners import CANARIES, end_subscription, subscribe_partner, suspend_partner
 from havenline_desk.actions.propose import propose
 from havenline_desk.actions.publish_edition import publish_edition
@@ -29,6 +30,7 @@ from havenline_desk.models import (
     Withdrawal,
     WithdrawalReason,
 )
+from havenline_desk.queries.feeds import partner_of
 from havenline_desk.queries.releases import canaries_of, feeds_of, recipient_of
 
 from . import factories as make
@@ -91,7 +93,9 @@ def test_a_door_is_opened_by_name_closed_by_one_and_shut_by_a_suspension(
     with pytest.raises(ReleaseRefused, match="closed already"):
         end_subscription(opened, by=people["lead"], at=AT)
     assert feeds_of(partner, Door.EXCHANGE) == (other,)
+    secret = make_feed_credential(partner, made_by=people["liaison"], at=AT)
     suspend_partner(partner, by=people["senior"], at=AT)
+    assert partner_of(partner.slug, secret) is None
     assert feeds_of(partner, Door.EXCHANGE) == ()
     for refused in (
         lambda: suspend_partner(partner, by=people["senior"], at=AT),
@@ -100,8 +104,12 @@ def test_a_door_is_opened_by_name_closed_by_one_and_shut_by_a_suspension(
         with pytest.raises(ReleaseRefused, match="suspended"):
             refused()
     make.enrol_partner(people, key=make.AGE_KEYS[1], at=AT)  # two people look again
+    assert partner_of(partner.slug, secret) is None  # its password is given anew, or it fetches nothing
+    again = make_feed_credential(partner, made_by=people["liaison"], at=AT)
+    make.enrol_partner(people, key=make.AGE_KEYS[2], at=AT)  # a further key of one that is not suspended
+    assert partner_of(partner.slug, again) == partner
     assert feeds_of(partner, Door.EXCHANGE) == (other,)
-    assert recipient_of(partner) == make.AGE_KEYS[1]
+    assert recipient_of(partner) == make.AGE_KEYS[2]
 
 
 def test_rule_24_canaries_are_each_partners_own_and_the_same_by_every_door(

@@ -83,9 +83,11 @@ def test_what_was_withdrawn_since_is_told_before_any_edition_tells_it(house_list
     withdrawn(2, first=1, gone=None)
     withdrawn(3, first=2, gone=3)
     withdrawn(4, first=None, gone=None)
-    assert releases.withdrawn_since(house_list, 1) == (f"{1:032x}", f"{2:032x}")
-    assert releases.withdrawn_since(house_list, 2) == (f"{2:032x}", f"{3:032x}")
-    assert releases.withdrawn_since(house_list, 3) == (f"{2:032x}",)
+    held = {number: editions.withdrawn_since(PublishedEdition(list=house_list, number=number)) for number in (1, 2, 3)}
+    never, gone = f"{4:032x}", f"{2:032x}"  # an entry of no edition is named too: it stands in none
+    assert held[1] == {f"{1:032x}", gone, f"{3:032x}", never}
+    assert held[2] == {gone, f"{3:032x}", never}
+    assert held[3] == {gone, never}
 
 
 def test_a_partner_gets_what_it_subscribed_to_by_that_door_until_it_is_suspended(house_list: HouseList) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -19,7 +20,11 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
+from havenline.entries import Entries
+from havenline.matching.live import LiveLists
+from havenline.matching.snapshot import Edition
 from havenline.testing import films
+from havenline.vocabulary import EditionRef, ListEntry, ListTerms
 from havenline_cli import main
 
 REFERENCE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "pdq"
@@ -100,6 +105,23 @@ def test_raw_needles_are_a_list(havenline: Any) -> None:
     assert refused.code == 1
     assert "pdq:" in refused.err
     assert len(refused.err.splitlines()) == 1
+
+
+def test_what_a_list_in_shadow_would_match_is_counted_and_nothing_of_it_is_told(
+    havenline: Any, collection: Path, tmp_path: Path
+) -> None:
+    assert havenline("list", "make", collection / "original.png", "-o", "known.parquet").code == 0
+    digest = hashlib.sha256((collection / "original.png").read_bytes()).hexdigest()
+    entries = Entries.of([ListEntry("e", sha256=digest)])
+    live = LiveLists.create(tmp_path / "live")
+    terms = ListTerms(enabled=False, shadow=True)
+    live.publish(Edition(EditionRef("north", 1, entries.digest()), entries, terms))
+    ran = havenline("scan", collection, "--list", "live", "-o", "out.csv", "--json")
+    assert (ran.summary["in_shadow"], ran.summary["matches"], ran.summary["matched_files"]) == ({"north": 1}, [], 0)
+    assert "north" not in (tmp_path / "out.csv").read_text()
+    told = havenline("scan", collection, "--list", "live")
+    assert "that north would have matched" in told.out
+    assert havenline("scan", collection, "--list", "known.parquet", "--json").summary["in_shadow"] == {}
 
 
 def test_a_drawn_collection_is_scanned_and_every_file_accounted_for(havenline: Any, collection: Path) -> None:

@@ -36,7 +36,9 @@ _SAID_ON_PAGES = (
     *("actions/approve.py", "actions/cancel.py", "actions/carry_out.py", "actions/change_factors.py"),
     *("actions/escalate.py", "actions/grant_reveal.py", "actions/prove_person.py", "actions/set_budget.py"),
     *("actions/start_calibration.py", "actions/submit_assessment.py", "actions/look_at_text.py", "agreement.py"),
-    *("actions/look_over_sample.py", "evidence.py", "factors/*.py", "pages/*.py"),
+    *("actions/look_over_sample.py", "actions/ask_for_pair.py", "actions/keep_incoming.py", "actions/keep_partners.py"),
+    *("actions/publish_edition.py", "actions/record_deconfliction.py", "actions/release_entries.py"),
+    *("actions/withdraw_entries.py", "evidence.py", "factors/*.py", "incoming.py", "pages/*.py"),
 )
 """Where refusals are raised that a page shows; those that only a command prints stay English."""
 _PLURAL_FORMS = {
@@ -129,11 +131,11 @@ def _of_python() -> Iterator[tuple[Message, str]]:
 
 
 def _of_refusals() -> Iterator[tuple[Message, str]]:
-    from havenline_desk.pages.told import COUNTED, SENTENCES
+    from havenline_desk.pages.told import COUNTED, NAMED, SENTENCES
 
     where = "havenline_desk/pages/told.py"
     yield from ((pair, where) for pair in COUNTED)
-    yield from ((sentence, where) for sentence in SENTENCES)
+    yield from ((sentence, where) for sentence in (*SENTENCES, *NAMED))
     for path in sorted(path for pattern in _SAID_ON_PAGES for path in DESK.glob(pattern)):
         for call in ast.walk(ast.parse(path.read_text())):
             if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith(_REFUSALS):

@@ -61,14 +61,15 @@ class Kind:
     secrets: tuple[str, ...]
     """Which must be there; `more_secrets` may."""
     credentials: Callable[[str, Mapping[str, str]], Credentials]
-    made: Callable[[OneHost, Mapping[str, str]], Connector]
+    made: Callable[[OneHost, Mapping[str, str]], Connector] | None = None
+    """Makes what fetches a list; none where `signed` or `asks` says how the partner is reached instead."""
     settings: tuple[str, ...] = ()
     more_secrets: tuple[str, ...] = ()
     more_settings: tuple[str, ...] = ()
     ncii: bool = False
     signed: bool = False
     asks: Callable[[OneHost], ArachnidShield] | None = None
-    """Makes what asks a partner that serves no list; `made` is then never called."""
+    """Makes what asks a partner that serves no list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,6 @@ class Fetched:
     resynced: bool
 
 
-def _only_signed(host: OneHost, settings: Mapping[str, str]) -> Connector:
-    raise AssertionError("a signed list is followed by its pinned root")
-
-
 def _hma(host: OneHost, settings: Mapping[str, str]) -> Connector:
     gap = settings.get("gap", "")
     if not gap:
@@ -106,16 +103,11 @@ def _hma(host: OneHost, settings: Mapping[str, str]) -> Connector:
     return Hma(host, settings["bank"], gap=int(gap) if gap.isdigit() else 0)
 
 
-def _no_list(_host: OneHost, _settings: Mapping[str, str]) -> Connector:
-    raise ExchangeError("this partner serves no list; ask it about values with `havenline exchange ask`")
-
-
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "havenline": Kind(
             secrets=("identity",),
             credentials=lambda base, _: Credentials(base),
-            made=_only_signed,
             settings=("kind", "publishers_list", "recipient", "root_sha256"),
             signed=True,
         ),
@@ -154,7 +146,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "arachnid": Kind(
             secrets=("user", "password"),
             credentials=lambda base, said: Credentials(base, basic=(said["user"], said["password"])),
-            made=_no_list,
             asks=ArachnidShield,
         ),
     }
@@ -203,6 +194,8 @@ class Exchange:
             )
         if from_folder is not None:
             raise ExchangeError(f"{said.connector}: what it gives is not signed, so it is taken from the partner alone")
+        if self.kind.made is None:
+            raise ExchangeError("this partner serves no list; ask it about values with `havenline exchange ask`")
         return self.kind.made(self._reached(bound, secrets, make_host), said.settings)
 
     def shield(self, key: Path, *, make_host: MakeHost | None = None) -> ArachnidShield:
@@ -279,7 +272,7 @@ class Exchange:
         """Put an entry that the screen keeps out into the list. Raises ExchangeError for another, and as `fetch`."""
         with self._alone():
             if not self.store.let_through(key, at=at, agreed=agreed):
-                raise ExchangeError(f"{self.folder}: the screen keeps no such entry out; nothing was changed")
+                raise ExchangeError("the screen keeps no such entry out; nothing was changed")
             self._apply(at=at, threads=1)
 
     def retry(self, connector: Connector, *, at: dt.datetime, threads: int = 1) -> int:

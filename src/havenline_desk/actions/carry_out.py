@@ -25,6 +25,7 @@ from .release_entries import record_release
 from .release_publication import record_publication
 from .reset_factors import agree_reset
 from .run_sealer import bury
+from .show_apart import record_apart
 
 
 class Keys(Protocol):
@@ -158,6 +159,7 @@ DOES: Mapping[Act, Callable[[Accord, dt.datetime], None]] = {
     Act.ACCEPT_LOSS: _nothing_here,
     Act.WITHHOLD_ENTRY: _nothing_here,
     Act.CORRECT_OUTCOME: record_correction,
+    Act.SHOW_APART: record_apart,
 }
 ASKS: Mapping[Act, Callable[[Accord, Keys], None]] = {
     Act.RAISE_BUDGET: _raise_budget,

@@ -28,7 +28,7 @@ def make_feed_credential(partner: Partner, *, made_by: Person, at: dt.datetime) 
     partner = Partner.objects.select_for_update().get(pk=partner.pk)
     if partner.suspended_at is not None:
         raise CredentialRefused(f"{partner.slug} is suspended; no credential was made")
-    _end(partner, at=at, by=made_by)
+    end_credentials(partner, at=at, by=made_by)
     secret = secrets.token_urlsafe(32)
     made = FeedCredential.objects.create(
         partner=partner, digest=evidence.digest_of(secret), made_by=made_by, made_at=at
@@ -41,11 +41,12 @@ def make_feed_credential(partner: Partner, *, made_by: Person, at: dt.datetime) 
 def end_feed_credential(partner: Partner, *, ended_by: Person, at: dt.datetime) -> None:
     """From now on the partner's password opens nothing. Raises Denied, CredentialRefused where there is none."""
     gates.require(ended_by, gates.Act.KEEP_FEEDS, at=at)
-    if not _end(partner, at=at, by=ended_by):
+    if not end_credentials(partner, at=at, by=ended_by):
         raise CredentialRefused(f"{partner.slug} has no credential in force; nothing was ended")
 
 
-def _end(partner: Partner, *, at: dt.datetime, by: Person) -> int:
+def end_credentials(partner: Partner, *, at: dt.datetime, by: Person) -> int:
+    """Part of another act, such as a suspension; returns how many were in force."""
     rows = list(FeedCredential.objects.select_for_update().filter(partner=partner, ended_at=None))
     for row in rows:
         row.ended_at = at

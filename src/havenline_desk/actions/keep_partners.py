@@ -15,6 +15,7 @@ from .. import audit, gates
 from ..agreement import Accord, ProposalRefused
 from ..editions import alone, values_of
 from ..models import AuditAct, Canary, Door, HouseList, Partner, PartnerKey, Person, ReleasedEntry, Subscription
+from .keep_feed_credentials import end_credentials
 from .record_quorum import record_quorum
 from .release_entries import ReleaseRefused
 
@@ -47,7 +48,8 @@ def record_partner_key(agreed: Accord, at: dt.datetime) -> None:
     )
     if not made and (partner.name, partner.purpose) != (what["name"], what["purpose"]):
         raise ProposalRefused(f"{partner.slug} is enrolled under another name or purpose; nothing was enrolled")
-    Partner.objects.filter(pk=partner.pk).update(suspended_at=None)
+    if Partner.objects.filter(pk=partner.pk).exclude(suspended_at=None).update(suspended_at=None):
+        end_credentials(partner, at=at, by=agreed.people[0])  # of a suspension from before it ended them itself
     key = PartnerKey.objects.create(
         partner=partner, recipient=what["recipient"], proposal=agreed.proposal, enrolled_at=at
     )
@@ -57,10 +59,14 @@ def record_partner_key(agreed: Accord, at: dt.datetime) -> None:
 
 @transaction.atomic
 def suspend_partner(partner: Partner, *, by: Person, at: dt.datetime) -> None:
-    """From now on nothing goes to the partner by any door, until two people enrol a new key. One person is enough."""
+    """From now on nothing goes to the partner by any door, until two people enrol a new key. One person is enough.
+
+    Its password of the feeds ends: once the suspension is lifted it is given a new one, or fetches nothing by it.
+    """
     gates.require(by, gates.Act.SUSPEND_PARTNER, at=at)
     if not Partner.objects.filter(pk=partner.pk, suspended_at=None).update(suspended_at=at):
         raise ReleaseRefused(f"{partner.name} is suspended already")
+    end_credentials(partner, at=at, by=by)
     audit.append(AuditAct.PARTNER_SUSPENDED, at=at, actor=by, about=partner)
 
 

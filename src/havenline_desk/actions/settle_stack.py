@@ -15,6 +15,7 @@ from .. import audit, gates, law
 from ..models import (
     Assignment,
     AuditAct,
+    ConfirmingPair,
     File,
     MemberPlace,
     Outcome,
@@ -24,6 +25,7 @@ from ..models import (
     StackRevision,
     Step,
 )
+from .ask_for_pair import close_pair
 from .copy_outcome import correct_copies
 from .derive_outcomes import derive_outcomes
 from .open_assignments import open_assignments, put_in_order
@@ -35,9 +37,13 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
     """Apply the pure rule of `judgement.settle` to what has been submitted and record what follows.
 
     Called inside the transaction that recorded the assessment. The revision is locked, so that two people who
-    submit at the same moment settle once.
+    submit at the same moment settle once. A confirming pair settles nothing: what it found stands beside the outcome.
     """
     StackRevision.objects.select_for_update().get(pk=revision.pk)
+    pair = ConfirmingPair.objects.filter(revision=revision).select_related("outcome").first()
+    if pair is not None:
+        close_pair(pair, at=at)
+        return
     stack, investigation = revision.stack, revision.stack.investigation
     # The form of the first lease: what only a later one asks is compared with nothing.
     leased = min(one.started_at for one in revision.assessments.all())

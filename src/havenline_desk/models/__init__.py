@@ -19,7 +19,7 @@ from .factors import (
 )
 from .feeds import ExportedFile, FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
-from .incoming import ListChange, ListDecision, ShadowCount
+from .incoming import ListChange, ListDecision, ListLookedUp, ShadowCount
 from .installation import FrameworkApproval, InstallationKind, Policy
 from .investigations import (
     Import,
@@ -56,11 +56,15 @@ from .quality import (
 )
 from .queue import HandReason, Pool, PoolKind, PoolMember, PoolNeed, SetAside, Skip, SkipReason
 from .releases import (
+    AlterationApart,
     BatchedEntry,
+    ConfirmingPair,
     Deconfliction,
     DeconflictionAnswer,
     DeconflictionTerm,
     HouseList,
+    PairResult,
+    PairVerdict,
     PublishedEdition,
     ReleaseBatch,
     ReleasedEntry,
@@ -76,6 +80,7 @@ __all__ = [
     "EXCLUSIVE_SETS",
     "URGENT_ACTS",
     "AlarmKind",
+    "AlterationApart",
     "ApiKey",
     "Approval",
     "Assessment",
@@ -92,6 +97,7 @@ __all__ = [
     "Canary",
     "Certificate",
     "ConfiguredFramework",
+    "ConfirmingPair",
     "Deconfliction",
     "DeconflictionAnswer",
     "DeconflictionTerm",
@@ -137,6 +143,7 @@ __all__ = [
     "LinkedAccount",
     "ListChange",
     "ListDecision",
+    "ListLookedUp",
     "Location",
     "LookupCount",
     "LookupWindow",
@@ -152,6 +159,8 @@ __all__ = [
     "OriginSignal",
     "Outcome",
     "PaceRule",
+    "PairResult",
+    "PairVerdict",
     "Partner",
     "PartnerKey",
     "Passkey",

@@ -28,6 +28,21 @@ class ListDecision(Audited):
     decided_at = models.DateTimeField()
 
 
+class ListLookedUp(Audited):
+    """An investigation that a list had counted in shadow was looked up in it, once for each activation.
+
+    `agreed`: the proposal by which two people activated it, as the state of the exchange names it.
+    """
+
+    exchange = models.CharField(max_length=64, help_text="name of its folder")
+    investigation = models.ForeignKey(Investigation, on_delete=models.PROTECT, related_name="+")
+    agreed = models.CharField(max_length=32)
+    looked_up_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("agreed", "investigation"), name="once_for_each_activation"),)
+
+
 class ShadowCount(models.Model):
     """Of `files` of an investigation, a list in shadow would have matched `matched`. Which ones is kept nowhere."""
 

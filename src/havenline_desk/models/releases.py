@@ -12,6 +12,7 @@ from .files import File
 from .investigations import Investigation
 from .people import Person
 from .proposals import Proposal
+from .stacks import StackRevision
 
 
 class HouseList(Audited):
@@ -48,6 +49,45 @@ class DeconflictionTerm(Audited):
     days = models.PositiveSmallIntegerField()
     declared_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     declared_at = models.DateTimeField()
+
+
+class ConfirmingPair(Audited):
+    """Two further blind assessments of a settled file, so that it may be released; nobody who saw it makes one.
+
+    The outcome stands as it is, whatever they find. Once for each outcome: nobody asks until two agree.
+    """
+
+    outcome = models.OneToOneField(Outcome, on_delete=models.PROTECT, related_name="confirming")
+    revision = models.OneToOneField(StackRevision, on_delete=models.PROTECT, related_name="confirming")
+    asked_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    opened_at = models.DateTimeField()
+
+
+class PairVerdict(models.TextChoices):
+    AGREES = "agrees", "both agree with what stands"
+    DIFFERS = "differs", "both agree with each other, and not with what stands"
+    SPLIT = "split", "the two differ"
+
+
+class PairResult(Audited):
+    """What a confirming pair found, from its two assessments; only `agrees` lets the file be released."""
+
+    pair = models.OneToOneField(ConfirmingPair, on_delete=models.PROTECT, related_name="result")
+    verdict = models.CharField(max_length=8, choices=PairVerdict)
+    found_at = models.DateTimeField()
+
+
+class AlterationApart(Audited):
+    """Two people named the original of an alteration, and no kept perceptual hash of one lies near one of the other.
+
+    How far they are apart is not kept. `radius`: the bits within which nothing lies.
+    """
+
+    outcome = models.OneToOneField(Outcome, on_delete=models.PROTECT, related_name="apart")
+    original = models.ForeignKey(File, on_delete=models.PROTECT, related_name="+")
+    radius = models.PositiveSmallIntegerField()
+    proposal = models.ForeignKey(Proposal, on_delete=models.PROTECT, related_name="+")
+    shown_at = models.DateTimeField()
 
 
 class ReleaseBatch(Audited):

@@ -14,6 +14,7 @@ from havenline.formats.edition import ListKind
 from havenline.vocabulary import HavenlineError
 
 from .. import gates
+from ..actions.ask_for_pair import ask_for_pairs
 from ..actions.publish_edition import publish_edition
 from ..actions.record_deconfliction import declare_term, record_deconfliction
 from ..actions.release_entries import MOST_AT_ONCE, ReleaseRefused, open_house_list, propose_release
@@ -67,13 +68,21 @@ def propose(request: HttpRequest) -> HttpResponse:
     """Propose the oldest that are ready for a list."""
 
     def do(person: Person, at: dt.datetime) -> None:
-        house_list, most = _list(request), request.POST.get("most", "")
-        if not most.isascii() or not most.isdigit():
-            raise ReleaseRefused("say how many; nothing was proposed")
-        ready = ready_outcomes(house_list, most=min(int(most[:6]), MOST_AT_ONCE), at=at)
+        house_list, most = _list(request), _number(request.POST.get("most", ""))
+        ready = ready_outcomes(house_list, most=min(most, MOST_AT_ONCE), at=at)
         propose_release(house_list, list(Outcome.objects.filter(pk__in=ready)), person=person, at=at)
 
     return _verb(request, do, Notice.PROPOSED)
+
+
+@gate(Act.ASK_FOR_PAIR)
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Ask two others for each of the oldest that wait for two in agreement."""
+
+    def do(person: Person, at: dt.datetime) -> None:
+        ask_for_pairs(_list(request), most=_number(request.POST.get("most", "")), by=person, at=at)
+
+    return _verb(request, do, Notice.DONE)
 
 
 @gate(Act.PUBLISH_EDITION)
@@ -162,6 +171,7 @@ def _page(request: HttpRequest, refused: str = "") -> HttpResponse:
         "may": {
             "open": Act.OPEN_HOUSE_LIST in acts,
             "propose": Act.RELEASE_HASH in acts,
+            "confirm": Act.ASK_FOR_PAIR in acts,
             "publish": Act.PUBLISH_EDITION in acts,
             "withdraw": Act.WITHDRAW_HASH in acts,
             "term": Act.DECLARE_DECONFLICTION in acts,
@@ -175,6 +185,12 @@ def _list(request: HttpRequest) -> HouseList:
     if found is None:
         raise ReleaseRefused("there is no such list; nothing was done")
     return found
+
+
+def _number(said: str) -> int:
+    if not said.isascii() or not said.isdigit():
+        raise ReleaseRefused("say how many; nothing was done")
+    return int(said[:6])
 
 
 def _one_of(word: str, words: list[str]) -> str:

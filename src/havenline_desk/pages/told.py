@@ -1,6 +1,7 @@
 """Refusals in the language of the page. They are raised in English, in layers that know of no reader.
 
-The whole sentence is the message. Those that hold a number stand in COUNTED; what is in no catalogue stays English.
+The whole sentence is the message. Those that hold a number stand in COUNTED, those that hold a name in NAMED; what is
+in no catalogue stays English.
 """
 
 from __future__ import annotations
@@ -27,6 +28,25 @@ COUNTED = (
     ),
 )
 
+NAMED = (
+    "there is a list %(name)s already; nothing was opened",
+    "nothing for %(name)s waits for two in agreement; nothing was opened",
+    "nothing of %(name)s is new since edition %(number)s",
+    (
+        "of those who may assess, %(able)s never saw this file, and it takes %(wanted)s; nothing was opened. "
+        "Enrol or certify further analysts"
+    ),
+    "%(name)s is suspended already",
+    "%(name)s is suspended; nothing was opened",
+    "%(list)s is open to %(name)s by that door already",
+    "%(name)s is not suspended; nothing was changed",
+    (
+        "the list is in shadow until %(until)s UTC: look at what it would have matched, and activate it then; "
+        "nothing was changed"
+    ),
+)
+"""Sentences with a name, a date or a code in them, which stays as it is written."""
+
 SENTENCES = (
     # Of the form:
     "This question does not apply to the other answers; clear it.",
@@ -43,6 +63,8 @@ SENTENCES = (
     "this grant was used already",
     "this grant has run out",
     "this object was destroyed; nothing can open it",
+    # Of partners' lists:
+    "the screen keeps no such entry out; nothing was changed",
     # Of pages that answer JSON, or form a sentence where nothing is raised:
     "this page is too old: sign in once more",
     "show your factor once more first",
@@ -56,6 +78,7 @@ def _written(message: str) -> str:
     return re.escape(message).replace(re.escape("%(count)s"), "([0-9]+)")
 
 
+_NAMED = [(re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(one))), one) for one in NAMED]
 _FORMS = [(re.compile(f"{_written(one)}|{_written(many)}"), one, many) for one, many in COUNTED]
 
 
@@ -67,4 +90,7 @@ def told(refusal: object) -> str:
         if found := form.fullmatch(said):
             count = int(found[1] or found[2])
             return ngettext(one, many, count) % {"count": count}
+    for named, one in _NAMED:
+        if found := named.fullmatch(said):
+            return gettext(one) % found.groupdict()
     return gettext(said)

@@ -43,11 +43,15 @@ class IncomingLine:
     withheld: int = 0
     let_through: int = 0
     kept_out: tuple[tuple[str, int], ...] = ()
+    kept_out_ids: tuple[tuple[str, str], ...] = ()
     not_understood: tuple[tuple[str, int], ...] = ()
     shadow: ShadowResult | None = None
     may_activate: bool = False
     may_suspend: bool = False
     may_resume: bool = False
+    may_let_through: bool = False
+    may_withhold: bool = False
+    may_accept_loss: bool = False
 
 
 def incoming_lines(person: Person, *, at: dt.datetime) -> tuple[IncomingLine, ...]:
@@ -101,11 +105,15 @@ def _line(name: str, acts: frozenset[Act], *, at: dt.datetime) -> IncomingLine:
         withheld=found.standing.withheld,
         let_through=found.standing.let_through,
         kept_out=tuple(found.screened.items()),
+        kept_out_ids=found.kept_out,
         not_understood=tuple(sorted(found.unread.items())),
         shadow=_shadow(found.configured.list_name),
         may_activate=ripe and Act.ACTIVATE_LIST in acts,
         may_suspend=stage in FROM[Stage.SUSPENDED] and Act.SUSPEND_PUBLISHER in acts,
         may_resume=stage is Stage.SUSPENDED and Act.SUSPEND_PUBLISHER in acts,
+        may_let_through=bool(found.kept_out) and Act.LET_THROUGH in acts,
+        may_withhold=Act.WITHHOLD_ENTRY in acts,
+        may_accept_loss=stage is not Stage.SUSPENDED and Act.ACCEPT_LOSS in acts,
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from havenline.vocabulary import LARGEST_RADIUS
+
 from .. import gates
 from ..agreement import Standing, standing_of, what_of
 from ..gates import Act
@@ -190,6 +192,13 @@ def _correction(what: Mapping[str, Any]) -> str:
     )
 
 
+def _apart(what: Mapping[str, Any]) -> str:
+    return (
+        f"Record that the outcome {what['outcome']} is an alteration of the file of the outcome {what['original']}, "
+        f"and that no kept perceptual hash of one lies within {LARGEST_RADIUS} bits of one of the other."
+    )
+
+
 _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.GRANT_ROLE: _grant,
     Act.RESET_FACTORS: _reset,
@@ -207,4 +216,5 @@ _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
     Act.WITHHOLD_ENTRY: _withhold,
     Act.ENROL_PARTNER_KEY: _partner,
     Act.CORRECT_OUTCOME: _correction,
+    Act.SHOW_APART: _apart,
 }

@@ -55,6 +55,11 @@ class ListLine:
     def ready(self) -> int:
         return self.states.get(ReleaseState.READY, 0)
 
+    @property
+    def to_confirm(self) -> int:
+        """For how many two others may be asked."""
+        return self.states.get(ReleaseState.NOT_AGREED, 0) + self.states.get(ReleaseState.NEAR, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class EntryLine:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
-
 from havenline.formats.edition import Entry
 
 from ..editions import entry_of_canary
-from ..models import Canary, Door, HouseList, Partner, PublishedEdition, Subscription, Withdrawal
+from ..models import Canary, Door, HouseList, Partner, PublishedEdition, Subscription
 
 
 def list_named(name: str) -> HouseList | None:
@@ -50,12 +48,3 @@ def canaries_of(partner: Partner, house_list: HouseList) -> tuple[Entry, ...]:
     """
     rows = Canary.objects.filter(partner=partner, list=house_list).select_related("list").order_by("entry")
     return tuple(entry_of_canary(row) for row in rows)
-
-
-def withdrawn_since(house_list: HouseList, number: int) -> tuple[str, ...]:
-    """Ids of entries that edition `number` had, or an earlier one, and that were withdrawn after it; sorted.
-
-    Also those that no edition tells of yet: a withdrawal holds from the moment it is recorded.
-    """
-    rows = Withdrawal.objects.filter(Q(first_number=None) | Q(first_number__gt=number), entry__list=house_list)
-    return tuple(sorted(rows.filter(entry__first_number__lte=number).values_list("entry__entry", flat=True)))
