@@ -7,14 +7,14 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from havenline_desk.actions.assign_by_hand import assign_by_hand
+from havenline_desk.actions.assign_by_hand import HandRefused, assign_by_hand
 from havenline_desk.actions.declare_care import CareRefused, declare_pace, declare_talk_to
 from havenline_desk.actions.end_shift import end_shift
 from havenline_desk.actions.escalate import raise_escalation
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.hold_submission import hold_submission
 from havenline_desk.actions.keep_pools import join_pool, make_pool
-from havenline_desk.actions.keep_shift import opt_out
+from havenline_desk.actions.keep_shift import forget_opt_outs, opt_out
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.evidence import RevealRefused
 from havenline_desk.gates import Denied
@@ -23,7 +23,9 @@ from havenline_desk.models import (
     Assignment,
     AuditAct,
     AuditEntry,
+    File,
     HandReason,
+    MediaKind,
     OptOut,
     Person,
     PoolKind,
@@ -31,6 +33,7 @@ from havenline_desk.models import (
     Session,
     Skip,
     StackMember,
+    Step,
 )
 from havenline_desk.pace import PaceState, pace_of
 from havenline_desk.queries.queue import queue_page
@@ -59,7 +62,7 @@ def test_what_somebody_does_not_want_today_is_not_handed_to_them_and_is_again_to
     people: dict[str, Person],
 ) -> None:
     one, two = people["analyst-one"], people["analyst-two"]
-    opt_out(one, pools=[], investigations=[make.investigation()], at=AT)
+    opt_out(one, investigations=[make.investigation()], at=AT)
     assert take_next(one, at=AT) is None
     assert take_next(two, at=AT) is not None
     assert take_next(one, at=AT + NOT_TODAY - MINUTE) is None
@@ -72,16 +75,16 @@ def test_a_pool_can_be_left_out_alone_and_taken_back(people: dict[str, Person]) 
     join_pool(pool, one, said_by=lead, at=AT)
     first = Assignment.objects.order_by("waits_as_if_since", "pk")[0]
     PoolNeed.objects.create(stack=first.revision.stack, pool=pool, said_by=lead, said_at=AT)
-    opt_out(one, pools=[pool], investigations=[], at=AT)
+    opt_out(one, pools=[pool], at=AT)
     taken = take_next(one, at=AT)
     assert taken is not None
     assert taken.revision_id != first.revision_id
     Assignment.objects.update(person=None, leased_at=None, expires_at=None)
-    opt_out(one, pools=[], investigations=[], at=AT + MINUTE)
+    opt_out(one, at=AT + MINUTE)
     taken = take_next(one, at=AT + MINUTE)
     assert taken is not None
     assert taken.revision_id == first.revision_id
-    assert OptOut.objects.filter(ended_at=None).count() == 0
+    assert not OptOut.objects.exists(), "what was taken back is not kept"
 
 
 def test_nothing_of_it_reaches_a_log_or_a_lead(people: dict[str, Person]) -> None:
@@ -89,13 +92,40 @@ def test_nothing_of_it_reaches_a_log_or_a_lead(people: dict[str, Person]) -> Non
     item = Assignment.objects.order_by("pk")[0]
     entries = AuditEntry.objects.count()
     before = queue_page(lead, at=AT)
-    opt_out(one, pools=[], investigations=[make.investigation()], at=AT)
+    opt_out(one, investigations=[make.investigation()], at=AT)
     assert AuditEntry.objects.count() == entries
     assert queue_page(lead, at=AT) == before
-    assign_by_hand(item.pk, one, reason=HandReason.WAITED, said_by=lead, at=AT)  # not refused: that would tell
+    with pytest.raises(HandRefused, match="why is not told here"):
+        assign_by_hand(item.pk, one, reason=HandReason.WAITED, said_by=lead, at=AT)
     assert take_next(one, at=AT) is None
     with pytest.raises(Denied):
-        opt_out(lead, pools=[], investigations=[], at=AT)
+        opt_out(lead, at=AT)
+
+
+def test_films_and_pictures_can_be_left_out_each_alone_and_what_is_over_is_deleted(
+    people: dict[str, Person],
+) -> None:
+    one, two = people["analyst-one"], people["analyst-two"]
+    film, picture = Assignment.objects.filter(step=Step.FIRST).order_by("waits_as_if_since", "pk")
+    File.objects.filter(memberships__revision=film.revision).update(media_type="video/mp4")
+
+    def handed() -> int | None:
+        taken = take_next(one, at=AT + MINUTE)
+        if taken is not None:
+            end_shift(one, at=AT + MINUTE)
+        return taken and taken.revision_id
+
+    assert handed() == film.revision_id
+    opt_out(one, media=[MediaKind.FILM], at=AT)
+    assert handed() == picture.revision_id
+    opt_out(one, media=[MediaKind.PICTURE], at=AT)
+    assert handed() == film.revision_id
+    opt_out(one, media=list(MediaKind), at=AT)
+    assert handed() is None
+    opt_out(two, media=[MediaKind.FILM], at=AT + MINUTE)
+    assert forget_opt_outs(at=AT + NOT_TODAY - MINUTE) == 0
+    assert forget_opt_outs(at=AT + NOT_TODAY) == 2
+    assert [row.person for row in OptOut.objects.all()] == [two]
 
 
 def test_the_welfare_lead_alone_sees_who_left_what_out() -> None:
@@ -120,9 +150,14 @@ def test_the_welfare_lead_alone_sees_who_left_what_out() -> None:
     assert wrong.status_code == 422
     assert "You are in no such pool" in wrong.content.decode()
     assert "no such investigation any more" in wrong.content.decode()
-    assert OptOut.objects.filter(ended_at=None).count() == 1
+    assert "no such kind" in mine.post("/shift", {"media": "x"}).content.decode()
+    assert OptOut.objects.count() == 1
+    assert mine.post("/shift", {"media": "film"}).status_code == 302
+    assert [row.media for row in OptOut.objects.all()] == ["film"]
+    shown = make.client_of(people["welfare"]).get("/exposure/people").content.decode()
+    assert '<td class="not-today">films</td>' in shown
     assert mine.post("/shift", {}).status_code == 302
-    assert OptOut.objects.filter(ended_at=None).count() == 0
+    assert not OptOut.objects.exists()
 
 
 def test_a_pause_is_proposed_then_due_and_over_after_its_time_and_escalation_needs_none(

@@ -69,7 +69,7 @@ from .releases import (
 )
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
-from .wellbeing import OptOut, PaceRule, TalkTo
+from .wellbeing import MediaKind, OptOut, PaceRule, TalkTo
 
 __all__ = [
     "CONTENT_ROLES",
@@ -141,6 +141,7 @@ __all__ = [
     "LookupCount",
     "LookupWindow",
     "Match",
+    "MediaKind",
     "MatchAlarm",
     "MatchAlarmKind",
     "MemberAnswer",
