@@ -15,6 +15,8 @@ from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.hold_submission import hold_submission
 from havenline_desk.actions.keep_pools import join_pool, make_pool
 from havenline_desk.actions.keep_shift import forget_opt_outs, opt_out
+from havenline_desk.actions.set_up_calibration import set_up_calibration
+from havenline_desk.actions.start_calibration import continue_calibration, start_calibration
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.evidence import RevealRefused
 from havenline_desk.gates import Denied
@@ -30,12 +32,13 @@ from havenline_desk.models import (
     Person,
     PoolKind,
     PoolNeed,
+    Reveal,
     Session,
     Skip,
     StackMember,
     Step,
 )
-from havenline_desk.pace import PaceState, pace_of
+from havenline_desk.pace import PaceState, PauseDue, pace_of
 from havenline_desk.queries.queue import queue_page
 from havenline_desk.waiting import NOT_TODAY
 
@@ -181,16 +184,53 @@ def test_a_pause_is_proposed_then_due_and_over_after_its_time_and_escalation_nee
     due = pace_of(one, at=AT + 5 * MINUTE)
     assert due is not None
     assert (due.state, due.views, due.minutes, due.ends_at) == (PaceState.DUE, 4, 3, AT + 13 * MINUTE)
-    with pytest.raises(RevealRefused, match="09:13 UTC"):
+    with pytest.raises(RevealRefused, match="handed out or opened until 09:13 UTC"):
         view(held, one, at=AT + 5 * MINUTE)
     other = take_next(two, at=AT + 5 * MINUTE)
     assert other is not None
+    again = take_next(one, at=AT + 5 * MINUTE)
+    assert again is not None
+    assert again.pk == held.pk, "what they have stays theirs"
     view(other, two, at=AT + 5 * MINUTE)  # everybody's pace is their own
     raise_escalation(held.pk, person=one, at=AT + 6 * MINUTE)
     view(held, one, at=AT + 6 * MINUTE)
     after = pace_of(one, at=AT + 16 * MINUTE)
     assert after is not None
     assert (after.state, after.views) == (PaceState.FREE, 0)
+
+
+def test_in_a_pause_nothing_is_handed_out_and_the_page_says_until_when() -> None:
+    at = timezone.now()
+    people = make.world(at=at, stacks=3)
+    one, browser = people["analyst-one"], make.client_of(people["analyst-one"])
+    declare_pace(views=1, minutes=9, most_views=1, most_minutes=9, pause_minutes=10, by=people["welfare"], at=at)
+    held = take_next(one, at=at)
+    assert held is not None
+    assert "Time for a break" not in browser.get("/work/left").content.decode()
+    view(held, one, at=at)
+    assert "Time for a break of 10 minutes." in browser.get("/work/left").content.decode()
+    end_shift(one, at=at)
+    with pytest.raises(PauseDue) as due:
+        take_next(one, at=at + MINUTE)
+    assert due.value.ends_at == at + 10 * MINUTE
+    shown = browser.post("/work/start", follow=True).content.decode()
+    assert f"Nothing is handed out or opened until {at + 10 * MINUTE:%H:%M} UTC" in shown
+    assert not Assignment.objects.filter(person=one, done_at=None).exists()
+    assert take_next(one, at=at + 10 * MINUTE) is not None
+
+
+def test_drawn_pictures_of_a_calibration_are_no_views_of_the_pace(people: dict[str, Person]) -> None:
+    one = people["analyst-one"]
+    set_up_calibration(by=people["lead"], at=AT)
+    start_calibration(one, seed=11, at=AT)
+    drawn = continue_calibration(one, at=AT)
+    assert isinstance(drawn, Assignment)
+    declare_pace(views=1, minutes=9, most_views=1, most_minutes=9, pause_minutes=10, by=people["welfare"], at=AT)
+    view(drawn, one, at=AT)
+    assert Reveal.objects.filter(person=one, used_at=AT).count() == 1
+    stands = pace_of(one, at=AT + MINUTE)
+    assert stands is not None
+    assert (stands.state, stands.views) == (PaceState.FREE, 0)
 
 
 def test_long_work_with_few_views_is_paused_too_and_the_newest_rule_counts(people: dict[str, Person]) -> None:

@@ -28,6 +28,7 @@ from ..models import (
     StackRevision,
     Step,
 )
+from ..pace import refuse_in_a_pause
 from ..waiting import open_in_the_name_of
 from .enrol_person import certify_person
 from .hold_submission import record_held
@@ -74,7 +75,7 @@ def continue_calibration(person: Person, *, at: dt.datetime) -> Assignment | Cal
     """The next picture of the person's open session, its result once all are done, None without a session.
 
     What the person has submitted and not taken back is recorded first, as `take_next` does. No certificate is needed:
-    this is how one is earned.
+    this is how one is earned. Raises PauseDue where a pause is due and nothing is held.
     """
     session = CalibrationSession.objects.filter(person=person, result=None).first()
     if session is None:
@@ -83,7 +84,9 @@ def continue_calibration(person: Person, *, at: dt.datetime) -> Assignment | Cal
     try:
         with transaction.atomic():
             open_ = Assignment.objects.select_for_update(of=("self",)).filter(person=person, done_at=None).first()
-            assignment = open_ or _next(session)
+            assignment = open_
+            if assignment is None and (assignment := _next(session)) is not None:
+                refuse_in_a_pause(person, at=at)
             if assignment is not None:
                 lease(assignment, person=person, at=at)
                 return assignment

@@ -54,5 +54,5 @@ DERIVED: dict[type[Model], tuple[str, ...]] = {Assignment: ("investigation_id",)
 """Columns that repeat what others say, so that counting is cheap: as final as those, and in no record digest."""
 
 PERISHABLE: frozenset[type[Model]] = frozenset({FrameHash, OptOut, OriginSignal, PerceptualHash, Throttle})
-"""Attempts go when they are old, opting out when its day is over, hashes and signals of origin when what they were made of
-was cleared of suspicion."""
+"""Attempts go when they are old, opting out when its day is over, hashes and signals of origin when what they were made
+of was cleared of suspicion."""
