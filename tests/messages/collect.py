@@ -33,7 +33,15 @@ Message = str | tuple[str, str]
 _KEYWORDS = {"gettext": None, "gettext_lazy": None, "_": None, "ngettext": (1, 2), "ngettext_lazy": (1, 2)}
 _REFUSALS = ("Refused", "Unchanged", "Denied", "EvidenceError")
 _SAID_ON_PAGES = (
-    *("actions/approve.py", "actions/cancel.py", "actions/carry_out.py", "actions/change_factors.py"),
+    *("actions/correct_outcome.py", "actions/propose.py"),
+    *(
+        "actions/approve.py",
+        "actions/correct_outcome.py",
+        "actions/propose.py",
+        "actions/cancel.py",
+        "actions/carry_out.py",
+        "actions/change_factors.py",
+    ),
     *("actions/escalate.py", "actions/grant_reveal.py", "actions/prove_person.py", "actions/set_budget.py"),
     *("actions/start_calibration.py", "actions/submit_assessment.py", "actions/look_at_text.py", "agreement.py"),
     *("actions/look_over_sample.py", "evidence.py", "factors/*.py", "pages/*.py"),
@@ -129,11 +137,11 @@ def _of_python() -> Iterator[tuple[Message, str]]:
 
 
 def _of_refusals() -> Iterator[tuple[Message, str]]:
-    from havenline_desk.pages.told import COUNTED, SENTENCES
+    from havenline_desk.pages.told import COUNTED, SENTENCES, TIMED
 
     where = "havenline_desk/pages/told.py"
     yield from ((pair, where) for pair in COUNTED)
-    yield from ((sentence, where) for sentence in SENTENCES)
+    yield from ((sentence, where) for sentence in (*TIMED, *SENTENCES))
     for path in sorted(path for pattern in _SAID_ON_PAGES for path in DESK.glob(pattern)):
         for call in ast.walk(ast.parse(path.read_text())):
             if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith(_REFUSALS):
@@ -151,6 +159,7 @@ def _of_labels() -> Iterator[tuple[Message, str]]:
         *(models.Role, models.Way, models.SourceKind, models.SkipReason, models.EscalationStage, models.Step),
         *(models.SettledBy, models.SamplingRule, models.Plan, models.ItemState, models.PoolKind, models.HandReason),
         *(
+            models.House,
             models.MediaKind,
             models.TextReason,
             models.FindingVerdict,

@@ -1,6 +1,7 @@
 """Refusals in the language of the page. They are raised in English, in layers that know of no reader.
 
-The whole sentence is the message. Those that hold a number stand in COUNTED; what is in no catalogue stays English.
+The whole sentence is the message. Those that hold a number stand in COUNTED, a time of day in TIMED; what is in no
+catalogue stays English.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ COUNTED = (
     ),
 )
 
+TIMED = ("time for a break: nothing is handed out or opened until %(time)s UTC",)
+"""Sentences that hold a time of day."""
+
 SENTENCES = (
     # Of the form:
     "This question does not apply to the other answers; clear it.",
@@ -47,6 +51,7 @@ SENTENCES = (
     "this page is too old: sign in once more",
     "show your factor once more first",
     "the form names no act",
+    "a code: lower-case letters, digits and underlines, 40 at most",
     "that escalation is not open to you; nothing was recorded",
 )
 """Sentences raised or written outside of what the collector reads by itself; a test compares them with their source."""
@@ -56,6 +61,7 @@ def _written(message: str) -> str:
     return re.escape(message).replace(re.escape("%(count)s"), "([0-9]+)")
 
 
+_TIMED = [(re.compile(re.escape(one).replace(re.escape("%(time)s"), "([0-9:]{5})")), one) for one in TIMED]
 _FORMS = [(re.compile(f"{_written(one)}|{_written(many)}"), one, many) for one, many in COUNTED]
 
 
@@ -67,4 +73,7 @@ def told(refusal: object) -> str:
         if found := form.fullmatch(said):
             count = int(found[1] or found[2])
             return ngettext(one, many, count) % {"count": count}
+    for form, one in _TIMED:
+        if found := form.fullmatch(said):
+            return gettext(one) % {"time": found[1]}
     return gettext(said)
