@@ -9,6 +9,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="calibrationresult",
+            name="outdated",
+            field=models.BooleanField(default=False),
+        ),
         migrations.RunSQL(DELETE_ENDED, migrations.RunSQL.noop),
         migrations.RemoveConstraint(model_name="optout", name="opt_out_of_one_thing"),
         migrations.RemoveField(model_name="optout", name="ended_at"),

@@ -11,6 +11,7 @@ from ..actions.look_over_sample import LookRefused, begin_look, record_finding
 from ..gates import Act, Denied, gate
 from ..models import FindingVerdict
 from ..pace import PauseDue, pace_of
+from ..queries.calibration import calibration_quarters
 from ..queries.escalations import contacts
 from ..queries.quality import open_look, sample_agreement, sample_lines
 from .exposure import left_for
@@ -71,6 +72,7 @@ def _samples(request: HttpRequest, problem: str) -> HttpResponse:
     shown = {
         "samples": sample_lines(),
         "agreement": sample_agreement(),
+        "quarters": calibration_quarters(seen_by=person_of(request), at=timezone.now()),
         "look": open_look(person_of(request), at=timezone.now()),
         "problem": problem,
     }

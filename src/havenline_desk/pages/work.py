@@ -185,7 +185,8 @@ def _take(request: HttpRequest) -> None:
     except PauseDue:
         return  # as below
     if isinstance(ended, CalibrationResult):
-        leave_notice(request, Notice.CALIBRATED if ended.passed else Notice.NOT_CALIBRATED)
+        ending = Notice.CALIBRATED if ended.passed else Notice.NOT_CALIBRATED
+        leave_notice(request, Notice.CALIBRATION_OUTDATED if ended.outdated else ending)
     if ended is not None:
         return
     if gates.acts_of(person, at=at).isdisjoint({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE}):
