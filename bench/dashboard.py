@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def run() -> int:
-    from havenline_desk.models import Investigation
+    from havenline_desk.models import Investigation, Person
     from havenline_desk.queries import dashboard
 
     at = dt.datetime.now(dt.UTC)
@@ -80,6 +80,7 @@ def run() -> int:
         f"{time.monotonic() - began:.0f} s; seed {SEED}"
     )
     investigation = Investigation.objects.get()
+    reader = Person.objects.order_by("pk")[0]
     charts: dict[str, Callable[[], Any]] = {
         "inflow": lambda: dashboard.inflow(investigation, at=at),
         "backlog": lambda: dashboard.backlog(investigation, at=at),
@@ -87,7 +88,7 @@ def run() -> int:
         "agreement": lambda: dashboard.agreement(investigation, at=at),
         "time_to_outcome": lambda: dashboard.time_to_outcome(investigation),
         "lists": lambda: dashboard.list_freshness(at=at),
-        "exposure": lambda: dashboard.team(at=at),
+        "exposure": lambda: dashboard.team(seen_by=reader, at=at),
     }
     print(f"{'chart':<17}{'ms':>7}{'longest':>9}{'processor':>11}{'count(*)':>10}{'ratio':>7}")
     slow = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -188,16 +187,9 @@ def _text(file: Path) -> str:
 
 
 def _from_data(file: Path) -> dict[str, Any]:
-    text = _text(file)
-    try:
-        document = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
-    except json.JSONDecodeError as fault:
-        raise opening.CommandError(f"{plain(file)}: line {fault.lineno}: not JSON: {fault.msg}") from None
-    except tomllib.TOMLDecodeError as fault:
-        raise opening.CommandError(f"{plain(file)}: not TOML: {fault}") from None
-    if not isinstance(document, dict):
-        raise opening.CommandError(f"{plain(file)}: a framework is one object with id, version, question, rule …")
-    return document
+    from havenline_desk import law
+
+    return law.document_of(_text(file), toml=file.suffix.lower() == ".toml", origin=plain(file))
 
 
 def _from_csv(
@@ -208,21 +200,19 @@ def _from_csv(
     jurisdiction: str | None,
     effective: dt.datetime | None,
 ) -> dict[str, Any]:
-    from havenline.frameworks import SchemeHead, scheme_document
     from havenline_desk import law
 
     if name is None or version is None:
         raise opening.CommandError("a CSV does not say what it is: give --id and --version")
-    like = next((law.load(ref.id, ref.version) for ref in law.available() if ref.id == name), None)
-    head = SchemeHead(
-        id=name,
+    return law.scheme_of(
+        _text(file),
+        name=name,
         version=version,
-        title=title or (like.title if like else name),
-        jurisdiction=jurisdiction or (like.jurisdiction if like else "international"),
+        title=title or "",
+        jurisdiction=jurisdiction or "",
         effective_from=effective.date() if effective else now().date(),
-        sections=like.sections if like else (),
+        origin=plain(file),
     )
-    return scheme_document(_text(file), head=head, origin=plain(file))
 
 
 def _condition(tests: dict[str, list[str]]) -> str:

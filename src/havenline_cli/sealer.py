@@ -69,6 +69,7 @@ def keep_house(minute: int) -> None:
     if minute % _MINUTES == 1:
         _told(_run_sealer)
         _told(_clear_sessions)
+        _told(_forget_opt_outs)
 
 
 def _told(do: Callable[[], None]) -> None:
@@ -127,6 +128,12 @@ def _clear_sessions() -> None:
     from havenline_desk.actions.clear_sessions import clear_sessions
 
     clear_sessions(at=now())
+
+
+def _forget_opt_outs() -> None:
+    from havenline_desk.actions.keep_shift import forget_opt_outs
+
+    forget_opt_outs(at=now())
 
 
 def _scrub() -> None:

@@ -39,6 +39,7 @@ from . import gates
 from .keys import key_name, keyd, origin_key
 from .models import (
     CalibrationPicture,
+    CalibrationSession,
     Escalation,
     File,
     FrameHash,
@@ -219,6 +220,13 @@ def _calibration_picture(reveal: Reveal) -> CalibrationPicture | None:
     return of.select_related("session").first()
 
 
+def is_drawn_otherwise(session: CalibrationSession) -> bool:
+    """Whether this version draws other pictures for the session than it was begun with, by what they show."""
+    from havenline.testing.drawing import choose_subject
+
+    return any(choose_subject(session.seed, one.number).facts() != one.facts for one in session.drawn.all())
+
+
 def _drawn_again(drawn: CalibrationPicture) -> Picture:
     """What was drawn for a calibration session, from its seed by our own code: nothing is kept and nothing decoded."""
     # Only here: drawing loads what nothing else of this module needs.
@@ -227,7 +235,9 @@ def _drawn_again(drawn: CalibrationPicture) -> Picture:
     seed, number = drawn.session.seed, drawn.number
     subject = choose_subject(seed, number)
     if subject.facts() != drawn.facts:
-        raise EvidenceError("this version draws another picture for this session; nothing was shown")
+        raise EvidenceError(
+            "this version draws another picture for this session, and nothing was shown: begin anew under “Calibration”"
+        )
     rgb = draw_subject(subject, seed=seed, number=number, attempt=0)
     return Picture(rgb, rgb.shape[1], rgb.shape[0], "image/png", orientation=1)
 

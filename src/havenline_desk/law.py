@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import tomllib
+from typing import Any
 
 from havenline import frameworks
-from havenline.frameworks import Framework, FrameworkError, FrameworkRef
+from havenline.frameworks import Framework, FrameworkError, FrameworkRef, SchemeHead, scheme_document
 
 from .models import ConfiguredFramework, FrameworkApproval, ImportedFramework, InstallationKind, Investigation, Policy
 
@@ -69,3 +72,42 @@ def in_force(framework: str, version: str) -> bool:
 
 def _read(row: ImportedFramework) -> Framework:
     return frameworks.read_document(row.document, origin=f"{row.framework} {row.version}, imported")
+
+
+def scheme_of(
+    text: str,
+    *,
+    name: str,
+    version: str,
+    title: str = "",
+    jurisdiction: str = "",
+    effective_from: dt.date,
+    origin: str,
+) -> dict[str, Any]:
+    """A scheme from CSV, as data. What is left empty is as in the one of that name which is known here.
+
+    Raises SchemeError with every faulty line.
+    """
+    like = next((load(ref.id, ref.version) for ref in available() if ref.id == name), None)
+    head = SchemeHead(
+        id=name,
+        version=version,
+        title=title or (like.title if like else name),
+        jurisdiction=jurisdiction or (like.jurisdiction if like else "international"),
+        effective_from=effective_from,
+        sections=like.sections if like else (),
+    )
+    return scheme_document(text, head=head, origin=origin)
+
+
+def document_of(text: str, *, toml: bool, origin: str) -> dict[str, Any]:
+    """A framework from JSON or TOML, as data. Raises FrameworkError, with the line where the file tells one."""
+    try:
+        document = tomllib.loads(text) if toml else json.loads(text)
+    except json.JSONDecodeError as fault:
+        raise FrameworkError(f"{origin}: line {fault.lineno}: not JSON: {fault.msg}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as fault:
+        raise FrameworkError(f"{origin}: not {'TOML' if toml else 'JSON'}: {fault}") from None
+    if not isinstance(document, dict):
+        raise FrameworkError(f"{origin}: a framework is one object with id, version, question, rule …")
+    return document

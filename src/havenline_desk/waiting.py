@@ -16,6 +16,7 @@ from .models import (
     Investigation,
     InvestigationUrgency,
     Item,
+    MediaKind,
     OptOut,
     Outcome,
     Person,
@@ -33,21 +34,34 @@ from .models import (
     Submission,
 )
 
+_FILM = "video/"
 NOT_TODAY = dt.timedelta(hours=12)
 TAKEN_BACK_WITHIN = dt.timedelta(seconds=5)
 """How long a submission can be taken back."""
 
 
 def waiting_for(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
-    """What `open_to` says, less what the lead has set aside for somebody else, and what `person` left out today."""
-    out = OptOut.objects.filter(person=person, ended_at=None, until__gt=at)
+    """What `taken_up_by` says, less what the lead has set aside for somebody else."""
+    return taken_up_by(person, steps, at=at).exclude(Exists(_set_aside(at=at).exclude(person=person)))
+
+
+def taken_up_by(person: Person, steps: Collection[Step], *, at: dt.datetime) -> QuerySet[Assignment]:
+    """What `open_to` says, less what `person` left out today: an investigation, what needs a pool, films or pictures.
+
+    A stack with one film among its members is a film, and one with a picture a picture.
+    """
+    out = OptOut.objects.filter(person=person, until__gt=at)
     pools = PoolNeed.objects.filter(stack=OuterRef("revision__stack"), pool__in=out.exclude(pool=None).values("pool"))
-    return (
+    waiting = (
         open_to(person, steps, at=at)
-        .exclude(Exists(_set_aside(at=at).exclude(person=person)))
         .exclude(revision__stack__investigation__in=out.exclude(investigation=None).values("investigation"))
         .exclude(Exists(pools))
     )
+    members = StackMember.objects.filter(revision=OuterRef("revision"))
+    film = Q(file__media_type__startswith=_FILM)
+    for kind in out.exclude(media="").values_list("media", flat=True):
+        waiting = waiting.exclude(Exists(members.filter(film if kind == MediaKind.FILM else ~film)))
+    return waiting
 
 
 def set_aside_for(person: Person, *, at: dt.datetime) -> list[int]:

@@ -90,10 +90,16 @@ def test_pools_and_weeks_are_groups_of_their_own() -> None:
     counted = {group.name: fact(group.facts, "shapes") for group in (*page.by_pool, *page.by_week)}
     assert list(counted) == ["", "maps", "2026-W11", "2026-W10"]
     assert counted["maps"].why_not == counted["2026-W11"].why_not == "fewer than 20 stacks"
-    first_week, rest = counted["2026-W10"].agreement, counted[""].agreement
-    assert first_week is not None
-    assert rest is not None
-    assert (first_week.units, rest.units) == (20, 22)
+    told = "it would tell of a smaller group"
+    assert counted[""].why_not == counted["2026-W10"].why_not == told, "the whole less this would be that of a few"
+    stacks_of(22, people, at=AT + 2 * WEEK, start=200)
+    assess_all(staff, differing=0, at=AT + 2 * WEEK + dt.timedelta(minutes=1))
+    page = agreement_page(make.investigation(), at=AT + 3 * WEEK)
+    counted = {group.name: fact(group.facts, "shapes") for group in page.by_week}
+    assert counted["2026-W10"].why_not == told
+    newest = counted["2026-W12"].agreement
+    assert newest is not None
+    assert newest.units == 22
 
 
 def test_the_alarm_rings_for_the_fact_that_fell_and_for_no_other() -> None:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from havenline_desk import gates
 from havenline_desk.actions.assign_by_hand import KEPT_FOR, HandRefused, assign_by_hand, free_assignment
 from havenline_desk.actions.keep_pools import join_pool, make_pool
+from havenline_desk.actions.keep_shift import opt_out
 from havenline_desk.actions.skip_assignment import skip_assignment
 from havenline_desk.actions.submit_assessment import SubmissionRefused, submit_assessment
 from havenline_desk.actions.take_next import LEASE, take_next
@@ -19,6 +20,7 @@ from havenline_desk.models import (
     AuditEntry,
     HandReason,
     Investigation,
+    MediaKind,
     Person,
     PoolKind,
     PoolNeed,
@@ -79,7 +81,7 @@ def test_after_a_day_it_is_the_queue_s_again() -> None:
 
 
 def test_one_refusal_tells_no_reason_apart() -> None:
-    people = make.world(at=AT, stacks=5)
+    people = make.world(at=AT, stacks=6)
     one, lead = people["analyst-one"], people["lead"]
     assessed = make.assess(one, make.TRIANGLE, at=AT)
     other_step = Assignment.objects.get(revision=assessed.revision, step=Step.SECOND)
@@ -91,7 +93,7 @@ def test_one_refusal_tells_no_reason_apart() -> None:
     skip_assignment(skipped.pk, person=one, reason=SkipReason.NOT_TODAY, at=AT + 2 * MINUTE)
     pool = make_pool("welsh", PoolKind.LANGUAGE, made_by=lead, at=AT)
     untouched = Stack.objects.exclude(revisions__assignments__in=[assessed.pk, recused.pk, skipped.pk]).order_by("pk")
-    needs, blind = (Assignment.objects.get(revision__stack=stack, step=Step.FIRST) for stack in untouched)
+    needs, blind, left_out = (Assignment.objects.get(revision__stack=stack, step=Step.FIRST) for stack in untouched)
     PoolNeed.objects.create(stack=needs.revision.stack, pool=pool, said_by=lead, said_at=AT)
     beside = make_pool("side-by-side", PoolKind.BLIND, made_by=lead, at=AT)
     for name in ("analyst-one", "analyst-two"):
@@ -100,11 +102,13 @@ def test_one_refusal_tells_no_reason_apart() -> None:
         person=people["analyst-two"], leased_at=AT, expires_at=AT + LEASE
     )
     said = set()
-    for barred in (other_step, recused, skipped, needs, blind):
+    for barred in (other_step, recused, skipped, needs, blind, left_out):
+        if barred == left_out:
+            opt_out(one, media=[MediaKind.PICTURE], at=AT)
         with pytest.raises(HandRefused) as refused:
             aside(barred, one, by=lead, at=AT + 4 * MINUTE)
         said.add(str(refused.value))
-    assert said == {"this item cannot be handed to analyst-one; why is not told here"}
+    assert said == {"analyst-one will not take up this item now; why is not told here"}
     assert not SetAside.objects.exists()
 
 

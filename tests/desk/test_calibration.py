@@ -25,6 +25,7 @@ from havenline_desk.models import (
     AuditEntry,
     CalibrationPicture,
     CalibrationResult,
+    CalibrationSession,
     InstallationKind,
     Outcome,
     Person,
@@ -34,6 +35,7 @@ from havenline_desk.models import (
     StackMember,
     StoredContent,
 )
+from havenline_desk.queries.calibration import calibration_quarters
 from havenline_desk.queries.home import Start, start_of
 from havenline_desk.queries.investigations import investigation_lines, references
 
@@ -176,6 +178,33 @@ def test_what_a_view_shows_is_what_was_drawn_without_a_decoder_and_in_the_ordina
     asked = browser.post("/work/reveal", {"member": member.pk, "step": 1}, content_type="application/json")
     refused = browser.get(asked.json()["url"])
     assert (refused.status_code, b"draws another picture" in refused.content) == (403, True)
+    told = browser.post("/work/start", follow=True).content.decode()
+    assert "that session is ended and counts as nothing" in told
+    result = CalibrationResult.objects.get(session__person=person)
+    assert (result.outdated, result.passed, result.compared) == (True, False, 0)
+    assert not Assignment.objects.filter(revision__calibration__session=result.session, done_at=None).exists()
+    assert "ended by a new version" in browser.get("/calibration").content.decode()
+    assert browser.post("/calibration/begin").url == "/work", "another session begins at once"
+    assert CalibrationSession.objects.filter(person=person, result=None).count() == 1
+
+
+def test_agreement_with_what_was_drawn_is_told_by_question_of_five_others_in_a_quarter_that_is_over() -> None:
+    people = make.world(at=AT - 100 * make.DAY, stacks=0)
+    set_up_calibration(by=people["lead"], at=AT - 99 * make.DAY)
+    team = [make.make_person(f"newcomer-{number}", Role.ANALYST, at=AT - 99 * make.DAY) for number in range(6)]
+    for number, person in enumerate(team[:5]):
+        go_through(person, wrong=2 if number == 0 else 0, at=AT)
+    senior, later = people["senior"], dt.datetime(2026, 4, 1, 9, tzinfo=dt.UTC)
+    assert calibration_quarters(seen_by=senior, at=later - make.DAY)[0].questions is None, "it is not over yet"
+    newest = calibration_quarters(seen_by=senior, at=later)[0]
+    assert (newest.begins, newest.sessions) == (dt.date(2026, 1, 1), 5)
+    assert newest.questions is not None
+    told = {one.question.id: (one.compared, str(one.share)) for one in newest.questions}
+    assert told["picture_kind"] == (50, "96.0")
+    assert calibration_quarters(seen_by=team[0], at=later)[0].questions is None, "four others"
+    page = make.client_of(senior).get("/quality").content.decode()
+    assert "Calibration: answers that are what was drawn" in page
+    assert "newcomer" not in page
 
 
 def test_the_page_begins_goes_on_in_the_workspace_and_shows_the_result_to_oneself_alone() -> None:

@@ -33,7 +33,9 @@ def test_every_chart_counts_the_records_of_its_investigation() -> None:
     for number in (3, 4):
         Edition.objects.create(list_name="partner", number=number, digest=f"{number}", entries=1, first_read_at=at)
     later = at + 3 * DAY
-    charts = {one.id: one for one in dashboard_of(make.investigation(), exposure=True, at=later)}
+    charts = {
+        one.id: one for one in dashboard_of(make.investigation(), seen_by=people["lead"], exposure=True, at=later)
+    }
     assert counts(charts["inflow"]) == {"2026-03-02": 12}
     assert counts(charts["backlog"]) == {"Up to a week": 3}, "one stack wants both people, one a third"
     assert counts(charts["progress"])["Items settled"] == 10
@@ -50,7 +52,9 @@ def test_agreement_of_few_stacks_is_not_told() -> None:
     people = make.world(at=at)
     for name in ("analyst-one", "analyst-two"):
         make.assess(people[name], make.TRIANGLE, at=at)
-    charts = {one.id: one for one in dashboard_of(make.investigation(), exposure=False, at=at + DAY)}
+    charts = {
+        one.id: one for one in dashboard_of(make.investigation(), seen_by=people["lead"], exposure=False, at=at + DAY)
+    }
     assert charts["agreement"].rows == ()
     assert "fewer than 10" in charts["agreement"].withheld
     assert "exposure" not in charts

@@ -220,12 +220,42 @@ def test_who_no_longer_works_here_but_looked_is_still_listed() -> None:
 # -- leads -------------------------------------------------------------------------------------------------------
 
 
+def lead() -> Person:
+    return Person.objects.get(name="lead")
+
+
+def test_who_is_among_the_team_cannot_subtract_themselves_down_to_four() -> None:
+    make.world(at=LAST_WEEK)
+    members = team(5, at=LAST_WEEK)
+    for person in members:
+        views(person, 2, step=1, at=LAST_WEEK)
+    mine = members[0]
+    assert team_exposure(seen_by=lead(), at=WEDNESDAY)[0].people == 5
+    assert team_exposure(seen_by=mine, at=WEDNESDAY)[0].people is None
+    sixth = make.make_person("member-5", Role.ANALYST, at=LAST_WEEK)
+    views(sixth, 1, step=1, at=LAST_WEEK)
+    assert team_exposure(seen_by=mine, at=WEDNESDAY)[0].people == 6
+    views(sixth, 9, step=1, at=LAST_WEEK)
+    assert team_exposure(seen_by=mine, at=WEDNESDAY)[0].people is None, "more than half of what the others saw"
+
+
+def test_a_step_that_only_four_others_viewed_is_not_shown_to_the_fifth() -> None:
+    make.world(at=LAST_WEEK)
+    members = team(6, at=LAST_WEEK)
+    for person in members:
+        views(person, 2, step=1, at=LAST_WEEK)
+    for person in members[:5]:
+        views(person, 1, step=4, at=LAST_WEEK)
+    assert team_exposure(seen_by=lead(), at=WEDNESDAY)[0].by_step == (12, 0, 0, 5)
+    assert team_exposure(seen_by=members[0], at=WEDNESDAY)[0].by_step is None
+
+
 @pytest.mark.parametrize(("people", "shown"), [(4, None), (5, 5), (6, 6)])
 def test_a_week_of_fewer_than_five_people_is_not_shown(people: int, shown: int | None) -> None:
     make.world(at=LAST_WEEK)
     for person in team(people, at=LAST_WEEK):
         views(person, 2, step=2, at=LAST_WEEK)
-    newest, *older = team_exposure(at=WEDNESDAY)
+    newest, *older = team_exposure(seen_by=lead(), at=WEDNESDAY)
     assert newest.people == shown
     assert newest.views == (2 * people if shown else 0)
     assert newest.by_step == ((0, 2 * people, 0, 0) if shown else None)
@@ -239,10 +269,10 @@ def test_a_step_that_fewer_than_five_viewed_hides_every_step() -> None:
         views(person, 2, step=1, at=LAST_WEEK)
     for person in members[:4]:
         views(person, 1, step=4, at=LAST_WEEK)
-    week = team_exposure(at=WEDNESDAY)[0]
+    week = team_exposure(seen_by=lead(), at=WEDNESDAY)[0]
     assert (week.people, week.views, week.by_step) == (6, 16, None)
     views(members[4], 1, step=4, at=LAST_WEEK)
-    assert team_exposure(at=WEDNESDAY)[0].by_step == (12, 0, 0, 5)
+    assert team_exposure(seen_by=lead(), at=WEDNESDAY)[0].by_step == (12, 0, 0, 5)
 
 
 def test_a_week_that_is_mostly_one_persons_is_not_shown() -> None:
@@ -251,9 +281,9 @@ def test_a_week_that_is_mostly_one_persons_is_not_shown() -> None:
     for person in members[1:]:
         views(person, 1, step=1, at=LAST_WEEK)
     views(members[0], 4, step=1, at=LAST_WEEK)
-    assert team_exposure(at=WEDNESDAY)[0].people == 5, "exactly half is shown"
+    assert team_exposure(seen_by=lead(), at=WEDNESDAY)[0].people == 5, "exactly half is shown"
     views(members[0], 1, step=1, at=LAST_WEEK)
-    assert team_exposure(at=WEDNESDAY)[0].people is None
+    assert team_exposure(seen_by=lead(), at=WEDNESDAY)[0].people is None
 
 
 def test_the_running_week_is_not_shown_so_no_two_looks_can_be_subtracted() -> None:
@@ -262,11 +292,11 @@ def test_the_running_week_is_not_shown_so_no_two_looks_can_be_subtracted() -> No
     for person in members:
         views(person, 1, step=1, at=LAST_WEEK)
     monday = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)
-    before = team_exposure(at=monday)
+    before = team_exposure(seen_by=lead(), at=monday)
     views(members[0], 1, step=1, at=monday)
     for hours in (0, 24, 167):
-        assert team_exposure(at=monday + dt.timedelta(hours=hours)) == before
-    assert team_exposure(at=monday + dt.timedelta(hours=168))[0].people is None
+        assert team_exposure(seen_by=lead(), at=monday + dt.timedelta(hours=hours)) == before
+    assert team_exposure(seen_by=lead(), at=monday + dt.timedelta(hours=168))[0].people is None
 
 
 def test_the_page_of_the_team_names_nobody() -> None:

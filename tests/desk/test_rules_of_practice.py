@@ -237,7 +237,6 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "Import",
         "ImportJob",
         "LinkedAccount",
-        "OptOut",
         "Partner",
         "Passkey",
         "Person",

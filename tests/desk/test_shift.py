@@ -7,14 +7,16 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from havenline_desk.actions.assign_by_hand import assign_by_hand
+from havenline_desk.actions.assign_by_hand import HandRefused, assign_by_hand
 from havenline_desk.actions.declare_care import CareRefused, declare_pace, declare_talk_to
 from havenline_desk.actions.end_shift import end_shift
 from havenline_desk.actions.escalate import raise_escalation
 from havenline_desk.actions.grant_reveal import grant_reveal, use_reveal
 from havenline_desk.actions.hold_submission import hold_submission
 from havenline_desk.actions.keep_pools import join_pool, make_pool
-from havenline_desk.actions.keep_shift import opt_out
+from havenline_desk.actions.keep_shift import forget_opt_outs, opt_out
+from havenline_desk.actions.set_up_calibration import set_up_calibration
+from havenline_desk.actions.start_calibration import continue_calibration, start_calibration
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.evidence import RevealRefused
 from havenline_desk.gates import Denied
@@ -23,16 +25,20 @@ from havenline_desk.models import (
     Assignment,
     AuditAct,
     AuditEntry,
+    File,
     HandReason,
+    MediaKind,
     OptOut,
     Person,
     PoolKind,
     PoolNeed,
+    Reveal,
     Session,
     Skip,
     StackMember,
+    Step,
 )
-from havenline_desk.pace import PaceState, pace_of
+from havenline_desk.pace import PaceState, PauseDue, pace_of
 from havenline_desk.queries.queue import queue_page
 from havenline_desk.waiting import NOT_TODAY
 
@@ -59,7 +65,7 @@ def test_what_somebody_does_not_want_today_is_not_handed_to_them_and_is_again_to
     people: dict[str, Person],
 ) -> None:
     one, two = people["analyst-one"], people["analyst-two"]
-    opt_out(one, pools=[], investigations=[make.investigation()], at=AT)
+    opt_out(one, investigations=[make.investigation()], at=AT)
     assert take_next(one, at=AT) is None
     assert take_next(two, at=AT) is not None
     assert take_next(one, at=AT + NOT_TODAY - MINUTE) is None
@@ -72,16 +78,16 @@ def test_a_pool_can_be_left_out_alone_and_taken_back(people: dict[str, Person]) 
     join_pool(pool, one, said_by=lead, at=AT)
     first = Assignment.objects.order_by("waits_as_if_since", "pk")[0]
     PoolNeed.objects.create(stack=first.revision.stack, pool=pool, said_by=lead, said_at=AT)
-    opt_out(one, pools=[pool], investigations=[], at=AT)
+    opt_out(one, pools=[pool], at=AT)
     taken = take_next(one, at=AT)
     assert taken is not None
     assert taken.revision_id != first.revision_id
     Assignment.objects.update(person=None, leased_at=None, expires_at=None)
-    opt_out(one, pools=[], investigations=[], at=AT + MINUTE)
+    opt_out(one, at=AT + MINUTE)
     taken = take_next(one, at=AT + MINUTE)
     assert taken is not None
     assert taken.revision_id == first.revision_id
-    assert OptOut.objects.filter(ended_at=None).count() == 0
+    assert not OptOut.objects.exists(), "what was taken back is not kept"
 
 
 def test_nothing_of_it_reaches_a_log_or_a_lead(people: dict[str, Person]) -> None:
@@ -89,13 +95,40 @@ def test_nothing_of_it_reaches_a_log_or_a_lead(people: dict[str, Person]) -> Non
     item = Assignment.objects.order_by("pk")[0]
     entries = AuditEntry.objects.count()
     before = queue_page(lead, at=AT)
-    opt_out(one, pools=[], investigations=[make.investigation()], at=AT)
+    opt_out(one, investigations=[make.investigation()], at=AT)
     assert AuditEntry.objects.count() == entries
     assert queue_page(lead, at=AT) == before
-    assign_by_hand(item.pk, one, reason=HandReason.WAITED, said_by=lead, at=AT)  # not refused: that would tell
+    with pytest.raises(HandRefused, match="why is not told here"):
+        assign_by_hand(item.pk, one, reason=HandReason.WAITED, said_by=lead, at=AT)
     assert take_next(one, at=AT) is None
     with pytest.raises(Denied):
-        opt_out(lead, pools=[], investigations=[], at=AT)
+        opt_out(lead, at=AT)
+
+
+def test_films_and_pictures_can_be_left_out_each_alone_and_what_is_over_is_deleted(
+    people: dict[str, Person],
+) -> None:
+    one, two = people["analyst-one"], people["analyst-two"]
+    film, picture = Assignment.objects.filter(step=Step.FIRST).order_by("waits_as_if_since", "pk")
+    File.objects.filter(memberships__revision=film.revision).update(media_type="video/mp4")
+
+    def handed() -> int | None:
+        taken = take_next(one, at=AT + MINUTE)
+        if taken is not None:
+            end_shift(one, at=AT + MINUTE)
+        return taken and taken.revision_id
+
+    assert handed() == film.revision_id
+    opt_out(one, media=[MediaKind.FILM], at=AT)
+    assert handed() == picture.revision_id
+    opt_out(one, media=[MediaKind.PICTURE], at=AT)
+    assert handed() == film.revision_id
+    opt_out(one, media=list(MediaKind), at=AT)
+    assert handed() is None
+    opt_out(two, media=[MediaKind.FILM], at=AT + MINUTE)
+    assert forget_opt_outs(at=AT + NOT_TODAY - MINUTE) == 0
+    assert forget_opt_outs(at=AT + NOT_TODAY) == 2
+    assert [row.person for row in OptOut.objects.all()] == [two]
 
 
 def test_the_welfare_lead_alone_sees_who_left_what_out() -> None:
@@ -120,9 +153,14 @@ def test_the_welfare_lead_alone_sees_who_left_what_out() -> None:
     assert wrong.status_code == 422
     assert "You are in no such pool" in wrong.content.decode()
     assert "no such investigation any more" in wrong.content.decode()
-    assert OptOut.objects.filter(ended_at=None).count() == 1
+    assert "no such kind" in mine.post("/shift", {"media": "x"}).content.decode()
+    assert OptOut.objects.count() == 1
+    assert mine.post("/shift", {"media": "film"}).status_code == 302
+    assert [row.media for row in OptOut.objects.all()] == ["film"]
+    shown = make.client_of(people["welfare"]).get("/exposure/people").content.decode()
+    assert '<td class="not-today">films</td>' in shown
     assert mine.post("/shift", {}).status_code == 302
-    assert OptOut.objects.filter(ended_at=None).count() == 0
+    assert not OptOut.objects.exists()
 
 
 def test_a_pause_is_proposed_then_due_and_over_after_its_time_and_escalation_needs_none(
@@ -146,16 +184,53 @@ def test_a_pause_is_proposed_then_due_and_over_after_its_time_and_escalation_nee
     due = pace_of(one, at=AT + 5 * MINUTE)
     assert due is not None
     assert (due.state, due.views, due.minutes, due.ends_at) == (PaceState.DUE, 4, 3, AT + 13 * MINUTE)
-    with pytest.raises(RevealRefused, match="09:13 UTC"):
+    with pytest.raises(RevealRefused, match="handed out or opened until 09:13 UTC"):
         view(held, one, at=AT + 5 * MINUTE)
     other = take_next(two, at=AT + 5 * MINUTE)
     assert other is not None
+    again = take_next(one, at=AT + 5 * MINUTE)
+    assert again is not None
+    assert again.pk == held.pk, "what they have stays theirs"
     view(other, two, at=AT + 5 * MINUTE)  # everybody's pace is their own
     raise_escalation(held.pk, person=one, at=AT + 6 * MINUTE)
     view(held, one, at=AT + 6 * MINUTE)
     after = pace_of(one, at=AT + 16 * MINUTE)
     assert after is not None
     assert (after.state, after.views) == (PaceState.FREE, 0)
+
+
+def test_in_a_pause_nothing_is_handed_out_and_the_page_says_until_when() -> None:
+    at = timezone.now()
+    people = make.world(at=at, stacks=3)
+    one, browser = people["analyst-one"], make.client_of(people["analyst-one"])
+    declare_pace(views=1, minutes=9, most_views=1, most_minutes=9, pause_minutes=10, by=people["welfare"], at=at)
+    held = take_next(one, at=at)
+    assert held is not None
+    assert "Time for a break" not in browser.get("/work/left").content.decode()
+    view(held, one, at=at)
+    assert "Time for a break of 10 minutes." in browser.get("/work/left").content.decode()
+    end_shift(one, at=at)
+    with pytest.raises(PauseDue) as due:
+        take_next(one, at=at + MINUTE)
+    assert due.value.ends_at == at + 10 * MINUTE
+    shown = browser.post("/work/start", follow=True).content.decode()
+    assert f"Nothing is handed out or opened until {at + 10 * MINUTE:%H:%M} UTC" in shown
+    assert not Assignment.objects.filter(person=one, done_at=None).exists()
+    assert take_next(one, at=at + 10 * MINUTE) is not None
+
+
+def test_drawn_pictures_of_a_calibration_are_no_views_of_the_pace(people: dict[str, Person]) -> None:
+    one = people["analyst-one"]
+    set_up_calibration(by=people["lead"], at=AT)
+    start_calibration(one, seed=11, at=AT)
+    drawn = continue_calibration(one, at=AT)
+    assert isinstance(drawn, Assignment)
+    declare_pace(views=1, minutes=9, most_views=1, most_minutes=9, pause_minutes=10, by=people["welfare"], at=AT)
+    view(drawn, one, at=AT)
+    assert Reveal.objects.filter(person=one, used_at=AT).count() == 1
+    stands = pace_of(one, at=AT + MINUTE)
+    assert stands is not None
+    assert (stands.state, stands.views) == (PaceState.FREE, 0)
 
 
 def test_long_work_with_few_views_is_paused_too_and_the_newest_rule_counts(people: dict[str, Person]) -> None:

@@ -34,6 +34,7 @@ _KEYWORDS = {"gettext": None, "gettext_lazy": None, "_": None, "ngettext": (1, 2
 _REFUSALS = ("Refused", "Unchanged", "Denied", "EvidenceError")
 _SAID_ON_PAGES = (
     *("actions/approve.py", "actions/cancel.py", "actions/carry_out.py", "actions/change_factors.py"),
+    *("actions/correct_outcome.py", "actions/propose.py"),
     *("actions/escalate.py", "actions/grant_reveal.py", "actions/prove_person.py", "actions/set_budget.py"),
     *("actions/start_calibration.py", "actions/submit_assessment.py", "actions/look_at_text.py", "agreement.py"),
     *("actions/look_over_sample.py", "actions/ask_for_pair.py", "actions/keep_incoming.py", "actions/keep_partners.py"),
@@ -152,7 +153,15 @@ def _of_labels() -> Iterator[tuple[Message, str]]:
     shown = (
         *(models.Role, models.Way, models.SourceKind, models.SkipReason, models.EscalationStage, models.Step),
         *(models.SettledBy, models.SamplingRule, models.Plan, models.ItemState, models.PoolKind, models.HandReason),
-        *(models.TextReason, models.FindingVerdict, models.Door, models.DeconflictionAnswer, models.WithdrawalReason),
+        *(
+            models.House,
+            models.MediaKind,
+            models.TextReason,
+            models.FindingVerdict,
+            models.Door,
+            models.DeconflictionAnswer,
+            models.WithdrawalReason,
+        ),
     )
     for choices in shown:
         where = f"{choices.__module__.replace('.', '/')}.py"

@@ -9,7 +9,7 @@ from havenline.judgement.coefficients import (
     agreement,
     drifted,
 )
-from havenline.judgement.quality import QualityRules, Score, quality_rules, score, stratified
+from havenline.judgement.quality import QualityRules, Score, quality_rules, score, score_by_question, stratified
 from havenline.judgement.retention import RetentionClass, RetentionFacts, Standing, Starts, retention_classes, standing
 from havenline.judgement.settle import (
     JudgementError,
@@ -51,6 +51,7 @@ __all__ = [
     "reasons",
     "retention_classes",
     "score",
+    "score_by_question",
     "settle",
     "standing",
     "stratified",

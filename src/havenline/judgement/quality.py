@@ -54,12 +54,20 @@ def score(framework: Framework, answered: Iterable[tuple[Mapping[str, str], Mapp
     answer that makes other questions arise or not is wrong in each of them. "Cannot determine" is not right where the
     picture shows the answer.
     """
-    compared = wrong = 0
+    found = score_by_question(framework, answered).values()
+    return Score(sum(one.compared for one in found), sum(one.right for one in found))
+
+
+def score_by_question(
+    framework: Framework, answered: Iterable[tuple[Mapping[str, str], Mapping[str, str]]]
+) -> dict[str, Score]:
+    """The same as `score`, by id of each question that was compared at all, in the order of the form."""
+    compared, wrong = Counter[str](), Counter[str]()
     for truth, answers in answered:
-        asked = {one.id for facts in (truth, answers) for one in framework.asked(facts) if one.compared}
-        compared += len(asked)
-        wrong += len(differences(framework, truth, answers))
-    return Score(compared, compared - wrong)
+        compared.update({one.id for facts in (truth, answers) for one in framework.asked(facts) if one.compared})
+        wrong.update(one.question for one in differences(framework, truth, answers))
+    asked = [one.id for one in framework.questions if compared[one.id]]
+    return {name: Score(compared[name], compared[name] - wrong[name]) for name in asked}
 
 
 def stratified(strata: Mapping[str, str], *, wanted: int, seed: int) -> tuple[str, ...]:

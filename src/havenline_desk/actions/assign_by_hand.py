@@ -11,7 +11,7 @@ from havenline.vocabulary import HavenlineError
 
 from .. import audit, gates
 from ..models import Assignment, AuditAct, HandReason, Person, SetAside, SourceKind, Step
-from ..waiting import open_in_the_name_of, open_to, unseen_by
+from ..waiting import open_in_the_name_of, taken_up_by, unseen_by
 
 KEPT_FOR = dt.timedelta(hours=24)
 """How long it waits for that person alone; then it is the queue's again."""
@@ -31,8 +31,8 @@ def assign_by_hand(
 ) -> SetAside:
     """Set a free assignment aside for `person` for 24 hours: it is the first that Start hands them.
 
-    Whatever keeps the queue from handing it to them holds here too, and one sentence says so for all of it: recusals
-    and skips are nobody else's matter. It widens no budget, and what they do not want today stays theirs to say.
+    Whatever keeps the queue from handing it to them holds here too, and one sentence says so for all of it: recusals,
+    skips and what they do not want today are nobody else's matter. It widens no budget.
     Raises Denied without the role, HandRefused otherwise.
     """
     gates.require(said_by, gates.Act.ASSIGN_BY_HAND, at=at)
@@ -47,8 +47,8 @@ def assign_by_hand(
         raise HandRefused({"item": "somebody has this item open now; free it first, or choose another"})
     step = Step(assignment.step)
     _check_person(person, step, at=at)
-    if not open_to(person, [step], at=at).filter(pk=assignment.pk).exists():
-        raise HandRefused({"person": f"this item cannot be handed to {person.name}; why is not told here"})
+    if not taken_up_by(person, [step], at=at).filter(pk=assignment.pk).exists():
+        raise HandRefused({"person": f"{person.name} will not take up this item now; why is not told here"})
     before = SetAside.objects.filter(assignment=assignment, ended_at=None).select_related("person").first()
     if before is not None and before.ends_at > at:
         raise HandRefused({"item": f"this item is set aside for {before.person.name} already; take that back first"})

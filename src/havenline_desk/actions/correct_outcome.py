@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import uuid
+from collections.abc import Mapping
 
-from .. import audit, law
+from havenline.vocabulary import HavenlineError
+
+from .. import audit, gates, law
 from ..agreement import Accord, ProposalRefused
-from ..models import AuditAct, Outcome, SettledBy
+from ..models import AuditAct, Outcome, Person, Proposal, SettledBy
 from .copy_outcome import correct_copies
 from .derive_outcomes import derive_outcomes, one_at_a_time
+from .propose import propose
 from .record_quorum import record_quorum
 from .withdraw_entries import withdraw_contradicted
+
+_REASON = re.compile(r"[a-z0-9_]{1,40}").fullmatch
 
 
 def checked_facts(outcome: Outcome, said: str) -> dict[str, str]:
@@ -33,6 +40,32 @@ def checked_facts(outcome: Outcome, said: str) -> dict[str, str]:
     if answers == framework.answers(outcome.facts):
         raise ProposalRefused("these are the answers that stand already; there is nothing to correct")
     return answers
+
+
+class CorrectionRefused(HavenlineError):
+    """Nothing was proposed. `problems` says by question, or for `reason`, why."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(problems.values()))
+        self.problems = dict(problems)
+
+
+def propose_correction(
+    outcome: Outcome, facts: Mapping[str, str], *, reason: str, person: Person, at: dt.datetime
+) -> Proposal:
+    """Propose other answers for a settled file. Raises Denied, CorrectionRefused, or ProposalRefused for the whole."""
+    gates.require(person, gates.Act.CORRECT_OUTCOME, at=at)
+    problems = dict(law.load(outcome.framework, outcome.framework_version).check(facts))
+    if not _REASON(reason):
+        problems["reason"] = "a code: lower-case letters, digits and underlines, 40 at most"
+    if problems:
+        raise CorrectionRefused(problems)
+    if outcome.copy_of_id is not None:
+        raise ProposalRefused("this outcome is a copy: correct the one that it was taken over from")
+    answers = checked_facts(outcome, json.dumps(dict(facts)))
+    said = json.dumps(answers, sort_keys=True, separators=(",", ":"))
+    what = {"outcome": outcome.audit_id.hex, "facts": said, "reason": reason}
+    return propose(gates.Act.CORRECT_OUTCOME, what, person=person, at=at)
 
 
 def record_correction(agreed: Accord, at: dt.datetime) -> None:

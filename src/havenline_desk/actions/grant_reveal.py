@@ -13,7 +13,7 @@ from django.db import transaction
 from .. import audit, evidence
 from ..evidence import GRANT, RevealRefused
 from ..models import Assignment, AuditAct, Escalation, Person, Reveal, Step
-from ..pace import PaceState, pace_of
+from ..pace import PauseDue, refuse_in_a_pause
 from ..waiting import is_assessed_blind
 
 LADDER = (1, 2, 3, 4)
@@ -106,11 +106,11 @@ def note_failed_reveal(reveal: Reveal, *, at: dt.datetime) -> None:
 
 def _refuse_in_a_pause(person: Person, assignment: Assignment, *, at: dt.datetime) -> None:
     """What they have escalated is opened all the same."""
-    pace = pace_of(person, at=at)
-    if pace is None or pace.state is not PaceState.DUE or pace.ends_at is None:
-        return
-    if not Escalation.objects.filter(assignment=assignment, raised_by=person).exists():
-        raise RevealRefused(f"time for a break: nothing is opened until {pace.ends_at.astimezone(dt.UTC):%H:%M} UTC")
+    try:
+        refuse_in_a_pause(person, at=at)
+    except PauseDue as due:
+        if not Escalation.objects.filter(assignment=assignment, raised_by=person).exists():
+            raise RevealRefused(str(due)) from due
 
 
 def _log(act: AuditAct, reveal: Reveal, *, at: dt.datetime, final: bool = False) -> None:

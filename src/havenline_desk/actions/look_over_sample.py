@@ -31,6 +31,7 @@ from ..models import (
     Step,
     StoredContent,
 )
+from ..pace import refuse_in_a_pause
 from ..waiting import decided_by, open_in_the_name_of
 from .open_assignments import open_assignments, put_in_order
 from .take_next import lease
@@ -47,7 +48,7 @@ def begin_look(person: Person, *, at: dt.datetime) -> Assignment | None:
 
     Left out: what `person` ever worked on, what they passed on, decisions whose content is not kept any more, and those
     that a correction replaced. Raises Denied without the role or a certificate in date, LookRefused while another item
-    is open in their name.
+    is open in their name, PauseDue where a pause is due and no look is open.
     """
     gates.require(person, gates.Act.LOOK_OVER_SAMPLE, at=at)
     if not gates.certified(person, at=at):
@@ -58,6 +59,8 @@ def begin_look(person: Person, *, at: dt.datetime) -> Assignment | None:
             held = Assignment.objects.select_for_update(of=("self",)).filter(person=person, done_at=None).first()
             if held is not None and held.step != Step.QUALITY:
                 raise LookRefused("an item is open in your name; finish it first")
+            if held is None:
+                refuse_in_a_pause(person, at=at)
             assignment = held or _freed(person, at=at) or _next(person, at=at)
             if assignment is not None:
                 lease(assignment, person=person, at=at)

@@ -11,6 +11,7 @@ from havenline import frameworks
 from havenline.judgement import quality_rules, score
 
 from .. import audit, gates
+from ..evidence import is_drawn_otherwise
 from ..models import (
     Assessment,
     Assignment,
@@ -28,6 +29,7 @@ from ..models import (
     StackRevision,
     Step,
 )
+from ..pace import refuse_in_a_pause
 from ..waiting import open_in_the_name_of
 from .enrol_person import certify_person
 from .hold_submission import record_held
@@ -74,22 +76,43 @@ def continue_calibration(person: Person, *, at: dt.datetime) -> Assignment | Cal
     """The next picture of the person's open session, its result once all are done, None without a session.
 
     What the person has submitted and not taken back is recorded first, as `take_next` does. No certificate is needed:
-    this is how one is earned.
+    this is how one is earned. A session whose pictures this version draws otherwise is ended, and counts as nothing.
+    Raises PauseDue where a pause is due and nothing is held.
     """
     session = CalibrationSession.objects.filter(person=person, result=None).first()
     if session is None:
         return None
     record_held(person=person, at=at)
+    if is_drawn_otherwise(session):
+        return _end_outdated(session, at=at)
     try:
         with transaction.atomic():
             open_ = Assignment.objects.select_for_update(of=("self",)).filter(person=person, done_at=None).first()
-            assignment = open_ or _next(session)
+            assignment = open_
+            if assignment is None and (assignment := _next(session)) is not None:
+                refuse_in_a_pause(person, at=at)
             if assignment is not None:
                 lease(assignment, person=person, at=at)
                 return assignment
             return _close(session, at=at)
     except IntegrityError:  # two windows of one person at once: the other one has claimed, or closed
         return Assignment.objects.filter(person=person, done_at=None).first()
+
+
+@transaction.atomic
+def _end_outdated(session: CalibrationSession, *, at: dt.datetime) -> CalibrationResult:
+    CalibrationSession.objects.select_for_update(of=("self",)).get(pk=session.pk)  # two windows at once
+    ended = CalibrationResult.objects.filter(session=session).first()
+    if ended is not None:
+        return ended
+    Assignment.objects.filter(revision__calibration__session=session, done_at=None).update(done_at=at)
+    result = CalibrationResult.objects.create(
+        session=session, compared=0, right=0, passed=False, outdated=True, certificate=None, closed_at=at
+    )
+    audit.append(
+        AuditAct.CALIBRATION_CLOSED, at=at, actor=session.person, about=result, purpose="outdated", record=result
+    )
+    return result
 
 
 def _next(session: CalibrationSession) -> Assignment | None:

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from .. import audit, gates
 from ..models import Assignment, AuditAct, Person, SetAside, StackRevision, Step
+from ..pace import refuse_in_a_pause
 from ..waiting import set_aside_for, waiting_for
 from .hold_submission import record_due, record_held
 
@@ -22,7 +23,8 @@ def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
 
     Nobody gets two steps of one stack revision, and one assignment is never held by two people: the row is locked
     while it is claimed and an expired lease is taken over by whoever asks next.
-    Raises Denied without a role for assessment or a certificate in date.
+    Raises Denied without a role for assessment or a certificate in date, PauseDue where a pause is due and nothing is
+    held: what they have stays theirs.
     """
     record_held(person=person, at=at)
     record_due(at=at)
@@ -31,7 +33,10 @@ def take_next(person: Person, *, at: dt.datetime) -> Assignment | None:
         raise gates.Denied(f"{person.name} has no certificate in date: training and calibration come first")
     try:
         with transaction.atomic():
-            assignment = _own(person) or _most_urgent(person, steps, at=at)
+            assignment = _own(person)
+            if assignment is None:
+                refuse_in_a_pause(person, at=at)
+                assignment = _most_urgent(person, steps, at=at)
             if assignment is None:
                 return None
             lease(assignment, person=person, at=at)

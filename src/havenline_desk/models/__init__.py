@@ -73,7 +73,7 @@ from .releases import (
 )
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
-from .wellbeing import OptOut, PaceRule, TalkTo
+from .wellbeing import MediaKind, OptOut, PaceRule, TalkTo
 
 __all__ = [
     "CONTENT_ROLES",
@@ -150,6 +150,7 @@ __all__ = [
     "Match",
     "MatchAlarm",
     "MatchAlarmKind",
+    "MediaKind",
     "MemberAnswer",
     "MemberPlace",
     "ModelDigest",

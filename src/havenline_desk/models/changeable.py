@@ -30,7 +30,6 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Import: ("finished_at",),
     ImportJob: ("begun_at", "seen_at", "files", "read", "refused", "stop_asked_at", "ended_at", "ending", "said"),
     LinkedAccount: ("removed_at",),
-    OptOut: ("ended_at",),
     Partner: ("suspended_at",),
     Passkey: ("counter", "last_used_at", "removed_at"),
     Person: ("password", "last_login", "is_active"),
@@ -54,5 +53,6 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
 DERIVED: dict[type[Model], tuple[str, ...]] = {Assignment: ("investigation_id",)}
 """Columns that repeat what others say, so that counting is cheap: as final as those, and in no record digest."""
 
-PERISHABLE: frozenset[type[Model]] = frozenset({FrameHash, OriginSignal, PerceptualHash, Throttle})
-"""Attempts go when they are old, hashes and signals of origin when what they were made of was cleared of suspicion."""
+PERISHABLE: frozenset[type[Model]] = frozenset({FrameHash, OptOut, OriginSignal, PerceptualHash, Throttle})
+"""Attempts go when they are old, opting out when its day is over, hashes and signals of origin when what they were made
+of was cleared of suspicion."""

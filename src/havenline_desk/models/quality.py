@@ -37,12 +37,16 @@ class CalibrationPicture(models.Model):
 
 
 class CalibrationResult(Audited):
-    """How a session ended; for the person and the quality lead alone."""
+    """How a session ended; for the person and the quality lead alone.
+
+    `outdated`: this version draws other pictures than the session was begun with, so nothing of it was compared.
+    """
 
     session = models.OneToOneField(CalibrationSession, on_delete=models.PROTECT, related_name="result")
     compared = models.SmallIntegerField()
     right = models.SmallIntegerField()
     passed = models.BooleanField()
+    outdated = models.BooleanField(default=False)
     certificate = models.OneToOneField(Certificate, on_delete=models.PROTECT, related_name="calibration", null=True)
     closed_at = models.DateTimeField()
 

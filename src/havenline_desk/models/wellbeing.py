@@ -10,23 +10,33 @@ from .people import Person
 from .queue import Pool
 
 
-class OptOut(Audited):
-    """What `person` is not handed until `until`: what needs a pool, or an investigation. No reason is asked.
+class MediaKind(models.TextChoices):
+    """What an item can be, for leaving it out: everything that is no film counts as a picture."""
 
-    Theirs alone, and the welfare lead's to see: in no log, on no page of a lead. `ended_at`: they took it back.
+    FILM = "film", "films"
+    PICTURE = "picture", "pictures"
+
+
+class OptOut(Audited):
+    """What `person` is not handed until `until`: what needs a pool, an investigation, or a kind. No reason is asked.
+
+    Theirs alone, and the welfare lead's to see: in no log, on no page of a lead. Deleted when it is taken back or over.
     """
 
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="opt_outs")
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+", null=True)
     investigation = models.ForeignKey(Investigation, on_delete=models.PROTECT, related_name="+", null=True)
+    media = models.CharField(max_length=16, choices=MediaKind, blank=True)
     said_at = models.DateTimeField()
     until = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(pool=None) ^ models.Q(investigation=None), name="opt_out_of_one_thing"
+                condition=models.Q(pool__isnull=False, investigation=None, media="")
+                | models.Q(pool=None, investigation__isnull=False, media="")
+                | models.Q(pool=None, investigation=None, media__in=MediaKind.values),
+                name="opt_out_of_one_thing",
             ),
         )
 

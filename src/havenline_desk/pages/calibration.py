@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -9,6 +11,7 @@ from django.utils import timezone
 from ..actions.set_up_calibration import CalibrationRefused
 from ..actions.start_calibration import continue_calibration, start_calibration
 from ..gates import Act, gate
+from ..pace import PauseDue
 from ..queries.calibration import own_calibration
 from .layout import person_of
 
@@ -27,7 +30,8 @@ def begin(request: HttpRequest) -> HttpResponse:
         start_calibration(person, at=at)
     except CalibrationRefused as refused:
         return _page(request, str(refused))
-    continue_calibration(person, at=at)
+    with suppress(PauseDue):  # the page that follows says until when
+        continue_calibration(person, at=at)
     return redirect("work")
 
 

@@ -30,5 +30,7 @@ def _shown(request: HttpRequest, reference: str) -> dict[str, Any]:
     if investigation is None:
         raise Http404
     at = timezone.now()
-    exposure = gates.allowed(person_of(request), Act.SEE_TEAM_EXPOSURE, at=at)
-    return {"reference": reference, "charts": dashboard_of(investigation, exposure=exposure, at=at), "at": at}
+    person = person_of(request)
+    exposure = gates.allowed(person, Act.SEE_TEAM_EXPOSURE, at=at)
+    charts = dashboard_of(investigation, seen_by=person, exposure=exposure, at=at)
+    return {"reference": reference, "charts": charts, "at": at}

@@ -81,7 +81,7 @@ def lower_of(request: HttpRequest) -> HttpResponse:
 
 @gate(Act.SEE_TEAM_EXPOSURE)
 def team(request: HttpRequest) -> HttpResponse:
-    page = {"weeks": team_exposure(at=timezone.now()), "fewest": FEWEST_PEOPLE}
+    page = {"weeks": team_exposure(seen_by=person_of(request), at=timezone.now()), "fewest": FEWEST_PEOPLE}
     return render(request, "havenline/exposure_team.html", page)
 
 

@@ -34,6 +34,7 @@ class Notice(StrEnum):
     CANCELLED = "cancelled"
     CALIBRATED = "calibrated"
     NOT_CALIBRATED = "not_calibrated"
+    CALIBRATION_OUTDATED = "calibration_outdated"
     LIMIT_LOWERED = "limit_lowered"
     SET_ASIDE = "set_aside"
     FREED = "freed"
@@ -47,6 +48,8 @@ class Notice(StrEnum):
     IMPORT_STOPPED = "import_stopped"
     LIST_SUSPENDED = "list_suspended"
     LIST_RESUMED = "list_resumed"
+    FRAMEWORK_IMPORTED = "framework_imported"
+    FRAMEWORK_ADDED = "framework_added"
     DONE = "done"
     PUBLISHED = "published"
     WITHDRAWN = "withdrawn"
@@ -66,6 +69,9 @@ NOTICES: dict[Notice, Promise] = {
     Notice.NOT_CERTIFIED: _("Nothing new was assigned: your certificate has run out."),
     Notice.CALIBRATED: _("Passed: your certificate is in date. Items can be assigned to you."),
     Notice.NOT_CALIBRATED: _("Not passed this time. Talk it over, and calibrate again with new pictures."),
+    Notice.CALIBRATION_OUTDATED: _(
+        "Havenline was renewed and draws other pictures now: that session is ended and counts as nothing. Begin anew."
+    ),
     Notice.LIMIT_LOWERED: _("Your limit is lower now, and holds at once. Raising it again takes two others."),
     Notice.SET_ASIDE: _(
         "Set aside. It is the first that Start hands them, for 24 hours; then it is the queue's again."
@@ -82,6 +88,8 @@ NOTICES: dict[Notice, Promise] = {
     ),
     Notice.LIST_SUSPENDED: _("Suspended: the list matches nothing from this moment on. It comes back through shadow."),
     Notice.LIST_RESUMED: _("In shadow again: what it would match is counted, and nobody acts on it."),
+    Notice.FRAMEWORK_IMPORTED: _("Imported. Its rules, where it has any, decide once two people have approved it."),
+    Notice.FRAMEWORK_ADDED: _("Added. What is settled was derived under it, and forms leased from now on ask for it."),
     Notice.DONE: _("Done, and written in the audit log."),
     Notice.PUBLISHED: _("Published: the edition is written down for good, and looked up in from now on."),
     Notice.WITHDRAWN: _("Withdrawn, at once and for good. The next edition tells the partners."),

@@ -10,12 +10,14 @@ from django.utils.translation import gettext as _
 from ..actions.look_over_sample import LookRefused, begin_look, record_finding
 from ..gates import Act, Denied, gate
 from ..models import FindingVerdict
-from ..pace import pace_of
+from ..pace import PauseDue, pace_of
+from ..queries.calibration import calibration_quarters
 from ..queries.escalations import contacts
 from ..queries.quality import open_look, sample_agreement, sample_lines
 from .exposure import left_for
 from .layout import Notice, leave_notice, person_of
 from .numbers import whole_number
+from .told import told
 from .words import workspace_words
 
 
@@ -32,8 +34,8 @@ def begin(request: HttpRequest) -> HttpResponse:
         assignment = begin_look(person_of(request), at=timezone.now())
     except Denied:
         return _samples(request, _("Nothing was assigned: a certificate in date comes first, under “Calibration”"))
-    except LookRefused as refused:
-        return _samples(request, str(refused))
+    except (LookRefused, PauseDue) as refused:
+        return _samples(request, told(refused))
     if assignment is None:
         return _samples(request, _("Nothing waits to be looked over"))
     return redirect("look")
@@ -70,6 +72,7 @@ def _samples(request: HttpRequest, problem: str) -> HttpResponse:
     shown = {
         "samples": sample_lines(),
         "agreement": sample_agreement(),
+        "quarters": calibration_quarters(seen_by=person_of(request), at=timezone.now()),
         "look": open_look(person_of(request), at=timezone.now()),
         "problem": problem,
     }

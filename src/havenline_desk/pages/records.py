@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
+from havenline.frameworks import Question
 from havenline.vocabulary import HavenlineError
 
 from .. import evidence
+from ..actions.correct_outcome import CorrectionRefused, propose_correction
 from ..actions.look_at_text import grant_text_look, note_failed_text_look, use_text_look
-from ..gates import Act, gate
+from ..agreement import ProposalRefused
+from ..gates import Act, acts_of, gate
 from ..models import TextReason
 from ..queries.origin import NEWEST, origin_trends, record_lines, record_page, settled_record
 from .errors import COMES_BACK
-from .layout import person_of
+from .layout import Notice, leave_notice, person_of
 from .numbers import whole_number
 from .told import told
+
+_FACT = "fact."
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRow:
+    """A question of the form that corrects, with what is chosen and what is wrong with it."""
+
+    question: Question
+    chosen: str
+    problem: str
 
 
 @gate(Act.SEE_RECORDS)
@@ -73,9 +90,53 @@ def read_text(request: HttpRequest, reference: str, record: str) -> HttpResponse
     return render(request, "havenline/text.html", {"reference": reference, "record": record, "text": shown})
 
 
-def _page(request: HttpRequest, reference: str, record: str, *, refused: str = "") -> HttpResponse:
+@gate(Act.CORRECT_OUTCOME)
+def propose_correction_of(request: HttpRequest, reference: str, record: str) -> HttpResponse:
+    """Propose other answers; an adjudicator agrees to them on the page of proposals."""
+    settled = settled_record(reference, record)
+    if settled is None:
+        raise Http404
+    if request.method != "POST":
+        return redirect("record_of", reference, record)
+    facts = {key.removeprefix(_FACT): str(text) for key, text in request.POST.items() if key.startswith(_FACT) and text}
+    reason = request.POST.get("reason", "").strip()
+    try:
+        propose_correction(settled, facts, reason=reason, person=person_of(request), at=timezone.now())
+    except CorrectionRefused as refused:
+        return _page(request, reference, record, typed=facts | {"reason": reason}, problems=refused.problems)
+    except ProposalRefused as refused:
+        problems = {"all": told(refused)}
+        return _page(request, reference, record, typed=facts | {"reason": reason}, problems=problems)
+    leave_notice(request, Notice.PROPOSED)
+    return redirect("record_of", reference, record)
+
+
+def _page(
+    request: HttpRequest,
+    reference: str,
+    record: str,
+    *,
+    refused: str = "",
+    typed: Mapping[str, str] | None = None,
+    problems: Mapping[str, str] | None = None,
+) -> HttpResponse:
     page = record_page(reference, record)
     if page is None:
         raise Http404
-    shown = {"page": page, "reasons": TextReason.choices, "readable": True, "refused": refused}
-    return render(request, "havenline/record.html", shown, status=403 if refused else 200)
+    said, wrong = typed, problems or {}
+    rows = [
+        QuestionRow(question, (said or page.facts).get(question.id, ""), wrong.get(question.id, ""))
+        for question in page.questions
+    ]
+    shown = {
+        "page": page,
+        "reasons": TextReason.choices,
+        "readable": True,
+        "refused": refused,
+        "may_correct": Act.CORRECT_OUTCOME in acts_of(person_of(request), at=timezone.now()),
+        "rows": rows,
+        "reason": (said or {}).get("reason", ""),
+        "problems": wrong,
+    }
+    status = 403 if refused else 422 if wrong else 200
+    return render(request, "havenline/record.html", shown, status=status)

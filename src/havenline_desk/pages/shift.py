@@ -14,7 +14,7 @@ from ..actions.end_session import end_session
 from ..actions.end_shift import end_shift
 from ..actions.keep_shift import opt_out
 from ..gates import Act, gate
-from ..models import Ending
+from ..models import Ending, MediaKind
 from ..queries.home import done_since
 from ..queries.shift import open_investigations, pools_of, shift_page, talk_to
 from ..queries.sign_in import session_of
@@ -28,10 +28,12 @@ def shift(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request)
     person, at = person_of(request), timezone.now()
-    ticked = {name: request.POST.getlist(name) for name in ("pool", "investigation")}
+    ticked = {name: request.POST.getlist(name) for name in ("media", "pool", "investigation")}
     mine = {pool.name: pool for pool in pools_of(person)}
     known = {one.reference: one for one in open_investigations()}
     problems = {}
+    if not set(ticked["media"]) <= set(MediaKind.values):
+        problems["media"] = _("there is no such kind; nothing was changed")
     if not set(ticked["pool"]) <= mine.keys():
         problems["pool"] = _("you are in no such pool; nothing was changed")
     if not set(ticked["investigation"]) <= known.keys():
@@ -42,6 +44,7 @@ def shift(request: HttpRequest) -> HttpResponse:
         person,
         pools=[mine[name] for name in dict.fromkeys(ticked["pool"])],
         investigations=[known[name] for name in dict.fromkeys(ticked["investigation"])],
+        media=[MediaKind(name) for name in dict.fromkeys(ticked["media"])],
         at=at,
     )
     leave_notice(request, Notice.LEFT_OUT)

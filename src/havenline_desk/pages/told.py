@@ -1,7 +1,7 @@
 """Refusals in the language of the page. They are raised in English, in layers that know of no reader.
 
-The whole sentence is the message. Those that hold a number stand in COUNTED, those that hold a name in NAMED; what is
-in no catalogue stays English.
+The whole sentence is the message. Those that hold a number stand in COUNTED, those that hold a name or a time in
+NAMED; what is in no catalogue stays English.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ COUNTED = (
 )
 
 NAMED = (
+    "time for a break: nothing is handed out or opened until %(time)s UTC",
     "there is a list %(name)s already; nothing was opened",
     "nothing for %(name)s waits for two in agreement; nothing was opened",
     "nothing of %(name)s is new since edition %(number)s",
@@ -45,7 +46,7 @@ NAMED = (
         "nothing was changed"
     ),
 )
-"""Sentences with a name, a date or a code in them, which stays as it is written."""
+"""Sentences with a name, a date, a time or a code in them, which stays as it is written."""
 
 SENTENCES = (
     # Of the form:
@@ -69,6 +70,7 @@ SENTENCES = (
     "this page is too old: sign in once more",
     "show your factor once more first",
     "the form names no act",
+    "a code: lower-case letters, digits and underlines, 40 at most",
     "that escalation is not open to you; nothing was recorded",
 )
 """Sentences raised or written outside of what the collector reads by itself; a test compares them with their source."""

@@ -22,7 +22,7 @@ from ..actions.submit_assessment import SubmissionRefused
 from ..actions.take_next import take_next
 from ..gates import Act, Denied, gate
 from ..models import CalibrationResult, SkipReason, Step
-from ..pace import pace_of
+from ..pace import PauseDue, pace_of
 from ..queries.escalations import contacts
 from ..queries.home import Start, done_since, start_of
 from ..queries.workspace import NearPicture, Workspace, open_workspace, pools_to_pass_to
@@ -117,6 +117,14 @@ def skip(request: HttpRequest) -> HttpResponse:
 
 
 @gate(Act.WORK)
+def left(request: HttpRequest) -> HttpResponse:
+    """The parts of the workspace that a view may have changed: the budget, and whether a pause is due."""
+    person = person_of(request)
+    page = {"left": left_for(person), "pace": pace_of(person, at=timezone.now())}
+    return render(request, "havenline/left.html", page)
+
+
+@gate(Act.WORK)
 def submit(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return redirect("work")
@@ -172,9 +180,13 @@ def record(request: HttpRequest) -> HttpResponse:
 
 def _take(request: HttpRequest) -> None:
     person, at = person_of(request), timezone.now()
-    ended = continue_calibration(person, at=at)
+    try:
+        ended = continue_calibration(person, at=at)
+    except PauseDue:
+        return  # as below
     if isinstance(ended, CalibrationResult):
-        leave_notice(request, Notice.CALIBRATED if ended.passed else Notice.NOT_CALIBRATED)
+        ending = Notice.CALIBRATED if ended.passed else Notice.NOT_CALIBRATED
+        leave_notice(request, Notice.CALIBRATION_OUTDATED if ended.outdated else ending)
     if ended is not None:
         return
     if gates.acts_of(person, at=at).isdisjoint({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE}):
@@ -183,6 +195,8 @@ def _take(request: HttpRequest) -> None:
         take_next(person, at=at)
     except Denied:
         leave_notice(request, Notice.NOT_CERTIFIED)
+    except PauseDue:
+        pass  # the page that follows says until when
 
 
 def _refused(request: HttpRequest, typed: Typed, problems: Mapping[str, str]) -> HttpResponse:

@@ -16,7 +16,7 @@ from django.db.models import Count, Min
 from havenline.figures.catalogue import DURATIONS
 from havenline.frameworks import LegalStatus
 
-from ..models import Assignment, Edition, Investigation, Item, Outcome, Step
+from ..models import Assignment, Edition, Investigation, Item, Outcome, Person, Step
 from .exposure import team_exposure
 from .incoming import stale_lists
 
@@ -55,7 +55,9 @@ class DashboardChart:
     withheld: str = ""
 
 
-def dashboard_of(investigation: Investigation, *, exposure: bool, at: dt.datetime) -> tuple[DashboardChart, ...]:
+def dashboard_of(
+    investigation: Investigation, *, seen_by: Person, exposure: bool, at: dt.datetime
+) -> tuple[DashboardChart, ...]:
     """Everything that is shown, in order. `exposure`: whether the reader may see what the team is exposed to."""
     charts = [
         inflow(investigation, at=at),
@@ -66,7 +68,7 @@ def dashboard_of(investigation: Investigation, *, exposure: bool, at: dt.datetim
         list_freshness(at=at),
     ]
     if exposure:
-        charts.append(team(at=at))
+        charts.append(team(seen_by=seen_by, at=at))
     return tuple(charts)
 
 
@@ -196,9 +198,9 @@ def list_freshness(*, at: dt.datetime) -> DashboardChart:
     return DashboardChart("lists", "Freshness of hash lists", says, _rows(rows), "" if rows else "no list was read yet")
 
 
-def team(*, at: dt.datetime) -> DashboardChart:
+def team(*, seen_by: Person, at: dt.datetime) -> DashboardChart:
     """Views of the whole team in whole weeks, by the rules of `queries.exposure`."""
-    weeks = [week for week in team_exposure(at=at) if week.people is not None]
+    weeks = [week for week in team_exposure(seen_by=seen_by, at=at) if week.people is not None]
     rows = _rows([(f"Week of {week.begins.isoformat()}", week.views) for week in weeks])
     says = "Views of all people together in whole weeks, of all investigations; no week of fewer than five people."
     withheld = "" if rows else "no whole week of at least five people yet"

@@ -212,34 +212,35 @@ def exposure_of_people(*, at: dt.datetime) -> tuple[PersonExposure, ...]:
     )
 
 
-def team_exposure(*, at: dt.datetime) -> tuple[TeamWeek, ...]:
+def team_exposure(*, seen_by: Person, at: dt.datetime) -> tuple[TeamWeek, ...]:
     """The last four calendar weeks that are over, newest first, each standing alone.
 
     Whole weeks, so that a page looked at day after day cannot be subtracted from itself. A week is withheld below five
     people with a view in it, or where one person has more than half of the views; its steps, where a step was viewed
-    by one to four people, since the other steps and the total would tell it.
+    by one to four people, since the other steps and the total would tell it. `seen_by` can subtract their own views,
+    so it is five others who count, and others' views of which nobody has more than half.
     """
     today = at.astimezone(dt.UTC).date()
     monday = today - dt.timedelta(days=today.weekday())
-    return tuple(_team_week(monday - dt.timedelta(weeks=ago)) for ago in range(1, WEEKS + 1))
+    return tuple(_team_week(monday - dt.timedelta(weeks=ago), seen_by=seen_by) for ago in range(1, WEEKS + 1))
 
 
-def _team_week(begins: dt.date) -> TeamWeek:
+def _team_week(begins: dt.date, *, seen_by: Person) -> TeamWeek:
     start = dt.datetime.combine(begins, dt.time(), dt.UTC)
-    views_of, people_at, by_step = Counter[int](), Counter[int](), Counter[int]()
+    views_of, others_at, by_step = Counter[int](), Counter[int](), Counter[int]()
     for person, step, views in (
         Reveal.objects.filter(used_at__gte=start, used_at__lt=start + dt.timedelta(weeks=1), ladder_step__gt=0)
         .values_list("person", "ladder_step")
         .annotate(views=Count("pk"))
     ):
         views_of[person] += views
-        people_at[step] += 1
+        others_at[step] += person != seen_by.pk
         by_step[step] += views
-    total = views_of.total()
-    if len(views_of) < FEWEST_PEOPLE or 2 * max(views_of.values()) > total:
+    others = [views for person, views in views_of.items() if person != seen_by.pk]
+    if len(others) < FEWEST_PEOPLE or 2 * max(others) > sum(others):
         return TeamWeek(begins, None, 0, None)
-    tells = any(people < FEWEST_PEOPLE for people in people_at.values())
-    return TeamWeek(begins, len(views_of), total, None if tells else tuple(by_step[step] for step in STEPS))
+    tells = any(0 < people < FEWEST_PEOPLE for people in others_at.values())
+    return TeamWeek(begins, len(views_of), views_of.total(), None if tells else tuple(by_step[step] for step in STEPS))
 
 
 def _lately(at: dt.datetime) -> QuerySet[Reveal]:

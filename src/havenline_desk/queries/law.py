@@ -119,6 +119,14 @@ def law_columns(investigation: Investigation, *, at: dt.datetime) -> tuple[LawCo
     return tuple(columns)
 
 
+def addable(investigation: Investigation, *, at: dt.datetime) -> tuple[FrameworkRef, ...]:
+    """Every version that asks something and that the investigation does not derive under yet."""
+    under = {(investigation.framework, investigation.framework_version)}
+    under |= {(one.id, one.version) for one in law.configured(investigation, at=at)}
+    known = (ref for ref in law.available() if (ref.id, ref.version) not in under)
+    return tuple(ref for ref in known if law.load(ref.id, ref.version).questions)
+
+
 def configured_since(investigation: Investigation) -> tuple[tuple[str, str, dt.datetime], ...]:
     """Framework, version and moment of each configuration, the oldest first."""
     rows = ConfiguredFramework.objects.filter(investigation=investigation).order_by("pk")

@@ -6,12 +6,14 @@ Hidden while anybody has yet to assess the file blind, in whichever investigatio
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import TruncMonth
 
+from havenline.frameworks import Question
 from havenline.provenance import NOT_SHOWN, STATE_MEANS, SignalKind, Strength
 
 from .. import law
@@ -74,11 +76,17 @@ class RecordLine:
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """One settled file of one investigation. `panel` is None while somebody assesses the file blind elsewhere."""
+    """One settled file of one investigation. `panel` is None while somebody assesses the file blind elsewhere.
+
+    `questions` and `facts`: what was asked and answered, for whoever corrects it; `copied` is corrected elsewhere.
+    """
 
     reference: str
     line: RecordLine
     answers: tuple[tuple[str, str], ...]
+    questions: tuple[Question, ...]
+    facts: Mapping[str, str]
+    copied: bool
     panel: OriginPanel | None
 
 
@@ -148,6 +156,9 @@ def record_page(reference: str, record: str) -> RecordPage | None:
         reference=reference,
         line=_line(settled),
         answers=_answers(settled),
+        questions=law.load(settled.framework, settled.framework_version).questions,
+        facts=settled.facts,
+        copied=settled.copy_of_id is not None,
         panel=origin_panel(settled.file_id),
     )
 

@@ -7,8 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
-from ..models import Assignment, Investigation, OptOut, PaceRule, Person, Pool, PoolKind, SourceKind, TalkTo
+from ..models import Assignment, Investigation, MediaKind, OptOut, PaceRule, Person, Pool, PoolKind, SourceKind, TalkTo
 from ..pace import Pace, pace_of, pace_rule
 
 
@@ -25,6 +26,7 @@ class Choice:
 class ShiftPage:
     """`until` is the first moment at which something that is left out is handed again; None where nothing is."""
 
+    media: tuple[Choice, ...]
     pools: tuple[Choice, ...]
     investigations: tuple[Choice, ...]
     until: dt.datetime | None
@@ -37,7 +39,9 @@ def shift_page(person: Person, *, at: dt.datetime) -> ShiftPage:
     out = list(_in_force(at).filter(person=person))
     pools_out = {one.pool_id for one in out}
     investigations_out = {one.investigation_id for one in out}
+    media_out = {one.media for one in out}
     return ShiftPage(
+        media=tuple(Choice(kind.value, str(kind.label), kind.value in media_out) for kind in MediaKind),
         pools=tuple(
             Choice(pool.name, f"{pool.name} ({PoolKind(pool.kind).label})", pool.pk in pools_out)
             for pool in pools_of(person)
@@ -77,11 +81,11 @@ def care_of_house() -> tuple[PaceRule | None, TalkTo | None]:
 def left_out_by_person(*, at: dt.datetime) -> dict[int, tuple[str, ...]]:
     """By person: what they are not handed today. For the page of the welfare lead alone."""
     found = defaultdict[int, list[str]](list)
-    rows = _in_force(at).order_by("pk").values_list("person_id", "pool__name", "investigation__reference")
-    for person, pool, reference in rows:
-        found[person].append(pool or reference)
+    rows = _in_force(at).order_by("pk").values_list("person_id", "pool__name", "investigation__reference", "media")
+    for person, pool, reference, kind in rows:
+        found[person].append(pool or reference or gettext(MediaKind(kind).label))
     return {person: tuple(names) for person, names in found.items()}
 
 
 def _in_force(at: dt.datetime) -> QuerySet[OptOut]:
-    return OptOut.objects.filter(ended_at=None, until__gt=at)
+    return OptOut.objects.filter(until__gt=at)

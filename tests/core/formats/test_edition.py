@@ -128,7 +128,11 @@ def test_lines_are_read_alike_by_pattern_and_by_member() -> None:
     assert [parse_line(line, path=Path("x"), number=1) for line in lines] == [each.brief() for each in whole]
     lines += [line.replace(b"2024-02-29", b"2026-02-29") for line in lines]
     lines += [b'{"assessments":2}', b"", b"\xff", lines[0] + b"\n", lines[0].replace(b'"demo', b'"\\u0064emo')]
-    lines += [lines[0].replace(b":80,", b":null,"), lines[1].replace(b":null,", b":80,"), lines[0].replace(b":80", b":080")]
+    lines += [
+        lines[0].replace(b":80,", b":null,"),
+        lines[1].replace(b":null,", b":80,"),
+        lines[0].replace(b":80", b":080"),
+    ]
     signs = b'"{}:,0123456789abcdefAZn. \\\xe9'
     for _ in range(4000):
         damaged = bytearray(chance.choice(lines[:6]))

@@ -3,6 +3,7 @@
 import { watchActivity } from "./activity.js";
 import { bindKeys } from "./keys.js";
 import { Ladder } from "./ladder.js";
+import { tellLeft } from "./left.js";
 
 const words = JSON.parse(document.getElementById("look-words").textContent);
 const desk = document.querySelector(".desk");
@@ -15,7 +16,7 @@ const ladder = new Ladder({
   address: desk.dataset.reveal,
   token: form.elements.csrfmiddlewaretoken.value,
   words,
-  onSeen: nothing,
+  onSeen: () => tellLeft(desk.dataset.left),
 });
 ladder.select(Number(desk.dataset.member), Number(desk.dataset.seen), words.nothing_loaded);
 

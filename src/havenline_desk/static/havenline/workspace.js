@@ -5,6 +5,7 @@ import { bindComparing } from "./compare.js";
 import { bindKeys } from "./keys.js";
 import { Ladder } from "./ladder.js";
 import { watchLease } from "./lease.js";
+import { tellLeft } from "./left.js";
 import { fill, Members } from "./members.js";
 import { Questions } from "./questions.js";
 
@@ -43,7 +44,10 @@ const ladder = new Ladder({
   address: desk.dataset.reveal,
   token,
   words,
-  onSeen: (member, step) => members.seen(member, step),
+  onSeen: (member, step) => {
+    members.seen(member, step);
+    tellLeft(desk.dataset.left);
+  },
 });
 members = new Members({
   words,
