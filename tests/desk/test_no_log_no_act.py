@@ -218,7 +218,7 @@ def begun(stage: Stage, number: int) -> None:
     """An empty database and a data folder of its own for the next scenario, with a `keyd` that has signed nothing."""
     call_command("flush", interactive=False, verbosity=0)
     stage.keyd.stop()
-    stage.home = stage.home.parent / f"home-{number}"
+    stage.home = stage.home.parent / str(number)
     (stage.home / "audit").mkdir(mode=0o700, parents=True)
     stage.settings.HOME = stage.home
     stage.keyd = Process(stage.home / "keyd")
@@ -232,8 +232,8 @@ def begun(stage: Stage, number: int) -> None:
 def test_every_act_is_refused_or_logged_and_never_neither(
     failure: str, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "stages").mkdir()
-    stage.home = tmp_path / "stages" / "none"
+    (tmp_path / "s").mkdir()
+    stage.home = tmp_path / "s" / "none"
     for number, steps in enumerate(SCENARIOS):
         begun(stage, number)
         with failing(stage, failure, monkeypatch) as run:
