@@ -101,10 +101,11 @@ def candidates(
     facts, shown, hashed, apart = _assessed(revisions), _shown(revisions), _hashed(rows), _apart(rows)
     doubtful, police = _doubtful(rows), Police(rows, at=at)
     wanted = gates.PROFILES[gates.house()].assessors
+    kinds = _Kinds()
     found = []
     for row in rows:
         stands = decided[row.pk]
-        kind = _kind(row, stands)
+        kind = kinds[row.framework, stands.version, stands.class_id]
         if stands.status is not LegalStatus.CRIMINAL or kind is None or (house_list and house_list.kind != kind.value):
             continue
         original = _original(row)
@@ -144,12 +145,13 @@ def counted(found: Iterable[Candidate]) -> Mapping[ReleaseState, int]:
     return Counter(each.state for each in found)
 
 
-def not_confirmed(files: Collection[int]) -> frozenset[int]:
+def not_confirmed(files: Collection[int] | QuerySet[ReleasedEntry, int]) -> frozenset[int]:
     """Those files of which a standing outcome, under its own framework, is not criminal or undetermined."""
     rows = Outcome.objects.filter(correction=None, file__in=files).exclude(
         investigation__source_kind=SourceKind.TRAINING
     )
-    standing = list(rows)
+    # Where its own rules found it criminal, nothing else can say otherwise: of very many files hardly any is left.
+    standing = list(rows.filter(~Q(status=LegalStatus.CRIMINAL.value) | Q(rule_path=[NOT_APPROVED])))
     decided = _decided(standing)
     return frozenset(
         row.file_id
@@ -226,15 +228,23 @@ def _decided(rows: Iterable[Outcome]) -> dict[int, Decided]:
     return made
 
 
-def _kind(row: Outcome, decided: Decided) -> ListKind | None:
+class _Kinds(dict[tuple[str, str, str], ListKind | None]):
+    """The kind of list for framework, version and class; each is asked for once, for very many outcomes."""
+
+    def __missing__(self, asked: tuple[str, str, str]) -> ListKind | None:
+        kind = self[asked] = _kind(*asked)
+        return kind
+
+
+def _kind(name: str, version: str, class_id: str) -> ListKind | None:
     """None where the framework does not decide here: not in force, or made for training only."""
-    if not law.in_force(row.framework, decided.version):
+    if not law.in_force(name, version):
         return None
-    framework = law.load(row.framework, decided.version)
+    framework = law.load(name, version)
     policy = Policy.objects.order_by("-pk").first()
     if framework.demo and (policy is None or policy.kind == InstallationKind.DESK):
         return None
-    group = next((each.group for each in framework.classes if each.id == decided.class_id), None)
+    group = next((each.group for each in framework.classes if each.id == class_id), None)
     return _KINDS.get(group or "", ListKind.CSAM)
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Sequence
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from havenline.vocabulary import HavenlineError
 
@@ -34,18 +35,17 @@ def withdraw_entry(entry: ReleasedEntry, *, reason: WithdrawalReason, person: Pe
     return follow(entry.list, at=at)
 
 
-def withdraw_contradicted(files: Collection[int], *, at: dt.datetime) -> list[ReleasedEntry]:
+def withdraw_contradicted(
+    files: Collection[int] | QuerySet[ReleasedEntry, int], *, at: dt.datetime
+) -> list[ReleasedEntry]:
     """Withdraw what stands on a list of those files, where an outcome was corrected or no longer confirms it.
 
     Part of the act that brought this about, in its transaction; the live lists follow once that is committed.
     """
     in_force = ReleasedEntry.objects.filter(withdrawal=None, file__in=files).select_related("list", "outcome")
-    standing = list(in_force.order_by("list", "pk"))
-    if not standing:
-        return []
-    doubtful = not_confirmed({each.file_id for each in standing})
+    doubtful = not_confirmed(files)
     corrected = set(in_force.exclude(outcome__correction=None).values_list("pk", flat=True))
-    gone = [each for each in standing if each.pk in corrected or each.file_id in doubtful]
+    gone = list(in_force.filter(Q(pk__in=corrected) | Q(file__in=doubtful)).order_by("list", "pk"))
     for each in gone:
         alone(each.list)
     # Whoever waited for a list may find that another has withdrawn from it meanwhile.
@@ -69,7 +69,7 @@ def follow_lists(*, at: dt.datetime) -> int:
     """
     files = ReleasedEntry.objects.filter(withdrawal=None).values_list("file_id", flat=True)
     with transaction.atomic():
-        withdraw_contradicted(set(files), at=at)
+        withdraw_contradicted(files, at=at)
     changed, faults = 0, []
     for house_list in HouseList.objects.order_by("pk"):
         try:

@@ -111,12 +111,12 @@ class Publisher:
         with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as scratch:
             bring = _Bringing(updater, offered.targets, self._following.identity, Path(scratch))
             try:
-                after = self._taken(held, offered, bring)
+                after, changed = self._taken(held, offered, bring)
             except (ExchangeRefused, EditionRefused) as error:
                 raise Distrusted(Distrust.UNREADABLE, str(error)) from None
             except (tuf_errors.DownloadError, tuf_errors.RepositoryError) as error:
                 raise _refused(error, updater, seen, at=at) from None
-        yield from _in_pages(differences(held, after), after)
+        yield from _in_pages(changed, after)
 
     def reread(self, raw: bytes) -> PartnerRecord | UnreadRecord:
         """A record from the bytes that were kept of it, as the first edition brought it."""
@@ -206,11 +206,14 @@ class Publisher:
                 "fetch with --accept-growth where that is meant",
             )
 
-    def _taken(self, held: Held | None, offered: _Offered, bring: _Bringing) -> Held:
-        """The newest edition on disk, by changes where these lead there without a gap, else whole."""
+    def _taken(
+        self, held: Held | None, offered: _Offered, bring: _Bringing
+    ) -> tuple[Held, Iterable[tuple[str, bytes | None]]]:
+        """The newest edition on disk, by changes where these lead there without a gap, else whole; and what differs."""
         newest, folder = offered.newest, self._following.folder / "held"
         if held is None or any(seq not in offered.changes for seq in range(held.seq + 1, newest.seq + 1)):
-            return assembled(folder, newest, bring.entries(offered.whole))
+            after = assembled(folder, newest, bring.entries(offered.whole))
+            return after, differences(held, after)
         changes, root = _Changes(), held.canonical_root
         for seq in range(held.seq + 1, newest.seq + 1):
             parts = offered.changes[seq]
@@ -220,7 +223,7 @@ class Publisher:
             root = parts[0].canonical_root
         if root != newest.canonical_root:
             raise Distrusted(Distrust.MIXED, f"{newest.path}: changes and whole list are not of one edition")
-        return assembled(folder, newest, changes.applied(held, path=newest.path))
+        return assembled(folder, newest, changes.applied(held, path=newest.path)), changes.rows()
 
 
 @dataclass(slots=True)
@@ -252,7 +255,12 @@ class _Changes:
             if missing:
                 raise Distrusted(Distrust.REPLAYED, f"{path}: withdraws what edition {held.seq} does not have")
 
-        yield from heapq.merge(kept(), sorted(self.added.items()), key=lambda row: row[0])
+        yield from heapq.merge(kept(), sorted(self.added.items()))
+
+    def rows(self) -> Iterator[tuple[str, bytes | None]]:
+        """As `differences` gives them, once what they lead to was found to be what is signed."""
+        yield from ((entry, None) for entry in sorted(self.gone))
+        yield from sorted(self.added.items())
 
 
 class _Updater(Updater):
