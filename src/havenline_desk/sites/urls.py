@@ -114,6 +114,7 @@ urlpatterns = [
     path("investigations/<str:reference>/origin", records.origin, name="origin"),
     path("investigations/<str:reference>/records/<str:record>", records.record_of, name="record_of"),
     path("investigations/<str:reference>/records/<str:record>/text", records.read_text, name="read_text"),
+    path("origin", records.house_origin, name="house_origin"),
     path("releases", releases.releases, name="releases"),
     path("releases/open", releases.open_list, name="open_house_list"),
     path("releases/propose", releases.propose, name="propose_release"),
