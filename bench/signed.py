@@ -75,9 +75,7 @@ class House:
     def edition(self, numbers: range) -> None:
         previous = self.editions / str(self.number) if self.number else None
         entries: Iterator[Entry] = map(entry, numbers)
-        write_edition(
-            self.editions, list_name=NAME, kind=ListKind.CSAM, entries=entries, previous=previous, made_at=AT
-        )
+        write_edition(self.editions, list_name=NAME, kind=ListKind.CSAM, entries=entries, previous=previous, made_at=AT)
         self.number += 1
 
     def seal(self) -> None:

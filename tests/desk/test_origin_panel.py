@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import random
 
 import pytest
 from django.utils import timezone
+from django.utils.html import escape
 
-from havenline.provenance import NOT_SHOWN, Signal, SignalKind, Strength, read_picture
+from havenline.provenance import NOT_SHOWN, STATE_MEANS, Signal, SignalKind, Strength, read_picture
 from havenline_desk.actions.record_origin import record_origin
 from havenline_desk.actions.take_next import take_next
-from havenline_desk.models import Assignment, File, Investigation, OriginReading, OriginSignal, Outcome, Person, Role
-from havenline_desk.queries.origin import origin_panel, origin_trends
+from havenline_desk.models import (
+    Assignment,
+    File,
+    Import,
+    Investigation,
+    Item,
+    OriginReading,
+    OriginSignal,
+    Outcome,
+    Person,
+    Role,
+)
+from havenline_desk.models.investigations import ItemKind, ItemState
+from havenline_desk.queries.origin import house_trends, origin_panel, origin_trends
 from tests.core.provenance import drawn_marks as marks
 
 from . import factories as make
@@ -20,6 +34,7 @@ from . import factories as make
 pytestmark = pytest.mark.django_db
 CIRCLE = make.TRIANGLE | {"largest_shape": "circle"}
 MARKED = read_picture(marks.png({"parameters": marks.A1111}), key=marks.KEY)
+TRUSTED = Signal(SignalKind.C2PA_STATE, "C2PA manifest", Strength.SIGNED, "c2pa/1", value="Trusted")
 INFERRED = Signal(SignalKind.AI_LABEL, "XMP", Strength.HINT, "pictures/1", value="says so", inferred=True)
 
 
@@ -73,7 +88,7 @@ def test_before_both_assessments_are_in_every_page_is_byte_for_byte_the_same_wit
 
 def test_the_third_person_sees_the_signals_with_their_limits_observed_apart_from_inferred(at: dt.datetime) -> None:
     people = make.world(at=at)
-    mark(at=at)
+    record_origin({File.objects.get(): (*MARKED, TRUSTED, INFERRED)}, "key", at=at)
     disputed(people, at=at)
     client = make.client_of(people["adjudicator"])
     client.post("/work/start")
@@ -84,6 +99,12 @@ def test_the_third_person_sees_the_signals_with_their_limits_observed_apart_from
         assert f"Does not show {NOT_SHOWN[signal.kind]}." in observed
         assert signal.location in observed
         assert signal.digest is None or signal.digest[:12] in observed
+    assert escape(STATE_MEANS["Trusted"]) in observed
+    assert "key of digests changed" not in page
+    OriginReading.objects.update(read_at=at)
+    other = OriginReading(file=a_file("a later one"), could_be_read=True, keyed_by="newer", read_at=timezone.now())
+    other.save()
+    assert "key of digests changed" in client.get("/work").content.decode()
     assert "says so" in inferred
     assert "says so" not in observed
     assert "Absence means nothing" in page
@@ -175,3 +196,52 @@ def test_trends_count_items_that_nobody_has_yet_to_assess_by_month(at: dt.dateti
     assert origin_trends("HL-9") is None
     assert Investigation.objects.count() == 1
     assert people["senior"].role_grants.get().role == Role.SENIOR
+
+
+def settled_items(*, families: dict[str, int], at: dt.datetime) -> None:
+    """So many items of each family, taken in in the month of `at` and never to be looked at; one has no signal."""
+    taken_in = Import.objects.get()
+    told = [name for name, count in families.items() for _ in range(count)]
+    for number, name in enumerate([*told, ""]):
+        file = a_file(f"{at} {name} {number}")
+        Item.objects.create(
+            investigation=taken_in.investigation,
+            taken_in=taken_in,
+            collection="drawn",
+            path=file.sha256,
+            file=file,
+            kind=ItemKind.PICTURE,
+            state=ItemState.NOT_VIEWABLE,
+            imported_at=at,
+        )
+        signals = (Signal(SignalKind.GENERATOR, "PNG", Strength.CLAIMED, "pictures/1", value=name),) if name else ()
+        record_origin({file: signals}, "key", at=at)
+
+
+def a_file(name: str) -> File:
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    return File.objects.create(sha256=sha256, sha1=sha256[:40], md5=sha256[:32], size=1, media_type="image/png")
+
+
+def test_counts_of_all_investigations_hide_small_ones_and_what_would_tell_them() -> None:
+    march, may = (dt.datetime(2026, month, 10, tzinfo=dt.UTC) for month in (3, 5))
+    people = make.world(at=march, stacks=0)
+    settled_items(families={"a1111": 12, "flux": 14, "grok": 3}, at=march)
+    settled_items(families={"a1111": 11, "flux": 4}, at=may)
+    trends = house_trends(at=dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC))
+    assert [month.month for month in trends.months] == [3, 5]
+    assert (trends.items, trends.marked) == (46, 44)
+    rows = {row.name: (*row.by_month, row.total) for row in trends.families}
+    assert rows["a1111"] == (12, 11, 23)
+    assert rows["grok"][:2] == (None, 0)
+    assert rows["grok"][2] is None
+    assert rows["flux"][1] is None
+    assert list(rows["flux"]).count(None) == 2, "one hidden count alone would follow from the two others"
+    running = house_trends(at=may)
+    assert [month.month for month in running.months] == [3], "the month that is not over is left out"
+    page = make.client_of(people["lead"]).get("/origin").content.decode()
+    assert "do not publish" in page
+    assert "does not say how many pictures a machine made" in page
+    assert "grok" in page
+    none = house_trends(at=dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    assert (none.months, none.items, none.families) == ((), 0, ())

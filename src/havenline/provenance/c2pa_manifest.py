@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import Any
 
 from havenline.provenance.generators import family_of
-from havenline.provenance.signals import Notes, SignalKind, Strength
+from havenline.provenance.signals import LIST_OF_SIGNERS, Notes, SignalKind, Strength
 from havenline.provenance.signers import Signers
 from havenline.provenance.source_types import source_type
 
@@ -138,7 +138,7 @@ def _note_store(notes: Notes, tree: dict[str, Any], signers: Signers | None) -> 
     notes.add(SignalKind.C2PA_STATE, PLACE, strength, READER, value=state)
     if signers is not None and _TRUSTED in _codes(tree, "success"):
         # In the place of the code that stands there without a list, so that a text is found again by its place.
-        notes.add(SignalKind.C2PA_STATE, f"{PLACE}, list of signers", Strength.CLAIMED, READER, value=signers.sha256)
+        notes.add(SignalKind.C2PA_STATE, LIST_OF_SIGNERS, Strength.CLAIMED, READER, value=signers.sha256)
     for code in sorted(set(_codes(tree, "failure")))[:_MOST]:
         notes.add(SignalKind.C2PA_STATE, f"{PLACE}, validation", Strength.CLAIMED, READER, value=code)
     if tree.get("remote"):

@@ -85,6 +85,8 @@ STATE_MEANS = {
     "SHA-256",
 }
 """What the state of a C2PA manifest means, in words; none of it says that a statement is true."""
+LIST_OF_SIGNERS = "C2PA manifest, list of signers"
+"""Where the digest of the house's list stands as a value, in the reader's words."""
 ABSENCE = (
     "Absence means nothing: marks are removed by most sites and programs, and can be forged. "
     "Treat as real until shown otherwise."
@@ -118,8 +120,17 @@ class Signal:
 
     @property
     def meaning(self) -> str | None:
-        """What the word `value` means where it is the state of a C2PA manifest."""
-        return STATE_MEANS.get(self.value or "") if self.kind is SignalKind.C2PA_STATE else None
+        """What `value` means where it is the state of a C2PA manifest, or the list that its signer is on."""
+        return meaning_of(self.kind, self.location, self.value or "")
+
+
+def meaning_of(kind: SignalKind, location: str, value: str) -> str | None:
+    """As `Signal.meaning`, of a signal that was recorded."""
+    if kind is not SignalKind.C2PA_STATE:
+        return None
+    if location == LIST_OF_SIGNERS:
+        return "the SHA-256 of the list of this house, to which the certificate of the signer leads"
+    return STATE_MEANS.get(value)
 
 
 class Notes:

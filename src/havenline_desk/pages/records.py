@@ -18,7 +18,7 @@ from ..actions.look_at_text import grant_text_look, note_failed_text_look, use_t
 from ..agreement import ProposalRefused
 from ..gates import Act, acts_of, gate
 from ..models import TextReason
-from ..queries.origin import NEWEST, origin_trends, record_lines, record_page, settled_record
+from ..queries.origin import NEWEST, house_trends, origin_trends, record_lines, record_page, settled_record
 from .errors import COMES_BACK
 from .layout import Notice, leave_notice, person_of
 from .numbers import whole_number
@@ -55,6 +55,11 @@ def origin(request: HttpRequest, reference: str) -> HttpResponse:
     if trends is None:
         raise Http404
     return render(request, "havenline/origin.html", {"trends": trends})
+
+
+@gate(Act.SEE_RECORDS)
+def house_origin(request: HttpRequest) -> HttpResponse:
+    return render(request, "havenline/house_origin.html", {"trends": house_trends(at=timezone.now())})
 
 
 @gate(Act.READ_ORIGIN_TEXT)

@@ -6,15 +6,19 @@ Hidden while anybody has yet to assess the file blind, in whichever investigatio
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import TruncMonth
+from django.utils import timezone
 
+from havenline.figures.disclosure import LinkedCells, hidden_cells
 from havenline.frameworks import Question
-from havenline.provenance import NOT_SHOWN, STATE_MEANS, SignalKind, Strength
+from havenline.provenance import NOT_SHOWN, SignalKind, Strength
+from havenline.provenance.signals import meaning_of
 
 from .. import law
 from ..models import (
@@ -32,6 +36,9 @@ from ..waiting import blind_and_open, is_assessed_blind
 NEWEST = 200
 """So many records are listed, newest first: the list is no search, and knows neither picture nor signal."""
 _SHOWN = 12
+_MONTHS = 12
+_Cell = tuple[str, str, int]
+"""Table, row, and number of the month, 0 for all of them."""
 _NAMES_A_FAMILY = (
     SignalKind.GENERATOR,
     SignalKind.SOFTWARE,
@@ -59,9 +66,13 @@ class SignalRow:
 
 @dataclass(frozen=True, slots=True)
 class OriginPanel:
-    """`could_be_read` is None where the file was taken in before signals were read. No signals mean nothing."""
+    """`could_be_read` is None where the file was taken in before signals were read. No signals mean nothing.
+
+    `older_key`: the digests are under another key than those of the file that was read last, so none equals those.
+    """
 
     could_be_read: bool | None
+    older_key: bool
     observed: tuple[SignalRow, ...]
     inferred: tuple[SignalRow, ...]
 
@@ -92,11 +103,14 @@ class RecordPage:
 
 @dataclass(frozen=True, slots=True)
 class TrendRow:
-    """Of how many items with such a signal; `by_month` counts those taken in during each of `OriginTrends.months`."""
+    """Of how many items with such a signal; `by_month` counts those taken in during each of the months beside it.
+
+    None: hidden, as a small count or with one.
+    """
 
     name: str
-    total: int
-    by_month: tuple[int, ...]
+    total: int | None
+    by_month: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +128,34 @@ class OriginTrends:
     kinds: tuple[TrendRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HouseTrends:
+    """As `OriginTrends` over all investigations, for the months that are over; None where a count is hidden.
+
+    Hidden are counts of 1 to 9, and with them what they could be worked out from, by the same code as in published
+    figures. Not protected against: two looks with changes between them, the pages of single investigations, and how
+    many items have no signal, or none of a kind.
+    """
+
+    months: tuple[dt.date, ...]
+    items: int | None
+    marked: int | None
+    families: tuple[TrendRow, ...]
+    kinds: tuple[TrendRow, ...]
+
+
 def origin_panel(file_id: int) -> OriginPanel | None:
     """What the file says of its origin, or None while somebody has yet to assess it blind."""
     if is_assessed_blind(file_id):
         return None
     reading = OriginReading.objects.filter(file=file_id).first()
     if reading is None:
-        return OriginPanel(None, (), ())
+        return OriginPanel(None, older_key=False, observed=(), inferred=())
+    newest = OriginReading.objects.order_by("-read_at", "-pk").values_list("keyed_by", flat=True).first()
     signals = tuple(OriginSignal.objects.filter(reading=reading).order_by("place"))
     return OriginPanel(
         could_be_read=reading.could_be_read,
+        older_key=reading.keyed_by != newest,
         observed=tuple(_row(each) for each in signals if not each.inferred),
         inferred=tuple(_row(each) for each in signals if each.inferred),
     )
@@ -171,35 +203,92 @@ def origin_trends(reference: str) -> OriginTrends | None:
     investigation = Investigation.objects.filter(reference=reference).first()
     if investigation is None:
         return None
-    settled = Q(file__outcomes__investigation=F("investigation"), file__outcomes__correction=None)
-    counted = Item.objects.filter(settled | ~Q(state=ItemState.VIEWABLE), investigation=investigation)
-    hidden = StackMember.objects.filter(revision__assignments__in=blind_and_open()).values("file")
-    counted = counted.filter(file__origin__could_be_read=True).exclude(file__in=hidden)
-    items = Item.objects.filter(pk__in=counted.values("pk")).annotate(month=TruncMonth("imported_at"))
-    marked = items.filter(file__origin__signals__isnull=False)
-    months = tuple(day.date() for day in items.order_by("month").values_list("month", flat=True).distinct())
-    named = items.filter(file__origin__signals__kind__in=_NAMES_A_FAMILY, file__origin__signals__value__gt="")
+    items = _counted(investigation=investigation)
+    marked, named = _marked(items)
+    months = _months(items)
     return OriginTrends(
         reference=reference,
         months=months,
         items=items.count(),
         marked=marked.values("pk").distinct().count(),
-        families=_trend(_named(named, "file__origin__signals__value"), months),
-        kinds=_trend(_named(marked, "file__origin__signals__kind"), months),
+        families=_trend(named, "file__origin__signals__value", months),
+        kinds=_trend(marked, "file__origin__signals__kind", months),
     )
 
 
-def _named(items: QuerySet[Item], column: str) -> list[tuple[str, dt.date, int]]:
-    rows = items.order_by().values_list(column, "month").annotate(Count("pk", distinct=True))
-    return [(str(name), month.date(), count) for name, month, count in rows]
+def house_trends(*, at: dt.datetime) -> HouseTrends:
+    """How many items of all investigations have signals of each kind and family, in the newest twelve months.
+
+    Counted as by `origin_trends`; the month of `at` is not over and left out.
+    """
+    until = timezone.localtime(at).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    months = _months(_counted(imported_at__lt=until))[-_MONTHS:]
+    since = timezone.make_aware(dt.datetime.combine(months[0], dt.time.min)) if months else until
+    items = _counted(imported_at__lt=until, imported_at__gte=since)
+    marked, named = _marked(items)
+    families = _trend(named, "file__origin__signals__value", months)
+    kinds = _trend(marked, "file__origin__signals__kind", months)
+    all_items, all_marked = items.count(), marked.values("pk").distinct().count()
+    cells: dict[_Cell, int] = {("", "items", 0): all_items, ("", "marked", 0): all_marked}
+    sums: list[tuple[_Cell, tuple[_Cell, ...]]] = []
+    for table, rows in (("family", families), ("kind", kinds)):
+        for row in rows:
+            parts = tuple((table, row.name, number) for number in range(1, len(months) + 1))
+            cells |= dict(zip(parts, (count or 0 for count in row.by_month), strict=True))
+            cells[table, row.name, 0] = row.total or 0
+            sums.append(((table, row.name, 0), parts))
+    hidden = hidden_cells(LinkedCells(cells, sums))
+    return HouseTrends(
+        months=months,
+        items=None if ("", "items", 0) in hidden else all_items,
+        marked=None if ("", "marked", 0) in hidden else all_marked,
+        families=_shown("family", families, hidden),
+        kinds=_shown("kind", kinds, hidden),
+    )
 
 
-def _trend(rows: list[tuple[str, dt.date, int]], months: tuple[dt.date, ...]) -> tuple[TrendRow, ...]:
+def _shown(table: str, rows: tuple[TrendRow, ...], hidden: Collection[_Cell]) -> tuple[TrendRow, ...]:
+    """Without the counts that are hidden, and by name, for an order by count would tell of them."""
+    return tuple(
+        TrendRow(
+            row.name,
+            None if (table, row.name, 0) in hidden else row.total,
+            tuple(
+                None if (table, row.name, number) in hidden else count for number, count in enumerate(row.by_month, 1)
+            ),
+        )
+        for row in sorted(rows, key=lambda row: row.name)
+    )
+
+
+def _counted(**of: Any) -> QuerySet[Item]:
+    """Items that are settled, or were never to be looked at, and whose file nobody has yet to assess blind."""
+    settled = Q(file__outcomes__investigation=F("investigation"), file__outcomes__correction=None)
+    counted = Item.objects.filter(settled | ~Q(state=ItemState.VIEWABLE), **of)
+    hidden = StackMember.objects.filter(revision__assignments__in=blind_and_open()).values("file")
+    counted = counted.filter(file__origin__could_be_read=True).exclude(file__in=hidden)
+    return Item.objects.filter(pk__in=counted.values("pk"))
+
+
+def _marked(items: QuerySet[Item]) -> tuple[QuerySet[Item], QuerySet[Item]]:
+    """Items with any signal, and those with one that names a family."""
+    named = items.filter(file__origin__signals__kind__in=_NAMES_A_FAMILY, file__origin__signals__value__gt="")
+    return items.filter(file__origin__signals__isnull=False), named
+
+
+def _months(items: QuerySet[Item]) -> tuple[dt.date, ...]:
+    days = items.annotate(month=TruncMonth("imported_at")).order_by("month").values_list("month", flat=True)
+    return tuple(day.date() for day in days.distinct())
+
+
+def _trend(items: QuerySet[Item], column: str, months: tuple[dt.date, ...]) -> tuple[TrendRow, ...]:
     """The commonest first. An item was taken in once, so its months add up."""
-    found = {(name, month): count for name, month, count in rows}
+    by_intake = items.annotate(month=TruncMonth("imported_at")).order_by()
+    rows = by_intake.values_list(column, "month").annotate(Count("pk", distinct=True))
+    found = {(str(name), month.date()): count for name, month, count in rows}
     by_month = {name: tuple(found.get((name, month), 0) for month in months) for name, _ in found}
-    trend = [TrendRow(name.replace("_", " "), sum(counts), counts) for name, counts in by_month.items()]
-    return tuple(sorted(trend, key=lambda row: (-row.total, row.name)))
+    totals = sorted(by_month.items(), key=lambda each: (-sum(each[1]), each[0]))
+    return tuple(TrendRow(name.replace("_", " "), sum(counts), counts) for name, counts in totals)
 
 
 def _answers(settled: Outcome) -> tuple[tuple[str, str], ...]:
@@ -218,7 +307,6 @@ def _line(settled: Outcome) -> RecordLine:
 
 def _row(each: OriginSignal) -> SignalRow:
     kind = SignalKind(each.kind)
-    means = STATE_MEANS.get(each.value, "") if kind is SignalKind.C2PA_STATE else ""
     return SignalRow(
         place=each.place,
         kind=kind.value.replace("_", " "),
@@ -228,6 +316,6 @@ def _row(each: OriginSignal) -> SignalRow:
         location=each.location,
         strength=Strength(each.strength).value,
         reader=each.reader,
-        means=means,
+        means=meaning_of(kind, each.location, each.value) or "",
         not_shown=NOT_SHOWN[kind],
     )

@@ -126,6 +126,7 @@ urlpatterns = [
         name="correct_record",
     ),
     path("investigations/<str:reference>/records/<str:record>/text", records.read_text, name="read_text"),
+    path("origin", records.house_origin, name="house_origin"),
     path("releases", releases.releases, name="releases"),
     path("releases/open", releases.open_list, name="open_house_list"),
     path("releases/propose", releases.propose, name="propose_release"),
