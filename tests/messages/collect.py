@@ -160,6 +160,7 @@ def _of_labels() -> Iterator[tuple[Message, str]]:
         *(models.SettledBy, models.SamplingRule, models.Plan, models.ItemState, models.PoolKind, models.HandReason),
         *(
             models.House,
+            models.JobStage,
             models.MediaKind,
             models.TextReason,
             models.FindingVerdict,

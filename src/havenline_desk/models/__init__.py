@@ -36,7 +36,7 @@ from .investigations import (
     Selection,
     SourceKind,
 )
-from .jobs import ImportJob, JobEnd
+from .jobs import ImportJob, JobEnd, JobStage
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
 from .partners import Canary, Door, Partner, PartnerKey, Subscription
@@ -132,6 +132,7 @@ __all__ = [
     "ItemKind",
     "ItemState",
     "JobEnd",
+    "JobStage",
     "KeyEnd",
     "KeyScope",
     "LinkedAccount",
