@@ -31,6 +31,16 @@ COUNTED = (
 TIMED = ("time for a break: nothing is handed out or opened until %(time)s UTC",)
 """Sentences that hold a time of day."""
 
+NAMED = (
+    (
+        "%(name)s may not %(act)s: the role %(roles)s is needed",
+        "%(name)s may not do this: the role %(roles)s is needed",
+    ),
+    ("%(name)s may not %(act)s: nobody may, in a house of this size", "nobody may do this in a house of this size"),
+    *(2 * (one,) for one in ("%(name)s will not take up this item now; why is not told here",)),
+)
+"""Sentences that hold names: as they are raised, and the message that says so."""
+
 SENTENCES = (
     # Of the form:
     "This question does not apply to the other answers; clear it.",
@@ -62,6 +72,8 @@ def _written(message: str) -> str:
 
 
 _TIMED = [(re.compile(re.escape(one).replace(re.escape("%(time)s"), "([0-9:]{5})")), one) for one in TIMED]
+_HOLDS = re.compile(r"%\\\(([a-z]+)\\\)s")
+_NAMED = [(re.compile(_HOLDS.sub(r"(?P<\1>.+)", re.escape(raised))), message) for raised, message in NAMED]
 _FORMS = [(re.compile(f"{_written(one)}|{_written(many)}"), one, many) for one, many in COUNTED]
 
 
@@ -73,6 +85,11 @@ def told(refusal: object) -> str:
         if found := form.fullmatch(said):
             count = int(found[1] or found[2])
             return ngettext(one, many, count) % {"count": count}
+    for form, message in _NAMED:
+        if found := form.fullmatch(said):
+            held = found.groupdict()
+            roles = [gettext(role) for role in held.get("roles", "").split(" or ") if role]
+            return gettext(message) % (held | {"roles": " / ".join(roles)})
     for form, one in _TIMED:
         if found := form.fullmatch(said):
             return gettext(one) % {"time": found[1]}
