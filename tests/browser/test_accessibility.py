@@ -7,6 +7,7 @@ submitted, refusals) are reached by doing it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,6 +42,14 @@ RULES = {
 }
 IN_THE_DARK = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 """The one rule that the scheme of colours can break."""
+SOAK = os.environ.get("HAVENLINE_SOAK") == "1"
+REFUSED_ON = {"queue", "frameworks", "proposals/new", "exposure/care", "people/first-analyst"}
+"""Pages whose forms are sent empty in the normal run; the long form takes those of every page."""
+TRANSLATED = {"", "shift", "proposals/new", "frameworks", "quality"}
+"""Pages that are looked over in Spanish and Arabic in the normal run."""
+EMPTY = """form => { for (const field of form.elements) {
+    if (field.type !== 'hidden' && !['submit', 'button', 'file'].includes(field.type)) field.value = '';
+  } form.submit(); }"""
 ZOOMED = ((720, 450), (640, 360))
 """What 1440 x 900 and 1280 x 720 leave at 200 %, in CSS pixels."""
 
@@ -167,6 +176,41 @@ def test_pages_of_strangers_and_refusals_are_sound(browser: Browser, desk: Desk,
     broken += [f"refused {wrong}" for wrong in look_over(page)]
     context.close()
     assert not broken, "\n".join(broken)
+
+
+@pytest.mark.timeout(3600 if SOAK else 600)
+def test_pages_that_refuse_a_form_are_sound(browser: Browser, desk: Desk) -> None:
+    """Each form that the server checks is sent empty: the refusal stands beside its field, and the page is sound."""
+    broken, refused, seen = [], 0, set[str]()
+    for role in ROLES if SOAK else ("lead", "welfare", "admin"):
+        with signed_in(browser, desk, role) as page:
+            for found in pages_of(page, desk, role, seen):
+                if not SOAK and found.path not in REFUSED_ON:
+                    continue
+                page.goto(f"{desk.address}{found.path}")
+                for number in range(page.locator("main form[novalidate]").count()):
+                    page.goto(f"{desk.address}{found.path}")
+                    with page.expect_navigation():
+                        page.locator("main form[novalidate]").nth(number).evaluate(EMPTY)
+                    refused += page.locator("main .problem, main [role=alert]").count() > 0
+                    broken += [f"{role} /{found.path} {wrong}" for wrong in faults(page)]
+    assert not broken, "\n".join(broken)
+    assert refused > 8, "the forms were refused"
+
+
+@pytest.mark.timeout(3600 if SOAK else 600)
+@pytest.mark.parametrize("language", ["es", "ar"])
+def test_pages_in_other_languages_are_sound(browser: Browser, desk: Desk, language: str) -> None:
+    broken, seen = [], set[str]()
+    for role in ROLES if SOAK else ("senior", "lead"):
+        with signed_in(browser, desk, role, locale=language) as page:
+            expect(page.locator("html")).to_have_attribute("lang", language)
+            for found in pages_of(page, desk, role, seen):
+                if SOAK or found.path in TRANSLATED:
+                    page.goto(f"{desk.address}{found.path}")
+                    broken += [f"{role} /{found.path} {wrong}" for wrong in faults(page)]
+    assert not broken, "\n".join(broken)
+    assert seen >= {"proposals/new", "frameworks", "quality"}
 
 
 @pytest.mark.timeout(600)

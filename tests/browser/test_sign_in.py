@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expec
 
 from ..desk.provider import SECRET, Provider
 from .conftest import SCREENSHOTS
+from .test_accessibility import faults
 
 PASSWORD = "drawn shapes only, nothing else"
 ASK = """
@@ -159,7 +160,10 @@ class Key:
 
 
 def keep(page: Page, name: str) -> None:
+    """A picture of the page as it stands, which axe-core then looks over, in light and in dark."""
     page.screenshot(path=SCREENSHOTS / f"sign-in-{name}.png", full_page=True)
+    assert faults(page) == []
+    page.emulate_media(color_scheme="light")
 
 
 def first_sign_in(page: Page, desk: RealDesk, name: str, secret: str) -> None:

@@ -60,8 +60,8 @@ def answer(person: Person, assignment: Assignment, *, wrong: bool, at: dt.dateti
     submit_assessment(assignment.pk, person=person, facts=facts, same={}, active_seconds=Decimal(5), at=at)
 
 
-def go_through(person: Person, *, wrong: int, at: dt.datetime) -> CalibrationResult:
-    start_calibration(person, at=at, seed=SEED)
+def go_through(person: Person, *, wrong: int, at: dt.datetime, seed: int = SEED) -> CalibrationResult:
+    start_calibration(person, at=at, seed=seed)
     for number in range(100):
         step = continue_calibration(person, at=at + dt.timedelta(minutes=number))
         if isinstance(step, CalibrationResult):
@@ -193,7 +193,7 @@ def test_agreement_with_what_was_drawn_is_told_by_question_of_five_others_in_a_q
     set_up_calibration(by=people["lead"], at=AT - 99 * make.DAY)
     team = [make.make_person(f"newcomer-{number}", Role.ANALYST, at=AT - 99 * make.DAY) for number in range(6)]
     for number, person in enumerate(team[:5]):
-        go_through(person, wrong=2 if number == 0 else 0, at=AT)
+        go_through(person, wrong=2 if number == 0 else 0, at=AT, seed=SEED + number)
     senior, later = people["senior"], dt.datetime(2026, 4, 1, 9, tzinfo=dt.UTC)
     assert calibration_quarters(seen_by=senior, at=later - make.DAY)[0].questions is None, "it is not over yet"
     newest = calibration_quarters(seen_by=senior, at=later)[0]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,17 +24,19 @@ from havenline_desk import inbox
 from havenline_desk.actions.approve import approve
 from havenline_desk.actions.ask_import import ask_import, propose_import, resume_import, stop_import
 from havenline_desk.actions.import_collection import ImportRefused
-from havenline_desk.actions.run_import import note_progress, take_job
+from havenline_desk.actions.run_import import note_progress, note_stage, take_job
 from havenline_desk.gates import Denied
 from havenline_desk.inbox import InboxRefused
 from havenline_desk.jobs.imports import run_next
 from havenline_desk.models import (
     AuditAct,
     AuditEntry,
+    File,
     ImportJob,
     InstallationKind,
     Investigation,
     JobEnd,
+    JobStage,
     Person,
     Policy,
     Session,
@@ -140,6 +143,53 @@ def test_a_job_is_stopped_and_resumed_and_nothing_is_taken_in_twice(
     assert ended is not None
     assert ended.ending == JobEnd.FINISHED
     assert make.investigation().items.filter(collection="drawn shapes").exclude(file=None).count() == 45
+
+
+@pytest.mark.usefixtures("desk_role")
+@pytest.mark.parametrize("stage", [JobStage.MATCHING, JobStage.STACKING])
+def test_an_import_says_what_it_is_at_and_stops_while_it_matches_or_forms_stacks(
+    people: dict[str, Person], box: Path, at: dt.datetime, monkeypatch: pytest.MonkeyPatch, stage: JobStage
+) -> None:
+    """What is told is seen by others while the stage is one open transaction, and stopping leaves nothing of it."""
+    job, shown = ask(people, at), list[tuple[JobStage, int]]()
+
+    def tells(*args: Any, **kwargs: Any) -> bool:
+        goes_on = note_stage(*args, **kwargs)
+        (line,) = job_lines(make.investigation(), at=timezone.now())
+        shown.append((line.stage, line.stage_of))
+        return goes_on and args[1] is not stage
+
+    monkeypatch.setattr("havenline_desk.jobs.imports.note_stage", tells)
+    stopped = run()
+    assert stopped is not None
+    assert stopped.ending == JobEnd.STOPPED
+    files = File.objects.filter(items__investigation=make.investigation()).distinct().count()
+    assert (shown[0][0], shown[-1][0]) == (JobStage.MATCHING, stage)
+    assert shown[0][1] == files
+    assert AuditEntry.objects.filter(act=AuditAct.MATCHES_RECORDED).exists() == (stage is JobStage.STACKING)
+    assert not AuditEntry.objects.filter(act=AuditAct.STACKS_FORMED).exists()
+    monkeypatch.undo()
+    resume_import(stopped, asked_by=people["lead"], at=at)
+    ended = run()
+    assert ended is not None
+    assert ended.ending == JobEnd.FINISHED
+    assert AuditEntry.objects.filter(act=AuditAct.STACKS_FORMED).count() == 1
+    assert job.pk == stopped.pk
+
+
+def test_an_import_that_waits_says_how_many_are_before_it(
+    people: dict[str, Person], box: Path, at: dt.datetime
+) -> None:
+    ask(people, at)
+    other = make.make_investigation(people["lead"], at=at, reference="HL-2").investigation
+    ImportJob.objects.create(
+        investigation=other, collection="second", source="drawn", asked_by=people["lead"], asked_at=at
+    )
+    (line,) = job_lines(other, at=at)
+    assert (line.state, line.before) == (JobState.WAITING, 1)
+    assert job_lines(make.investigation(), at=at)[0].before == 0
+    page = make.client_of(people["lead"]).get("/investigations/HL-2/import").content.decode()
+    assert "1 import is before it; they run one at a time." in page
 
 
 RUN = """

@@ -136,7 +136,7 @@ def _of_refusals() -> Iterator[tuple[Message, str]]:
 
     where = "havenline_desk/pages/told.py"
     yield from ((pair, where) for pair in COUNTED)
-    yield from ((sentence, where) for sentence in (*SENTENCES, *NAMED))
+    yield from ((sentence, where) for sentence in (*SENTENCES, *(message for _, message in NAMED)))
     for path in sorted(path for pattern in _SAID_ON_PAGES for path in DESK.glob(pattern)):
         for call in ast.walk(ast.parse(path.read_text())):
             if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith(_REFUSALS):
@@ -154,7 +154,9 @@ def _of_labels() -> Iterator[tuple[Message, str]]:
         *(models.Role, models.Way, models.SourceKind, models.SkipReason, models.EscalationStage, models.Step),
         *(models.SettledBy, models.SamplingRule, models.Plan, models.ItemState, models.PoolKind, models.HandReason),
         *(
+            models.AuditAct,
             models.House,
+            models.JobStage,
             models.MediaKind,
             models.TextReason,
             models.FindingVerdict,

@@ -6,7 +6,7 @@ it is in its stack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -83,7 +83,11 @@ class _Nearest:
 
 
 def form_stacks(
-    files: Sequence[StackFile], existing: Sequence[StackFile] = (), *, pipeline: str = PDQ_FULL
+    files: Sequence[StackFile],
+    existing: Sequence[StackFile] = (),
+    *,
+    pipeline: str = PDQ_FULL,
+    between: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[StackPlan, ...]:
     """Place every file in exactly one stack, whatever the sequence order of the arguments.
 
@@ -94,6 +98,7 @@ def form_stacks(
     3. Otherwise it becomes a representative. So do files without a hash or of a quality under 50, which are
     never compared, and attract no others.
 
+    `between` is called now and then with how many hashes are done, and of how many; what it raises ends the work.
     Returns the stacks of `existing` first, then the new ones, each in the order of representatives. Raises
     ValueError when a SHA-256 occurs twice. Not checked: that existing representatives lie apart from each
     other, and that all hashes come from `pipeline`, whose name each near member records.
@@ -101,7 +106,7 @@ def form_stacks(
     ordered = sorted(existing, key=_natural) + sorted(files, key=_natural)
     if len({file.sha256 for file in ordered}) != len(ordered):
         raise ValueError("a file can be placed only once: a SHA-256 occurs twice")
-    nearest = _nearest_representatives(ordered, already=len(existing))
+    nearest = _nearest_representatives(ordered, already=len(existing), between=between)
     members: dict[int, list[StackMember]] = {}
     for position, file in enumerate(ordered):
         representative = int(nearest.representative[position])
@@ -120,7 +125,9 @@ def _natural(file: StackFile) -> tuple[str, str]:
     return file.order, file.sha256
 
 
-def _nearest_representatives(ordered: Sequence[StackFile], *, already: int) -> _Nearest:
+def _nearest_representatives(
+    ordered: Sequence[StackFile], *, already: int, between: Callable[[int, int], None]
+) -> _Nearest:
     comparable = np.array([place for place, file in enumerate(ordered) if file.comparable], dtype=np.int64)
     codes = codes_from_hex([ordered[place].pdq or "" for place in comparable])
     nearest = _Nearest(
@@ -136,8 +143,10 @@ def _nearest_representatives(ordered: Sequence[StackFile], *, already: int) -> _
         nearest.offer(comparable[found[behind]], comparable[rows[which[behind]]], distances[behind])
 
     for start in range(0, first, _AT_ONCE):
+        between(start, len(codes))
         attract(np.arange(start, min(start + _AT_ONCE, first)))
     for start in range(first, len(codes), _AT_ONCE):
+        between(start, len(codes))
         stop = min(start + _AT_ONCE, len(codes))
         attract(_representatives(codes[start:stop], nearest.representative[comparable[start:stop]] >= 0) + start)
     return nearest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from django.db import connection, transaction
 
@@ -29,8 +29,12 @@ _LOCK_SPACE = 0x4853
 
 
 @transaction.atomic
-def form_stacks(investigation: Investigation, *, at: dt.datetime) -> int:
+def form_stacks(
+    investigation: Investigation, *, at: dt.datetime, between: Callable[[int, int], None] = lambda done, of: None
+) -> int:
     """Place every selected file that has no place yet; returns how many stacks were formed.
+
+    `between` is called, inside the transaction, with how far it is; what it raises leaves nothing of this behind.
 
     A file near an earlier stack joins its open revision, or opens the next one when that is frozen. All or nothing:
     the work is serialised by investigation, and a killed run leaves no stack behind.
@@ -46,6 +50,7 @@ def form_stacks(investigation: Investigation, *, at: dt.datetime) -> int:
     plans = planning.form_stacks(
         [_stack_file(file, order=orders[file.pk]) for file in waiting.values()],
         [_stack_file(stack.representative, order=f"{stack.pk:012}") for stack in stacks.values()],
+        between=between,
     )
     arriving = {
         plan.representative: members

@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from havenline.vocabulary import NCII, PDQ_FULL, HavenlineError
 from .. import audit, evidence, gates
 from ..agreement import Standing, standing_of, what_of
 from ..keys import key_name, origin_key, signers_of_house
-from ..models import AuditAct, File, Import, Investigation, Item, Person, Proposal, SamplingRule, Selection
+from ..models import AuditAct, File, Import, Investigation, Item, JobStage, Person, Proposal, SamplingRule, Selection
 from ..models.investigations import ItemState
 from .carry_out import carry_out
 from .form_stacks import form_stacks
@@ -67,8 +68,11 @@ def import_collection(
     manifest_digest: str = "",
     proposal: Proposal | None = None,
     progress: Callable[[Scanned], None] = lambda scanned: None,
+    stage: Callable[[JobStage, int, int], None] = lambda stage, done, of: None,
 ) -> Imported:
-    """Run all steps; `progress` is called after each posting is committed, `close_off` as in `fingerprint_source`.
+    """Run all steps; `progress` is called after each posting is committed, `stage` now and then with what is done
+    and how far it is; what it raises ends the import, and the stage leaves nothing. `close_off` as in
+    `fingerprint_source`.
 
     `proposal` is what two people agreed to: this investigation, collection, source, and manifest (its SHA-256). Without
     one `approved_by` is named, which a demonstration and a house of one or two may do.
@@ -112,9 +116,9 @@ def import_collection(
                 progress(posting)
         with transaction.atomic():
             record_named_without_file(taken_in_by, manifest, at=at)
-        matched = record_matches(investigation, lists, at=at)
+        matched = record_matches(investigation, lists, at=at, between=partial(stage, JobStage.MATCHING))
         selected = _select(investigation, manifest, at=at)
-        stacks = form_stacks(investigation, at=at)
+        stacks = form_stacks(investigation, at=at, between=partial(stage, JobStage.STACKING))
         _finish(taken_in_by, at=at)
     after = _counts(taken_in_by)
     return Imported(

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
 from django.db import transaction
 
+from havenline import vocabulary
 from havenline.matching.lists import ListLookup, count_in_shadow
 from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, FrameHash, Refusal, Refused
 
 from .. import audit, models
 from ..models import AuditAct, File, Investigation, Match, ModelPart, ShadowCount
 
+AT_ONCE = 1_000
+"""Files that are looked up between two notes of how far it is."""
 
-@transaction.atomic
-def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.datetime) -> int:
+
+def record_matches(
+    investigation: Investigation,
+    lists: ListLookup,
+    *,
+    at: dt.datetime,
+    between: Callable[[int, int], None] = lambda done, of: None,
+) -> int:
     """Look every file of the investigation up in `lists`; returns how many files have at least one match.
+
+    `between` is called with how many files were looked up, and of how many; what it raises leaves nothing recorded.
 
     A match that an allow-list marks as mistaken is no lead, and is not recorded. Of lists in shadow the number of files
     that they would match is recorded, and which files is not.
@@ -27,7 +39,25 @@ def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.da
         .order_by("pk")
     )
     asked = [_fingerprint(file) for file in files]
-    found = [[match for match in matches if not match.allowed] for matches in lists.lookup(asked, at=at)]
+    found: list[list[vocabulary.Match]] = []
+    for start in range(0, len(asked), AT_ONCE):
+        between(start, len(asked))
+        some = lists.lookup(asked[start : start + AT_ONCE], at=at)
+        found += [[match for match in matches if not match.allowed] for matches in some]
+    _record(investigation, lists, files, asked, found, at=at)
+    return sum(bool(matches) for matches in found)
+
+
+@transaction.atomic
+def _record(
+    investigation: Investigation,
+    lists: ListLookup,
+    files: list[File],
+    asked: list[Fingerprint],
+    found: list[list[vocabulary.Match]],
+    *,
+    at: dt.datetime,
+) -> None:
     ShadowCount.objects.bulk_create(
         ShadowCount(list_name=name, investigation=investigation, files=len(files), matched=matched, counted_at=at)
         for name, matched in count_in_shadow(lists, asked, at=at).items()
@@ -52,7 +82,6 @@ def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.da
         ignore_conflicts=True,
     )
     audit.append(AuditAct.MATCHES_RECORDED, at=at, actor=None, investigation=investigation)
-    return sum(bool(matches) for matches in found)
 
 
 def _edition(ref: EditionRef, *, entries: int, at: dt.datetime) -> models.Edition:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime as dt
 
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..models import ImportJob, JobEnd
+from ..models import ImportJob, JobEnd, JobStage
 
 _LOCK_SPACE = 0x4A42
 
@@ -25,7 +26,9 @@ def take_job(*, at: dt.datetime) -> ImportJob | None:
     for job in waiting.select_related("investigation", "asked_by", "approved_by", "proposal").order_by("pk"):
         if _locked(job):
             ImportJob.objects.filter(pk=job.pk, begun_at=None).update(begun_at=at)
-            ImportJob.objects.filter(pk=job.pk).update(seen_at=at, read=0, refused=0)
+            ImportJob.objects.filter(pk=job.pk).update(
+                seen_at=at, read=0, refused=0, stage=JobStage.READING, stage_done=0, stage_of=0
+            )
             return job
     return None
 
@@ -34,6 +37,23 @@ def note_progress(job: ImportJob, *, read: int, refused: int, files: int | None,
     """Write down how far it is; False where it has been told to stop."""
     ImportJob.objects.filter(pk=job.pk).update(read=read, refused=refused, files=files, seen_at=at)
     return ImportJob.objects.filter(pk=job.pk, stop_asked_at=None).exists()
+
+
+def note_stage(
+    job: ImportJob, stage: JobStage, *, done: int, of: int, aside: BaseDatabaseWrapper, at: dt.datetime
+) -> bool:
+    """Write down how far a stage after reading is; False where it has been told to stop.
+
+    By the connection `aside`, so that it is told while the stage itself is one transaction that nobody sees into.
+    """
+    with aside.cursor() as cursor:
+        cursor.execute(
+            "UPDATE desk_importjob SET stage = %s, stage_done = %s, stage_of = %s, seen_at = %s WHERE id = %s"
+            " RETURNING stop_asked_at",
+            [stage.value, done, of, at, job.pk],
+        )
+        row = cursor.fetchone()
+    return row is None or row[0] is None
 
 
 def end_job(job: ImportJob, ending: JobEnd, *, said: str = "", at: dt.datetime) -> None:

@@ -6,10 +6,12 @@ import contextlib
 import datetime as dt
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Self
 
-from django.db import DatabaseError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
-from havenline.formats.manifest import read_manifest
+from havenline.formats.manifest import Manifest, read_manifest
 from havenline.matching.lists import ListLookup
 from havenline.scan import Scanned
 from havenline.scan_workers import CloseOff
@@ -17,9 +19,9 @@ from havenline.vocabulary import HavenlineError
 
 from .. import inbox
 from ..actions.import_collection import import_collection
-from ..actions.run_import import end_job, let_go, note_progress, take_job
+from ..actions.run_import import end_job, let_go, note_progress, note_stage, take_job
 from ..inbox import EntryKind
-from ..models import ImportJob, JobEnd
+from ..models import ImportJob, JobEnd, JobStage
 
 TOLD_EVERY = 1.0
 """Seconds between two notes of how far it is."""
@@ -80,22 +82,39 @@ def _run(
     if inbox.digest_of(job.manifest) != job.manifest_digest:
         raise inbox.InboxRefused("the manifest was changed since the import was asked for; nothing was taken in")
     manifest = read_manifest(inbox.path_of(job.manifest, EntryKind.MANIFEST)) if job.manifest else None
-    told = _Told(job, inbox.count_files(source), now=now, every=told_every)
+    with _Told(job, inbox.count_files(source), now=now, every=told_every) as told:
+        _import(
+            job, told, source=source, manifest=manifest, lists=lists(), workers=workers, close_off=close_off, at=now()
+        )
+
+
+def _import(
+    job: ImportJob,
+    told: _Told,
+    *,
+    source: Path,
+    manifest: Manifest | None,
+    lists: ListLookup,
+    workers: int,
+    close_off: CloseOff | None,
+    at: dt.datetime,
+) -> None:
     told.say()
     import_collection(
         job.investigation,
         source=source,
         collection=job.collection,
         manifest=manifest,
-        lists=lists(),
+        lists=lists,
         imported_by=job.asked_by,
         approved_by=job.approved_by,
         manifest_digest=job.manifest_digest,
         proposal=job.proposal,
         workers=workers,
-        at=now(),
+        at=at,
         close_off=close_off,
         progress=told.count,
+        stage=told.stage,
     )
     told.say(stoppable=False)
 
@@ -107,6 +126,21 @@ class _Told:
         self._job, self._files, self._now, self._every = job, files, now, every
         self._read = self._refused = 0
         self._last = time.monotonic()
+        self._stage: JobStage | None = None
+        self._aside = connections.create_connection(DEFAULT_DB_ALIAS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._aside.close()
+
+    def stage(self, stage: JobStage, done: int, of: int) -> None:
+        """Of a stage after reading; said at once when it begins, then now and then."""
+        if stage is not self._stage or time.monotonic() - self._last >= self._every:
+            self._stage, self._last = stage, time.monotonic()
+            if not note_stage(self._job, stage, done=done, of=of, aside=self._aside, at=self._now()):
+                raise StopAsked
 
     def count(self, posting: Scanned) -> None:
         self._read += 1

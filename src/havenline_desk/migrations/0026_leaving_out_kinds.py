@@ -10,6 +10,21 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name="importjob",
+            name="stage",
+            field=models.CharField(
+                choices=[
+                    ("reading", "reading files"),
+                    ("matching", "looking them up in lists"),
+                    ("stacking", "forming stacks"),
+                ],
+                default="reading",
+                max_length=16,
+            ),
+        ),
+        migrations.AddField(model_name="importjob", name="stage_done", field=models.IntegerField(default=0)),
+        migrations.AddField(model_name="importjob", name="stage_of", field=models.IntegerField(default=0)),
+        migrations.AddField(
             model_name="calibrationresult",
             name="outdated",
             field=models.BooleanField(default=False),

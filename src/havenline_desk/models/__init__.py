@@ -36,7 +36,7 @@ from .investigations import (
     Selection,
     SourceKind,
 )
-from .jobs import ImportJob, JobEnd
+from .jobs import ImportJob, JobEnd, JobStage
 from .law import ConfiguredFramework, Derivation, DerivationRun, ImportedFramework
 from .origin import ModelDigest, ModelPart, OriginReading, OriginSignal, TextLook, TextReason
 from .partners import Canary, Door, Partner, PartnerKey, Subscription
@@ -138,6 +138,7 @@ __all__ = [
     "ItemKind",
     "ItemState",
     "JobEnd",
+    "JobStage",
     "KeyEnd",
     "KeyScope",
     "LinkedAccount",

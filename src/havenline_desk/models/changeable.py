@@ -28,7 +28,10 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     FeedCredential: ("ended_at",),
     Hold: ("released_at",),
     Import: ("finished_at",),
-    ImportJob: ("begun_at", "seen_at", "files", "read", "refused", "stop_asked_at", "ended_at", "ending", "said"),
+    ImportJob: (
+        *("begun_at", "seen_at", "files", "read", "refused", "stage", "stage_done", "stage_of"),
+        *("stop_asked_at", "ended_at", "ending", "said"),
+    ),
     LinkedAccount: ("removed_at",),
     Partner: ("suspended_at",),
     Passkey: ("counter", "last_used_at", "removed_at"),

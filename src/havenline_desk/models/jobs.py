@@ -18,11 +18,20 @@ class JobEnd(models.TextChoices):
     FAILED = "failed", "refused, or failed"
 
 
+class JobStage(models.TextChoices):
+    """What the process is at."""
+
+    READING = "reading", "reading files"
+    MATCHING = "matching", "looking them up in lists"
+    STACKING = "stacking", "forming stacks"
+
+
 class ImportJob(Audited):
     """An import of what lies in the inbox. Who asked is who imports; `proposal` or `approved_by` says who agreed.
 
     A killed process leaves it as it is, and the next goes on where the import stood. To resume one that ended a new
-    row is made. `files` is how many the source has, None where that is not known before it is read.
+    row is made. `files` is how many the source has, None where that is not known before it is read. `stage_done` of
+    `stage_of` tell how far a stage after reading is.
     """
 
     investigation = models.ForeignKey(Investigation, on_delete=models.PROTECT, related_name="import_jobs")
@@ -39,6 +48,9 @@ class ImportJob(Audited):
     files = models.IntegerField(null=True)
     read = models.IntegerField(default=0, help_text="postings of this run, those known before among them")
     refused = models.IntegerField(default=0)
+    stage = models.CharField(max_length=16, choices=JobStage, default=JobStage.READING)
+    stage_done = models.IntegerField(default=0)
+    stage_of = models.IntegerField(default=0)
     stop_asked_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     ending = models.CharField(max_length=16, choices=JobEnd, blank=True)

@@ -32,7 +32,7 @@ def audit_log(request: HttpRequest) -> HttpResponse:
         "checkpoints": checkpoints(),
         "signs": signs(at=at),
         "days": SIGNS_OF_DAYS,
-        "acts": sorted(AuditAct.choices, key=lambda choice: str(choice[1])),
+        "acts": sorted(((code, _(label)) for code, label in AuditAct.choices), key=lambda choice: choice[1]),
         "host": HOST,
         "typed": typed,
         "problems": problems,

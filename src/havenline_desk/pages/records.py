@@ -38,10 +38,10 @@ class QuestionRow:
 
 @gate(Act.SEE_RECORDS)
 def records(request: HttpRequest, reference: str) -> HttpResponse:
-    lines = record_lines(reference)
-    if lines is None:
+    page = record_lines(reference, after=request.GET.get("after", ""))
+    if page is None:
         raise Http404
-    return render(request, "havenline/records.html", {"reference": reference, "lines": lines, "newest": NEWEST})
+    return render(request, "havenline/records.html", {"reference": reference, "page": page, "most": NEWEST})
 
 
 @gate(Act.SEE_RECORDS)

@@ -29,24 +29,31 @@ COUNTED = (
 )
 
 NAMED = (
-    "time for a break: nothing is handed out or opened until %(time)s UTC",
-    "there is a list %(name)s already; nothing was opened",
-    "nothing for %(name)s waits for two in agreement; nothing was opened",
-    "nothing of %(name)s is new since edition %(number)s",
     (
-        "of those who may assess, %(able)s never saw this file, and it takes %(wanted)s; nothing was opened. "
-        "Enrol or certify further analysts"
+        "%(name)s may not %(act)s: the role %(roles)s is needed",
+        "%(name)s may not do this: the role %(roles)s is needed",
     ),
-    "%(name)s is suspended already",
-    "%(name)s is suspended; nothing was opened",
-    "%(list)s is open to %(name)s by that door already",
-    "%(name)s is not suspended; nothing was changed",
-    (
-        "the list is in shadow until %(until)s UTC: look at what it would have matched, and activate it then; "
-        "nothing was changed"
+    ("%(name)s may not %(act)s: nobody may, in a house of this size", "nobody may do this in a house of this size"),
+    *(
+        2 * (one,)
+        for one in (
+            "%(name)s will not take up this item now; why is not told here",
+            "time for a break: nothing is handed out or opened until %(time)s UTC",
+            "there is a list %(name)s already; nothing was opened",
+            "nothing for %(name)s waits for two in agreement; nothing was opened",
+            "nothing of %(name)s is new since edition %(number)s",
+            "of those who may assess, %(able)s never saw this file, and it takes %(wanted)s; nothing was opened. "
+            "Enrol or certify further analysts",
+            "%(name)s is suspended already",
+            "%(name)s is suspended; nothing was opened",
+            "%(list)s is open to %(name)s by that door already",
+            "%(name)s is not suspended; nothing was changed",
+            "the list is in shadow until %(until)s UTC: look at what it would have matched, and activate it then; "
+            "nothing was changed",
+        )
     ),
 )
-"""Sentences with a name, a date, a time or a code in them, which stays as it is written."""
+"""Sentences that hold names, dates, times or codes: as they are raised, and the message that says so."""
 
 SENTENCES = (
     # Of the form:
@@ -80,7 +87,8 @@ def _written(message: str) -> str:
     return re.escape(message).replace(re.escape("%(count)s"), "([0-9]+)")
 
 
-_NAMED = [(re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(one))), one) for one in NAMED]
+_HOLDS = re.compile(r"%\\\(([a-z]+)\\\)s")
+_NAMED = [(re.compile(_HOLDS.sub(r"(?P<\1>.+)", re.escape(raised))), message) for raised, message in NAMED]
 _FORMS = [(re.compile(f"{_written(one)}|{_written(many)}"), one, many) for one, many in COUNTED]
 
 
@@ -92,7 +100,9 @@ def told(refusal: object) -> str:
         if found := form.fullmatch(said):
             count = int(found[1] or found[2])
             return ngettext(one, many, count) % {"count": count}
-    for named, one in _NAMED:
-        if found := named.fullmatch(said):
-            return gettext(one) % found.groupdict()
+    for form, message in _NAMED:
+        if found := form.fullmatch(said):
+            held = found.groupdict()
+            roles = [gettext(role) for role in held.get("roles", "").split(" or ") if role]
+            return gettext(message) % (held | {"roles": " / ".join(roles)})
     return gettext(said)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from .. import audit, factors
 from ..models import AuditAct, AuditEntry, Investigation, Passkey, Person
@@ -157,7 +158,7 @@ def _lines(rows: Sequence[AuditEntry]) -> tuple[EntryLine, ...]:
             seq=row.seq,
             at=row.at,
             actor=named.get(row.actor, _short(row.actor)) if row.actor is not None else HOST,
-            does=AuditAct(row.act).label if row.act in AuditAct.values else row.act,
+            does=gettext(AuditAct(row.act).label) if row.act in AuditAct.values else row.act,
             about=named.get(row.object, _short(row.object)) if row.object is not None else "",
             purpose=row.purpose.replace("_", " "),
             investigation=named.get(row.investigation, _short(row.investigation)) if row.investigation else "",

@@ -20,6 +20,7 @@ from ..models import (
     ImportProblem,
     Investigation,
     JobEnd,
+    JobStage,
     Person,
     Proposal,
     SamplingRule,
@@ -68,6 +69,10 @@ class JobLine:
     read: int
     files: int | None
     share: int | None
+    stage: JobStage
+    stage_done: int
+    stage_of: int
+    before: int
     said: str
     may_stop: bool
     may_resume: bool
@@ -174,6 +179,10 @@ def _line(row: ImportJob, problems: tuple[NamedProblems, ...], is_open: bool, *,
         read=row.read,
         files=row.files,
         share=share,
+        stage=JobStage(row.stage),
+        stage_done=row.stage_done,
+        stage_of=row.stage_of,
+        before=_before(row) if state is JobState.WAITING else 0,
         said=row.said,
         may_stop=row.ended_at is None and row.stop_asked_at is None,
         may_resume=not is_open and state in {JobState.STOPPED, JobState.FAILED},
@@ -190,6 +199,11 @@ def _state(row: ImportJob, *, at: dt.datetime) -> JobState:
     if row.stop_asked_at is not None:
         return JobState.STOPPING
     return JobState.RUNNING if row.begun_at is not None else JobState.WAITING
+
+
+def _before(row: ImportJob) -> int:
+    """How many imports of this house were asked for before it and are not over: they are run one at a time."""
+    return ImportJob.objects.filter(ended_at=None, pk__lt=row.pk).count()
 
 
 def _approver(proposal: Proposal | None) -> str:

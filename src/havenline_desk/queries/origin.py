@@ -86,6 +86,15 @@ class RecordLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordList:
+    """One page of records. `newest`: it is the first; `next`: after which record the next page begins, or empty."""
+
+    lines: tuple[RecordLine, ...]
+    newest: bool
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordPage:
     """One settled file of one investigation. `panel` is None while somebody assesses the file blind elsewhere.
 
@@ -161,13 +170,22 @@ def origin_panel(file_id: int) -> OriginPanel | None:
     )
 
 
-def record_lines(reference: str) -> tuple[RecordLine, ...] | None:
-    """The newest settled files of an investigation, 200 at most; None when there is none of that reference."""
+def record_lines(reference: str, *, after: str = "") -> RecordList | None:
+    """Settled files of an investigation, the newest first, 200 at most; None when there is none of that reference.
+
+    `after`: the random id of the last record of the page before; one that stands no longer begins at the newest.
+    """
     investigation = Investigation.objects.filter(reference=reference).first()
     if investigation is None:
         return None
     settled = Outcome.objects.filter(investigation=investigation, correction=None).order_by("-settled_at", "-pk")
-    return tuple(_line(each) for each in settled[:NEWEST])
+    last = settled_record(reference, after) if after else None
+    if last is not None:
+        older = Q(settled_at__lt=last.settled_at) | Q(settled_at=last.settled_at, pk__lt=last.pk)
+        settled = settled.filter(older)
+    rows = list(settled[: NEWEST + 1])
+    lines = tuple(_line(each) for each in rows[:NEWEST])
+    return RecordList(lines, newest=last is None, next=lines[-1].record if len(rows) > NEWEST else "")
 
 
 def settled_record(reference: str, record: str) -> Outcome | None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from havenline.vocabulary import LARGEST_RADIUS
 
 from .. import gates
@@ -92,103 +94,113 @@ def line_of(proposal: Proposal, *, at: dt.datetime, person: Person | None = None
 
 def _person(what: Mapping[str, Any]) -> str:
     found = Person.objects.filter(audit_id=what["person"]).first()
-    return found.name if found is not None else f"somebody not enrolled here ({what['person']})"
+    return found.name if found is not None else _("somebody not enrolled here (%(id)s)") % {"id": what["person"]}
+
+
+def _investigation(what: Mapping[str, Any]) -> str:
+    found = Investigation.objects.filter(audit_id=what["investigation"]).first()
+    return found.reference if found is not None else str(what["investigation"])
 
 
 def _grant(what: Mapping[str, Any]) -> str:
-    label = Role(what["role"]).label if what["role"] in Role.values else what["role"]
-    return f"Give {_person(what)} the role {label}."
+    label = _(Role(what["role"]).label) if what["role"] in Role.values else what["role"]
+    return _("Give %(person)s the role %(role)s.") % {"person": _person(what), "role": label}
 
 
 def _reset(what: Mapping[str, Any]) -> str:
-    return (
-        f"Let {_person(what)} set up new factors, from 24 hours after this is carried out: then every factor, recovery "
-        "code and session of theirs ends. Signing in before cancels it."
-    )
+    return _(
+        "Let %(person)s set up new factors, from 24 hours after this is carried out: then every factor, recovery code "
+        "and session of theirs ends. Signing in before cancels it."
+    ) % {"person": _person(what)}
 
 
 def _storage(what: Mapping[str, Any]) -> str:
-    return f"Let this desk keep the content of what is imported, sealed. Legal basis: {what['legal_basis']}"
+    return _("Let this desk keep the content of what is imported, sealed. Legal basis: %(legal_basis)s") % what
 
 
 def _house(what: Mapping[str, Any]) -> str:
-    label = House(what["house"]).label if what["house"] in House.values else what["house"]
-    return f"Let the quorums of a house of {label} hold from now on."
+    label = _(House(what["house"]).label) if what["house"] in House.values else what["house"]
+    return _("Let the quorums of a house of %(house)s hold from now on.") % {"house": label}
 
 
 def _framework(what: Mapping[str, Any]) -> str:
-    return (
-        f"Record that local counsel ({what['counsel']}) has approved {what['framework']} {what['version']}: "
-        "its rules then decide."
-    )
+    said = _("Record that local counsel (%(counsel)s) has approved %(framework)s %(version)s: its rules then decide.")
+    return said % what
 
 
 def _import(what: Mapping[str, Any]) -> str:
-    found = Investigation.objects.filter(audit_id=what["investigation"]).first()
-    into = found.reference if found is not None else what["investigation"]
-    by = f"by the manifest with SHA-256 {what['manifest']}" if what["manifest"] else "without a manifest"
-    return f"Take the collection {what['collection']} into {into}, from {what['source']}, {by}."
+    said = {**what, "into": _investigation(what)}
+    if what["manifest"]:
+        by_manifest = _(
+            "Take the collection %(collection)s into %(into)s, from %(source)s, by the manifest with SHA-256 "
+            "%(manifest)s."
+        )
+        return by_manifest % said
+    return _("Take the collection %(collection)s into %(into)s, from %(source)s, without a manifest.") % said
 
 
 def _budget(what: Mapping[str, Any]) -> str:
-    return (
-        f"Let {_person(what)} open up to {what['per_hour']:,} objects an hour, {what['per_day']:,} a day, "
-        f"{what['per_week']:,} a week and {what['bytes_per_day']:,} bytes a day, "
-        f"{what['minutes']:,} minutes without a pause."
-    )
+    numbers = {name: f"{number:,}" for name, number in what.items() if isinstance(number, int)}
+    return _(
+        "Let %(person)s open up to %(per_hour)s objects an hour, %(per_day)s a day, %(per_week)s a week and "
+        "%(bytes_per_day)s bytes a day, %(minutes)s minutes without a pause."
+    ) % {**numbers, "person": _person(what)}
 
 
 def _hold(what: Mapping[str, Any]) -> str:
-    return f"Release the legal hold {what['reference']} on the object {what['object']}: it may be destroyed in time."
+    return _("Release the legal hold %(reference)s on the object %(object)s: it may be destroyed in time.") % what
 
 
 def _destroy(what: Mapping[str, Any]) -> str:
-    return f"Destroy the object {what['object']} for good, before its time, by the rule {what['rule']}."
+    return _("Destroy the object %(object)s for good, before its time, by the rule %(rule)s.") % what
 
 
 def _publish(what: Mapping[str, Any]) -> str:
-    found = Investigation.objects.filter(audit_id=what["investigation"]).first()
-    of = found.reference if found is not None else what["investigation"]
-    return (
-        f"Publish figures of {of} as {what['reference']}, “{what['title']}”, {what['period']}: the folder whose "
-        f"manifest has the SHA-256 {what['digest']}."
-    )
+    return _(
+        "Publish figures of %(of)s as %(reference)s, “%(title)s”, %(period)s: the folder whose manifest has the "
+        "SHA-256 %(digest)s."
+    ) % {**what, "of": _investigation(what)}
 
 
 def _release(what: Mapping[str, Any]) -> str:
     found = HouseList.objects.filter(audit_id=what["list"]).first()
     onto = f"{found.name} ({found.kind.replace('_', ' ')})" if found is not None else what["list"]
-    return f"Release {what['entries']:,} entries onto the list {onto}: the batch {what['batch']}."
+    said = {"entries": f"{what['entries']:,}", "onto": onto, "batch": what["batch"]}
+    return _("Release %(entries)s entries onto the list %(onto)s: the batch %(batch)s.") % said
 
 
 def _partner(what: Mapping[str, Any]) -> str:
     return (
-        f"Enrol the key {what['recipient']} of the partner {what['partner']}, “{what['name']}”, for: "
-        f"{what['purpose']}. Nothing is sent by this."
+        _(
+            "Enrol the key %(recipient)s of the partner %(partner)s, “%(name)s”, for: %(purpose)s. Nothing is sent by "
+            "this."
+        )
+        % what
     )
 
 
 def _activate(what: Mapping[str, Any]) -> str:
     return (
-        f"Let the list {what['list']} of the exchange {what['exchange']} ({what['address']}) match from now on. What "
-        "it matches is a lead, and no verdict."
+        _(
+            "Let the list %(list)s of the exchange %(exchange)s (%(address)s) match from now on. What it matches is a "
+            "lead, and no verdict."
+        )
+        % what
     )
 
 
 def _accept_loss(what: Mapping[str, Any]) -> str:
-    return f"Let the next whole fetch of {what['exchange']} withdraw more than half of its list, once."
+    return _("Let the next whole fetch of %(exchange)s withdraw more than half of its list, once.") % what
 
 
 def _withhold(what: Mapping[str, Any]) -> str:
-    return (
-        f"Take the entry {what['entry']} of {what['exchange']} out of the list for good, whatever is sent of it later."
-    )
+    return _("Take the entry %(entry)s of %(exchange)s out of the list for good, whatever is sent of it later.") % what
 
 
 def _correction(what: Mapping[str, Any]) -> str:
     return (
-        f"Correct the outcome {what['outcome']} to {what['facts']}, reason: {what['reason']}. What was released of it "
-        "is withdrawn."
+        _("Correct the outcome %(outcome)s to %(facts)s, reason: %(reason)s. What was released of it is withdrawn.")
+        % what
     )
 
 
