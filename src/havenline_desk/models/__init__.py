@@ -73,6 +73,7 @@ from .releases import (
 )
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
+from .trust import TrustChange, TrustStep
 from .wellbeing import OptOut, PaceRule, TalkTo
 
 __all__ = [
@@ -211,6 +212,8 @@ __all__ = [
     "TextReason",
     "Throttle",
     "Tombstone",
+    "TrustChange",
+    "TrustStep",
     "VoteReason",
     "Way",
     "Withdrawal",
