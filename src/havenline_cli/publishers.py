@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -23,6 +24,7 @@ from havenline_cli.exchange import (
 from havenline_cli.options import checked_text
 from havenline_cli.repository import fours
 from havenline_cli.told import all_cores, now, plain, say_if_compiling
+from havenline_cli.trust import trusted
 
 _LONGEST_ROOT = 512_001
 
@@ -52,9 +54,11 @@ def add_publisher(
     ] = None,
     folder: Folder = None,
     key: Key = None,
+    home: opening.HomeOption = None,
 ) -> None:
     """Pin another installation's root. Nothing is taken before two people have heard its fingerprint."""
     from havenline.connectors import publishers, sealed
+    from havenline.connectors.havenline.pinned import fingerprint_of
     from havenline.formats.edition import ListKind
 
     if kind not in list(ListKind):
@@ -75,7 +79,9 @@ def add_publisher(
             checked_text("--list", list_name) or name,
             None if ca_file is None else str(ca_file.absolute()),
         )
-        publishers.add_publisher(where, new, identity=_identity(), key=sealing)
+        digest = fingerprint_of(content)
+        add = partial(publishers.add_publisher, where, new, identity=_identity(), key=sealing)
+        trusted("pinned", name, add, home=home, digest=digest)
     typer.echo(
         f"{plain(name)}: the root is pinned. Now two people, each for themselves, have the publisher read its "
         f"fingerprint over the telephone, and type it: `havenline exchange confirm-publisher {plain(name)}`"
@@ -107,16 +113,18 @@ def confirm_publisher(
             gates.require_among(people, gates.Act.ENROL_PARTNER_KEY, at=now())
     said = fingerprint or typer.prompt("Fingerprint, 64 signs")
     with faults_told(where):
-        heard = hear(where, person=by, fingerprint=said, at=now())
+        hears = partial(hear, where, person=by, fingerprint=said, at=now())
+        heard = trusted("heard", name, hears, home=home, by=by)
     rest = "one more person must hear it" if heard < 2 else f"fetch with `havenline exchange fetch {plain(name)}`"
     typer.echo(f"{plain(name)}: {plain(by)} heard the fingerprint {fours(''.join(said.lower().split()))}; {rest}")
 
 
-def revoke_publisher(name: Name, folder: Folder = None) -> None:
+def revoke_publisher(name: Name, folder: Folder = None, home: opening.HomeOption = None) -> None:
     """Trust a publisher no more, for good: its list is emptied at once, and it is asked no more."""
     say_if_compiling()
     with opened_exchange(folder, name) as opened:
         gone = opened.revoke(at=now(), threads=all_cores())
+    trusted("revoked", name, lambda: None, home=home)  # recorded last: it holds whether or not the desk can be opened
     typer.echo(f"{plain(name)}: revoked; {gone:,} entries are in no list any more")
 
 

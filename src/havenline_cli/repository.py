@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 from havenline_cli import desk as opening
 from havenline_cli import exits
 from havenline_cli.told import now, plain, tell
+from havenline_cli.trust import trusted
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
@@ -65,8 +67,9 @@ def init(
 
     A house of six or more people needs three keys of each sort, a smaller one two; one person cannot publish.
     """
-    repository = _repository(folder)
-    path = repository.init(name, _house(home), root=_public(root_keys), targets=_public(list_keys), at=now())
+    repository, house = _repository(folder), _house(home)
+    made = partial(repository.init, name, house, root=_public(root_keys), targets=_public(list_keys), at=now())
+    path = trusted("root_staged", "root", made, home=home, version=1)
     typer.echo(f"{plain(path)}: to be signed by two of the root keys with `havenline repository sign`, then published")
 
 
@@ -77,9 +80,12 @@ def stage(folder: Folder = None, home: opening.HomeOption = None) -> None:
 
     repository = _repository(folder)
     with opening.desk(opening.existing_home(home)):
+        from havenline_desk.actions.take_trust_step import Said, take_trust_step
+        from havenline_desk.models import TrustChange
         from havenline_desk.queries.exchange_feeds import exchange_feeds
 
-        staged = stage(repository, exchange_feeds(), at=now())
+        seal = partial(stage, repository, exchange_feeds(), at=now())
+        staged = take_trust_step(TrustChange.STAGED, Said("targets"), do=seal, at=now())
     typer.echo(
         f"{plain(staged.path)}: version {staged.version}, {staged.recipients} partners, {staged.pieces} pieces sealed "
         "anew; to be signed by two of the list keys with `havenline repository sign`, then published"
@@ -113,17 +119,24 @@ def sign(
 
 
 @app.command(epilog=exits.EPILOG)
-def publish(folder: Folder = None) -> None:
+def publish(folder: Folder = None, home: opening.HomeOption = None) -> None:
     """Publish what was staged, where two people signed it. Partners see all of it or nothing."""
     repository = _repository(folder)
-    role = repository.publish(at=now())
+    waits = repository.waits() or ("nothing", None, "")
+    do = partial(repository.publish, at=now())
+    role = trusted("published", waits[0], do, home=home, version=waits[1], digest=waits[2])
     typer.echo(f"{plain(repository.folder / 'public')}: the {role} is published; serve this folder, or copy it")
 
 
 @app.command(epilog=exits.EPILOG)
-def renew(folder: Folder = None) -> None:
-    """Sign the timestamp anew. From a timer, every day: partners refuse what is older than 48 hours."""
-    done = _repository(folder).renew(at=now())
+def renew(folder: Folder = None, home: opening.HomeOption = None) -> None:
+    """Sign the timestamp anew: partners refuse what is older than 48 hours. `havenline sealer` does so by itself."""
+    repository = _repository(folder)
+    stands = repository.timestamp()
+    version = None if stands is None else stands[0] + 1
+    done = stands is not None and trusted(
+        "renewed", "timestamp", partial(repository.renew, at=now()), home=home, version=version
+    )
     typer.echo("renewed" if done else "nothing is published yet, so nothing was renewed")
 
 
@@ -138,9 +151,10 @@ def rotate_root(
     home: opening.HomeOption = None,
 ) -> None:
     """Stage the next root: with other keys, or for another year. Two of its keys sign it, and two of the last one's."""
-    path = _repository(folder).rotate_root(
-        _house(home), root=_public(root_keys), targets=_public(list_keys), new_online=new_online, at=now()
-    )
+    repository, house, keys = _repository(folder), _house(home), (_public(root_keys), _public(list_keys))
+    root, targets = keys
+    made = partial(repository.rotate_root, house, root=root, targets=targets, new_online=new_online, at=now())
+    path = trusted("root_staged", "root", made, home=home)
     typer.echo(f"{plain(path)}: to be signed by two of the old root keys and two of the new, then published")
 
 

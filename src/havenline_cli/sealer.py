@@ -23,10 +23,10 @@ SCRUB_IN, SCRUB_EVERY = 30, 24 * _MINUTES
 
 
 def sealer(home: opening.HomeOption = None) -> None:
-    """Each minute sign the log, record submissions, let live lists follow; each hour destroy what is due.
+    """Each minute sign the log, record submissions, let live lists follow, renew what partners fetch.
 
-    Each hour old sessions are cleared too, each day all content is read. `havenline up` and `demo` start it. What
-    fails is said on stderr, and tried again when it is due again.
+    Each hour destroy what is due and clear old sessions, each day read all content. `havenline up` and `demo` start it.
+    What fails is said on stderr, and tried again when it is due again.
     """
     with contextlib.suppress(KeyboardInterrupt), opening.desk(opening.existing_home(home)):
         minute, reading = 0, Beside()
@@ -65,6 +65,7 @@ def keep_house(minute: int) -> None:
     """Do what is to be done in the `minute`th minute, from 1; what fails in one duty keeps no other from being done."""
     _told(_record_due)
     _told(_follow_lists)
+    _told(_renew_repository)
     _told(_seal)
     if minute % _MINUTES == 1:
         _told(_run_sealer)
@@ -98,6 +99,15 @@ def _follow_lists() -> None:
     from havenline_desk.actions.withdraw_entries import follow_lists
 
     follow_lists(at=now())
+
+
+def _renew_repository() -> None:
+    """Partners refuse a timestamp older than 48 hours: it is signed anew once 36 are left."""
+    from havenline_desk.actions.take_trust_step import renew_due
+    from havenline_desk.queries.repository import repository_here
+
+    if renew_due(repository_here(), at=now()):
+        _say("the timestamp of what this house publishes was renewed")
 
 
 def _seal() -> None:

@@ -83,6 +83,7 @@ from havenline_desk.actions.skip_assignment import skip_assignment
 from havenline_desk.actions.start_calibration import continue_calibration, start_calibration
 from havenline_desk.actions.take_next import take_next
 from havenline_desk.actions.take_role_away import take_role_away
+from havenline_desk.actions.take_trust_step import Said, take_trust_step
 from havenline_desk.actions.withdraw_entries import withdraw_entry
 from havenline_desk.confirmed import ReleaseState, candidates
 from havenline_desk.gates import Act
@@ -125,6 +126,7 @@ from havenline_desk.models import (
     StoredContent,
     Subscription,
     TextReason,
+    TrustChange,
     Way,
     WithdrawalReason,
 )
@@ -447,6 +449,8 @@ def partners_lists(home: Path) -> Iterator[Step]:
     yield lambda: let_through("north", "bad", by=who("lead"), at=at)
     yield lambda: suspend_list("north", by=who("liaison"), at=at)
     yield lambda: resume_list("north", by=who("liaison"), at=at)
+    said = Said("north", digest="a" * 64)
+    yield lambda: take_trust_step(TrustChange.PINNED, said, do=lambda: None, person=who("liaison"), at=at)
     south = Exchange(make.make_exchange(home, stage=Stage.ACTIVE, since=AT, name="south"))
     south.store.set_stage(Stage.ACTIVE, at=AT, agreed="a" * 32)
     south.close()

@@ -13,11 +13,13 @@ recipients.json      opaque ids of partners
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -65,7 +67,7 @@ class Standing:
 
 
 class Repository:
-    """A repository in a folder. One process at a time changes it."""
+    """A repository in a folder. One process at a time stages; publishing and renewing wait for each other."""
 
     def __init__(self, folder: Path) -> None:
         """Not checked: that there is one; see `init`."""
@@ -134,6 +136,13 @@ class Repository:
         """Put targets down for signing, in place of what waits. Their pieces lie in `staged/targets` or are public."""
         return self._stage(Targets.type, Metadata(targets))
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until no other process changes what is published: the timer renews while people publish."""
+        with (self.folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def publish(self, *, at: dt.datetime) -> str:
         """Publish what waits, where enough people signed it; returns the role. Nothing is published below that.
 
@@ -141,6 +150,10 @@ class Repository:
         whole of it or nothing: the timestamp is written last. Done again after a crash it comes to the same.
         Raises RepositoryRefused, OSError.
         """
+        with self._alone():
+            return self._publish(at=at)
+
+    def _publish(self, *, at: dt.datetime) -> str:
         waiting = self._waiting()
         if waiting is None:
             raise RepositoryRefused(f"{self.folder}: nothing waits for publication")
@@ -154,18 +167,24 @@ class Repository:
             self._write(f"{signed.signed.version}.root.json", signed)
             self._take_new_keys()
             if self.published_targets() is not None:
-                self.renew(at=at, everything=True)
+                self._renew(at=at, everything=True)
         else:
             self._publish_targets(cast("Metadata[Targets]", signed), at=at)
         shutil.rmtree(self.staged)
         self.staged.mkdir(mode=0o700)
         return role
 
-    def renew(self, *, at: dt.datetime, everything: bool = False) -> bool:
+    def renew(self, *, at: dt.datetime) -> bool:
         """Sign a timestamp anew, and the snapshot where it ends within three days; whether there was anything to sign.
 
         For a timer: partners refuse what is older than 48 hours. Raises RepositoryRefused, OSError.
         """
+        if not self.metadata.exists():
+            return False
+        with self._alone():
+            return self._renew(at=at, everything=False)
+
+    def _renew(self, *, at: dt.datetime, everything: bool) -> bool:
         snapshot, timestamp = self._published_snapshot(), self._published(Timestamp)
         if snapshot is None or timestamp is None:
             return False
@@ -174,6 +193,24 @@ class Repository:
             self._sign_snapshot(snapshot.signed, at=at)
         self._sign_timestamp(snapshot.signed, timestamp.signed.version + 1, at=at)
         return True
+
+    def timestamp(self) -> tuple[int, dt.datetime] | None:
+        """Version and end of the timestamp that is published; None before the first. Raises RepositoryRefused."""
+        stands = self._published(Timestamp)
+        return None if stands is None else (stands.signed.version, stands.signed.expires)
+
+    def staged_targets(self) -> Metadata[Targets] | None:
+        """The targets that wait for signatures, if any do. Raises RepositoryRefused."""
+        path = self.staged / f"{Targets.type}.json"
+        return _read(Targets, path) if path.exists() else None
+
+    def waits(self) -> tuple[str, int, str] | None:
+        """Role, version and digest of what waits for signatures, as its signers are shown it."""
+        waiting = self._waiting()
+        if waiting is None:
+            return None
+        role, metadata = waiting
+        return role, metadata.signed.version, hashlib.sha256(metadata.signed_bytes).hexdigest()
 
     def standing(self) -> Standing:
         """How it stands. Raises RepositoryRefused."""

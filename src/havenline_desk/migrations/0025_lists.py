@@ -122,6 +122,52 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="TrustStep",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "audit_id",
+                    models.UUIDField(
+                        db_default=django.contrib.postgres.functions.RandomUUID(),
+                        default=uuid.uuid4,
+                        editable=False,
+                        unique=True,
+                    ),
+                ),
+                (
+                    "change",
+                    models.CharField(
+                        choices=[
+                            ("pinned", "a publisher's root was pinned"),
+                            ("heard", "a person heard a publisher's fingerprint"),
+                            ("revoked", "a publisher was revoked"),
+                            ("root_staged", "a root of this house was put down for signing"),
+                            ("staged", "lists were sealed and put down for signing"),
+                            ("published", "what enough people had signed was published"),
+                            ("renewed", "the timestamp was signed anew"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("name", models.CharField(max_length=64)),
+                ("version", models.PositiveIntegerField(null=True)),
+                ("digest", models.CharField(blank=True, max_length=64)),
+                ("taken_at", models.DateTimeField()),
+                (
+                    "person",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
             name="ListLookedUp",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

@@ -73,6 +73,7 @@ from .releases import (
 )
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
+from .trust import TrustChange, TrustStep
 from .wellbeing import MediaKind, OptOut, PaceRule, TalkTo
 
 __all__ = [
@@ -213,6 +214,8 @@ __all__ = [
     "TextReason",
     "Throttle",
     "Tombstone",
+    "TrustChange",
+    "TrustStep",
     "VoteReason",
     "Way",
     "Withdrawal",

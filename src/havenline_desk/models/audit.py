@@ -121,6 +121,7 @@ class AuditAct(models.TextChoices):
     LIST_SUSPENDED = "list_suspended", "suspended a partner's list"
     LIST_RESUMED = "list_resumed", "took a suspended list up again, in shadow"
     ENTRY_LET_THROUGH = "entry_let_through", "let an entry of a partner through the screen"
+    TRUST_CHANGED = "trust_changed", "changed whom this house trusts, or what partners are to trust of it"
     LIST_LOOKED_UP = "list_looked_up", "looked an investigation up in a list that two had activated"
     PARTNER_SUSPENDED = "partner_suspended", "suspended a partner"
     SUBSCRIPTION_OPENED = "subscription_opened", "opened a list to a partner"
@@ -174,6 +175,7 @@ URGENT_ACTS = frozenset(
         AuditAct.LIST_SUSPENDED,
         AuditAct.LIST_RESUMED,
         AuditAct.ENTRY_LET_THROUGH,
+        AuditAct.TRUST_CHANGED,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""

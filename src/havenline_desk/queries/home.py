@@ -12,6 +12,7 @@ from ..waiting import open_in_the_name_of, waiting_for
 from .alarms import standing_alarms
 from .calibration import calibrating
 from .investigations import InvestigationLine, investigation_lines, references
+from .repository import RoleLine, roles_ending
 from .resets import ResetLine, waiting_resets
 
 
@@ -37,6 +38,7 @@ class Home:
     empty_for: tuple[Role, ...]
     resets: tuple[ResetLine, ...]
     alarms: tuple[StorageAlarm, ...]
+    ending: tuple[RoleLine, ...]
 
 
 EMPTY_ROLES = (Role.WELFARE, Role.LIAISON, Role.ADMIN)
@@ -58,6 +60,7 @@ def home_of(person: Person, *, since: dt.datetime, at: dt.datetime) -> Home:
         empty_for=tuple(role for role in EMPTY_ROLES if role in held),
         resets=waiting_resets(person, at=at),
         alarms=standing_alarms(person, at=at),
+        ending=roles_ending(at=at) if gates.Act.SEE_RELEASES in acts else (),
     )
 
 

@@ -36,6 +36,8 @@ MATCHD = os.environ.get("HAVENLINE_MATCHD", "")
 """Path of the socket of a `matchd` whose lists it is looked up in too; empty: none."""
 EXCHANGES = os.environ.get("HAVENLINE_EXCHANGES", "")
 """The folder of exchanges with partners; empty: `exchanges` in the data folder."""
+REPOSITORY = os.environ.get("HAVENLINE_REPOSITORY", "")
+"""The folder of what this house publishes to other installations; empty: `repository` in the data folder."""
 HOUSE_LISTS = os.environ.get("HAVENLINE_HOUSE_LISTS", "")
 """The folder of live lists of what this house released, for a `matchd`; empty: `house-lists` in the data folder."""
 MATCH_DOOR = os.environ.get("HAVENLINE_MATCH_DOOR", "match")
