@@ -36,6 +36,7 @@ _SAID_ON_PAGES = (
     *("actions/approve.py", "actions/cancel.py", "actions/carry_out.py", "actions/change_factors.py"),
     *("actions/escalate.py", "actions/grant_reveal.py", "actions/prove_person.py", "actions/set_budget.py"),
     *("actions/start_calibration.py", "actions/submit_assessment.py", "actions/look_at_text.py", "agreement.py"),
+    *("actions/keep_match_alarms.py", "actions/keep_webhooks.py"),
     *("actions/look_over_sample.py", "evidence.py", "factors/*.py", "pages/*.py"),
 )
 """Where refusals are raised that a page shows; those that only a command prints stay English."""
@@ -151,6 +152,7 @@ def _of_labels() -> Iterator[tuple[Message, str]]:
         *(models.Role, models.Way, models.SourceKind, models.SkipReason, models.EscalationStage, models.Step),
         *(models.SettledBy, models.SamplingRule, models.Plan, models.ItemState, models.PoolKind, models.HandReason),
         *(models.TextReason, models.FindingVerdict, models.Door, models.DeconflictionAnswer, models.WithdrawalReason),
+        models.MatchAlarmKind,
     )
     for choices in shown:
         where = f"{choices.__module__.replace('.', '/')}.py"

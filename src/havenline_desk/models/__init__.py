@@ -1,6 +1,15 @@
 """Every table of the desk, one file per context, one migration history."""
 
-from .api_keys import ApiKey, KeyEnd, KeyScope, LookupCount, LookupWindow, MatchAlarm, MatchAlarmKind
+from .api_keys import (
+    ApiKey,
+    KeyEnd,
+    KeyScope,
+    LookupCount,
+    LookupWindow,
+    MatchAlarm,
+    MatchAlarmKind,
+    WebhookEndpoint,
+)
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
@@ -69,6 +78,7 @@ from .releases import (
 )
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
+from .webhooks import WebhookAttempt, WebhookEvent, WebhookKind, WebhookResult, WebhookSecret
 from .wellbeing import OptOut, PaceRule, TalkTo
 
 __all__ = [
@@ -204,6 +214,12 @@ __all__ = [
     "Tombstone",
     "VoteReason",
     "Way",
+    "WebhookAttempt",
+    "WebhookEndpoint",
+    "WebhookEvent",
+    "WebhookKind",
+    "WebhookResult",
+    "WebhookSecret",
     "Withdrawal",
     "WithdrawalReason",
 ]
