@@ -103,18 +103,18 @@ def list_keys(as_json: opening.JsonOption = False, home: opening.HomeOption = No
 
 @app.command("alarms")
 def alarms(home: opening.HomeOption = None) -> None:
-    """List the alarms about what keys asked for, the newest first; 1 where there are any."""
+    """List the open alarms of the match service, the newest first; 1 where there are any. A page closes them."""
     with opening.desk(opening.existing_home(home)):
-        from havenline_desk.queries.api_keys import match_alarms
+        from havenline_desk.queries.match_alarms import open_alarms
 
         lines = [
-            f"{alarm.raised_at:%Y-%m-%d %H:%M} UTC  {alarm.key.name}: {alarm.get_kind_display()}"
+            f"{alarm.raised_at:%Y-%m-%d %H:%M} UTC  {alarm.key or alarm.endpoint}: {alarm.get_kind_display()}"
             + (
                 f"; it stands in the copy of {alarm.list} that {alarm.recipient.slug} was given"
-                if alarm.recipient
+                if alarm.recipient is not None
                 else ""
             )
-            for alarm in match_alarms()
+            for alarm in open_alarms()
         ]
     for line in lines:
         typer.echo(plain(line))

@@ -45,6 +45,7 @@ from havenline_cli import (
     storage,
     supervised,
     verify,
+    webhooks,
 )
 
 app = typer.Typer(
@@ -99,6 +100,7 @@ app.command("matchd", help=matchd.HELP, epilog=exits.EPILOG)(matchd.matchd)
 app.command("matchd-status", epilog=exits.EPILOG)(matchd.status)
 app.command("match-api", help=match_api.HELP, epilog=exits.EPILOG)(match_api.match_api)
 app.add_typer(api_keys.app, name="api-key")
+app.add_typer(webhooks.app, name="webhook")
 app.command("decoderd", help=decoderd.HELP, epilog=exits.EPILOG)(decoderd.decoderd)
 app.command("figures")(figures.figures)
 app.command("publish", epilog=exits.EPILOG)(publish.publish)

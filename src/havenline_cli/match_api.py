@@ -20,7 +20,7 @@ DOORS = ("match", "hma")
 
 
 def match_api(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 lets the system choose.")] = 8340,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 lets the system choose one.")] = 8340,
     socket: Annotated[
         Path | None, typer.Option(metavar="SOCKET", help="A Unix socket in place of a port, for its user and group.")
     ] = None,
@@ -43,7 +43,7 @@ def match_api(
         if socket is not None:
             listen, told = ("--uds", str(socket.absolute()), "--uds-permissions", "660"), str(socket)
         else:
-            chosen = server.free_port(port)
+            chosen = port or server.free_port(0)  # callers know the port: another would be no use
             listen, told = ("--host", server.LOOPBACK, "--port", str(chosen)), f"http://{server.LOOPBACK}:{chosen}"
         command = server.match_api_command(
             listen, workers=workers, application="havenline_cli.match_api_app:application"

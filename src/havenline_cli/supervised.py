@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from havenline_cli import exits
-from havenline_cli.desk import HomeOption, JsonOption, existing_home
+from havenline_cli.desk import CommandError, HomeOption, JsonOption, existing_home
 
 if TYPE_CHECKING:
     from havenline_desk.sites.supervisor import Part, Program, Supervisor
@@ -60,8 +60,45 @@ def _parts(wired: Wired, port: int, folder: Path) -> Iterator[Part]:
         yield decoderd_part(folder)
     for name in ("sealer", "jobs"):
         yield Program(name, [*_HAVENLINE, name, "--home", str(wired.home.path)], environ=server.environ)
-    yield _exchanges_part(wired.home.path)
+    if os.environ.get("HAVENLINE_EXCHANGES_APART") != "1":
+        yield _exchanges_part(wired.home.path)
+    yield from _match_parts(wired.home.path, folder)
     yield web_part(port)
+
+
+def _match_parts(home: Path, folder: Path) -> Iterator[Part]:
+    """The match service with a `matchd` for this house's own lists, and what sends webhooks: where they are wanted."""
+    from havenline_desk import editions
+    from havenline_desk.sites import server
+    from havenline_desk.sites.supervisor import Program
+
+    if wanted := os.environ.get("HAVENLINE_MATCH_API"):
+        if not wanted.isdigit():
+            raise CommandError("HAVENLINE_MATCH_API names the port of the match service on 127.0.0.1")
+        lists = os.environ.get("HAVENLINE_MATCHD", "")
+        if not lists:
+            lists = str(folder / "matchd")
+            yield _matchd_part(Path(lists), editions.made_live_folder())
+        yield Program(
+            "match service",
+            [*_HAVENLINE, "match-api", "--port", wanted, "--home", str(home)],
+            answers=lambda: server.answers(int(wanted)),
+            responds=lambda: server.responds(int(wanted)),
+            # For it alone: imports look the same lists up by themselves.
+            environ=lambda: server.environ() | {"HAVENLINE_MATCHD": lists},
+            required=False,
+        )
+    if os.environ.get("HAVENLINE_WEBHOOKS") == "1":
+        command = [*_HAVENLINE, "webhook", "send", "--home", str(home)]
+        yield Program("webhooks", command, environ=server.environ, required=False)
+
+
+def _matchd_part(path: Path, lists: Path) -> Program:
+    from havenline_desk.sites import server
+    from havenline_desk.sites.supervisor import Program
+
+    command = [*_HAVENLINE, "matchd", str(lists), "--socket", str(path)]
+    return Program("matchd", command, answers=lambda: _listens(path), environ=server.environ, required=False)
 
 
 def _exchanges_part(home: Path) -> Program:

@@ -1,5 +1,6 @@
-"""A client of Havenline's match service, of the standard library alone: a platform needs nothing else of Havenline."""
+"""A client of Havenline's match service and the check of its webhooks, of the standard library alone."""
 
 from .client import Answer, MatchService, Refused
+from .webhook import Event, NotVerified, verify_webhook
 
-__all__ = ["Answer", "MatchService", "Refused"]
+__all__ = ["Answer", "Event", "MatchService", "NotVerified", "Refused", "verify_webhook"]

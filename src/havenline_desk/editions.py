@@ -5,6 +5,7 @@ Nothing is written to the database here.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,6 +94,15 @@ def live_folder() -> Path:
     return Path(settings.HOUSE_LISTS or Path(settings.HOME) / "house-lists")
 
 
+def made_live_folder() -> Path:
+    """As `live_folder`, with live lists in it that may be empty, so that a `matchd` can hold them from the start."""
+    folder = live_folder()
+    if not (folder / CURRENT).exists():
+        with contextlib.suppress(ChangeRefused):  # another process has just made it
+            LiveLists.create(folder)
+    return folder
+
+
 def looked_up_in() -> list[str]:
     """What an import is looked up in beside a `matchd`: the lists that are set up, and this house's own."""
     own = os.fspath(live_folder())
@@ -111,8 +121,7 @@ def bring_up(house_list: HouseList, *, at: dt.datetime, number: int | None = Non
     Returns whether anything had to be changed. Withdrawn is withdrawn, whichever edition is read after it. Safe to
     call again and at any time. Raises EditionRefused, ChangeRefused, LiveListsDamaged, OSError; what was done holds.
     """
-    folder = live_folder()
-    live = LiveLists.open(folder) if (folder / CURRENT).exists() else _made(folder)
+    live = LiveLists.open(made_live_folder())
     gone = Withdrawal.objects.filter(entry__list=house_list).values_list("entry__entry", flat=True)
     missing = sorted(set(gone) - live.withdrawn(house_list.name))
     if missing:
@@ -126,13 +135,6 @@ def bring_up(house_list: HouseList, *, at: dt.datetime, number: int | None = Non
     columns = Entries.of(each.listed() for each, _ in entries)
     live.publish(Edition(EditionRef(house_list.name, wanted.number, columns.digest()), columns))
     return True
-
-
-def _made(folder: Path) -> LiveLists:
-    try:
-        return LiveLists.create(folder)
-    except ChangeRefused:
-        return LiveLists.open(folder)  # another process has just made it
 
 
 def alone(house_list: HouseList) -> None:

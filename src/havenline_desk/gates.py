@@ -141,6 +141,10 @@ class Act(StrEnum):
     READ_LOG = "read_log"
     MAKE_API_KEY = "make_api_key"
     END_API_KEY = "end_api_key"
+    SEE_MATCH_ALARMS = "see_match_alarms"
+    CLOSE_MATCH_ALARM = "close_match_alarm"
+    SEE_WEBHOOKS = "see_webhooks"
+    KEEP_WEBHOOKS = "keep_webhooks"
     # Of programs with a key:
     USE_MATCH_API = "use_match_api"
     SEE_PEOPLE = "see_people"
@@ -158,6 +162,7 @@ class Act(StrEnum):
     DESTROY_IN_TIME = "destroy_in_time"
     ROTATE_KEYS = "rotate_keys"
     RUN_JOBS = "run_jobs"
+    SEND_WEBHOOKS = "send_webhooks"
 
 
 class Reach(StrEnum):
@@ -318,6 +323,10 @@ RULES: Mapping[Act, Rule] = {
     Act.READ_LOG: _by(Role.AUDITOR),
     Act.MAKE_API_KEY: _by(Role.LIAISON, _L),
     Act.END_API_KEY: _by(Role.LIAISON, _L, Role.ADMIN),
+    Act.SEE_MATCH_ALARMS: _by(Role.LIAISON, _L, Role.ADMIN, Role.AUDITOR),
+    Act.CLOSE_MATCH_ALARM: _by(Role.LIAISON, _L),
+    Act.SEE_WEBHOOKS: _by(Role.LIAISON, _L, Role.ADMIN, Role.AUDITOR),
+    Act.KEEP_WEBHOOKS: _by(Role.LIAISON, fresh=True),
     Act.USE_MATCH_API: Rule(reach=Reach.KEY),
     Act.SEE_PEOPLE: _by(Role.ADMIN, _L, Role.AUDITOR),
     Act.INSTALL: _HOST,
@@ -333,6 +342,7 @@ RULES: Mapping[Act, Rule] = {
     Act.DESTROY_IN_TIME: _HOST,
     Act.ROTATE_KEYS: replace(_HOST, people=2),
     Act.RUN_JOBS: _HOST,
+    Act.SEND_WEBHOOKS: _HOST,
 }
 CONTENT_ACTS = frozenset({Act.TAKE_ASSESSMENT, Act.TAKE_DISPUTE, Act.LOOK_OVER_SAMPLE, Act.WORK})
 

@@ -21,7 +21,7 @@ from .gates import ENFORCED_BY, PROFILES, RULES, About, Act, Reach
 SERVICES = ("havenline_desk.sites.match_api_urls", "havenline_desk.sites.hma_urls")
 """The routes of programs, which no person's session opens."""
 
-JOBS: Mapping[str, Act] = {"imports": Act.RUN_JOBS}
+JOBS: Mapping[str, Act] = {"imports": Act.RUN_JOBS, "webhooks": Act.SEND_WEBHOOKS}
 """Each module of `jobs/`. A job acts for nobody, so its act is one of the host."""
 
 COMMANDS: Mapping[str, Act] = {
@@ -84,6 +84,15 @@ COMMANDS: Mapping[str, Act] = {
     "api-key end": Act.END_API_KEY,
     "api-key list": Act.SEE_STATUS,
     "api-key alarms": Act.SEE_STATUS,
+    "webhook make": Act.KEEP_WEBHOOKS,
+    "webhook list": Act.SEE_STATUS,
+    "webhook log": Act.SEE_STATUS,
+    "webhook try": Act.KEEP_WEBHOOKS,
+    "webhook secret": Act.KEEP_WEBHOOKS,
+    "webhook on": Act.KEEP_WEBHOOKS,
+    "webhook replay": Act.KEEP_WEBHOOKS,
+    "webhook end": Act.KEEP_WEBHOOKS,
+    "webhook send": Act.SEND_WEBHOOKS,
     "matchd-status": Act.SEE_STATUS,
     "investigation create": Act.CREATE_INVESTIGATION,
     "investigation import": Act.IMPORT_COLLECTION,

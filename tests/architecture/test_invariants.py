@@ -45,6 +45,7 @@ def test_i8_nothing_fetches_a_url() -> None:
     assert importers(FETCHERS) == {
         "havenline_desk/sites/server.py": {"http.client"},
         "havenline/connectors/one_host.py": {"requests"},
+        "havenline_desk/webhook_post.py": {"http.client"},  # posts to what a person configured, reads a status
         "havenline_client/client.py": {"http.client"},  # asks the one match service that it is told of
     }
 

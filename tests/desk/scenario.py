@@ -41,6 +41,7 @@ from havenline_desk.actions.count_try import Throttled, count_try
 from havenline_desk.actions.create_investigation import create_investigation
 from havenline_desk.actions.declare_care import declare_talk_to
 from havenline_desk.actions.declare_policy import declare_house, declare_policy
+from havenline_desk.actions.deliver_webhooks import note_attempt, take_event
 from havenline_desk.actions.draw_quality_sample import draw_quality_sample
 from havenline_desk.actions.end_session import begin_session, end_session
 from havenline_desk.actions.enrol_person import certify_person, close_person, enrol_person
@@ -52,8 +53,10 @@ from havenline_desk.actions.import_collection import import_collection
 from havenline_desk.actions.import_framework import import_framework
 from havenline_desk.actions.keep_api_keys import freeze_api_key, make_api_key
 from havenline_desk.actions.keep_incoming import let_through, resume_list, suspend_list
+from havenline_desk.actions.keep_match_alarms import close_match_alarm
 from havenline_desk.actions.keep_partners import end_subscription, subscribe_partner, suspend_partner
 from havenline_desk.actions.keep_pools import make_pool
+from havenline_desk.actions.keep_webhooks import change_secret, make_webhook, replay_event, try_webhook
 from havenline_desk.actions.link_account import link_account, unlink_accounts
 from havenline_desk.actions.look_at_text import grant_text_look
 from havenline_desk.actions.look_over_sample import begin_look, record_finding
@@ -108,6 +111,7 @@ from havenline_desk.models import (
     Investigation,
     KeyScope,
     LookupWindow,
+    MatchAlarm,
     OriginSignal,
     Outcome,
     Partner,
@@ -128,6 +132,9 @@ from havenline_desk.models import (
     TextReason,
     TrustChange,
     Way,
+    WebhookEndpoint,
+    WebhookEvent,
+    WebhookResult,
     WithdrawalReason,
 )
 from havenline_guard.keyd_client import KeydUnreachable
@@ -205,6 +212,21 @@ def asking_the_match_service() -> Iterator[Step]:
     yield lambda: begin_lookups(row(), at=at)
     yield lambda: count_lookups(LookupWindow.objects.get(), Answered(1, 1, 0, 0, "0" * 64), at=at)
     yield lambda: freeze_api_key(row(), at=at)
+    yield lambda: close_match_alarm(MatchAlarm.objects.get(), reason="spoke with them", by=who("lead"), at=at)
+
+    def hook() -> WebhookEndpoint:
+        return WebhookEndpoint.objects.get()
+
+    def answered(result: WebhookResult) -> None:
+        attempt = take_event(at=at)
+        assert attempt is not None
+        note_attempt(attempt, result, 200, at=at)
+
+    yield lambda: make_webhook("own", "http://127.0.0.1:9/", made_by=who("liaison"), at=at)
+    yield lambda: try_webhook(hook(), by=who("liaison"), at=at)
+    yield lambda: answered(WebhookResult.DELIVERED)
+    yield lambda: replay_event(WebhookEvent.objects.get(), by=who("liaison"), at=at)
+    yield lambda: change_secret(hook(), by=who("liaison"), at=at)
 
 
 NEWCOMER, SECRET = "newcomer", "one time and never again"

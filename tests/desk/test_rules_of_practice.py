@@ -237,6 +237,7 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "Import",
         "ImportJob",
         "LinkedAccount",
+        "MatchAlarm",
         "Partner",
         "Passkey",
         "Person",
@@ -253,6 +254,10 @@ def test_the_desk_role_can_work_but_not_edit_or_delete_what_is_final() -> None:
         "Subscription",
         "TextLook",
         "Throttle",
+        "WebhookAttempt",
+        "WebhookEndpoint",
+        "WebhookEvent",
+        "WebhookSecret",
         "Withdrawal",
     }
 

@@ -36,6 +36,7 @@ from havenline_desk.actions.carry_out import carry_out
 from havenline_desk.actions.keep_feed_credentials import make_feed_credential
 from havenline_desk.actions.keep_partners import subscribe_partner
 from havenline_desk.actions.keep_pools import make_pool
+from havenline_desk.actions.keep_webhooks import make_webhook, try_webhook
 from havenline_desk.actions.propose import propose
 from havenline_desk.actions.release_entries import propose_release
 from havenline_desk.actions.take_next import take_next
@@ -62,6 +63,7 @@ from havenline_desk.models import (
     StackMember,
     StoredContent,
     Submission,
+    WebhookEvent,
 )
 from havenline_guard.keyd_wire import QUESTIONS, KeydRefused, Peer
 from tests.core.connectors.publisher_rig import House as Publisher
@@ -199,6 +201,8 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     for name, stage in (("running", Stage.ACTIVE), ("stopped", Stage.SUSPENDED), ("ripe", Stage.SHADOW)):
         factories.make_exchange(folder.parent, stage=stage, since=at - dt.timedelta(days=8), name=name)
     entry, outcome = releasing(people, at=at)
+    hook, _ = make_webhook("hook", "http://127.0.0.1:9/", made_by=people["liaison"], at=at)
+    try_webhook(hook, by=people["liaison"], at=at)
     answers = folder.parent / "answers.json"
     answers.write_text(json.dumps(factories.NO_SHAPES))
     return {
@@ -229,6 +233,12 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "escalation contact": ["1", "duty lead", "020 7946 0000"],
         "api-key make": [f"key-{secrets.token_hex(4)}", "--list", "shapes"],
         "api-key end": [key("platform", at=at)[0].name],
+        "webhook make": [f"hook-{secrets.token_hex(4)}", "http://127.0.0.1:9/"],
+        "webhook try": [hook.name],
+        "webhook secret": [hook.name],
+        "webhook on": [hook.name],
+        "webhook replay": [WebhookEvent.objects.get().audit_id.hex],
+        "webhook end": [hook.name],
         "proposal list": [],
         "proposal approve": [waits.audit_id.hex, "--digest", waits.digest],
         "proposal cancel": [waits.audit_id.hex],

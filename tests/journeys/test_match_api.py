@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from havenline_client import Answer, MatchService, Refused
@@ -22,6 +24,10 @@ from tests.desk.match_rig import matchd, pdq, sha256
 from tests.guard.conftest import Running
 
 HAVENLINE = [sys.executable, "-c", "from havenline_cli.main import main; main()"]
+pytestmark = pytest.mark.skipif(
+    os.environ.get("HAVENLINE_SOAK") != "1",
+    reason="long form: a desk, two servers and ten commands; test_supervisor.py starts the service in the short one",
+)
 ASKED = [sha256("a"), sha256("z"), pdq("b"), pdq("y")]
 TOLD = [True, False, True, False]
 
@@ -135,6 +141,55 @@ def test_the_service_from_its_first_key_to_its_end(
     exported = export_of(environment, tmp_path)
     assert exported.count("lookups_begun") == exported.count("lookups_counted") >= 1
     assert json.loads(havenline(environment, "api-key", "list", "--json"))[0]["ended"] is None
+
+
+SAMPLES = 10_000
+CALLERS = 16
+
+
+@pytest.mark.timeout(1800)
+def test_the_time_of_an_answer_does_not_tell_a_hit_from_a_miss(
+    environment: dict[str, str], serve: Callable[[], Served]
+) -> None:
+    """10,000 of each, interleaved, on the grid as it is served. The one test that time decides; so in the long form."""
+    havenline(environment, "up", "--no-serve")
+    havenline(environment, "person", "add", "liaison", "--role", "partner_liaison")
+    quotas = ("--per-minute", "1000000", "--per-day", "1000000")
+    secret = havenline(environment, "api-key", "make", "uploads", "--by", "liaison", "--list", "shapes", *quotas)
+    address, key = f"unix:{serve().path}", secret.split()[-1]
+    taken: dict[bool, list[float]] = {True: [], False: []}
+
+    def ask(caller: int) -> None:
+        with MatchService(address, key) as service:
+            service.match_hashes([sha256("z")])  # the first of a window waits for its entry in the log
+            for number in range(2 * SAMPLES // CALLERS):
+                listed = (number + caller) % 2 == 0
+                item = sha256("abc"[number // 2 % 3] if listed else f"missing {caller} {number}")
+                began = time.perf_counter()
+                assert service.match_hashes([item]) == [listed]
+                taken[listed].append(time.perf_counter() - began)
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        list(callers.map(ask, range(CALLERS)))
+    assert len(taken[True]) == len(taken[False]) == SAMPLES
+    distance, p = kolmogorov_smirnov(taken[True], taken[False])
+    medians = [sorted(each)[SAMPLES // 2] * 1e3 for each in taken.values()]
+    print(f"hits median {medians[0]:.2f} ms, misses {medians[1]:.2f} ms; D = {distance:.4f}, p = {p:.3f}")
+    assert p > 0.01
+
+
+def kolmogorov_smirnov(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
+    """The largest distance between the two distributions, and how probable one so large is where they are the same.
+
+    By Kolmogorov's limit, good from some hundred values on.
+    """
+    both = np.sort(np.concatenate([one, other]))
+    shares = [np.searchsorted(np.sort(each), both, "right") / len(each) for each in (one, other)]
+    distance = float(np.abs(shares[0] - shares[1]).max())
+    scaled = distance * (len(one) * len(other) / (len(one) + len(other))) ** 0.5
+    if scaled < 0.2:  # the series does not converge there, and the probability is 1 to twelve digits
+        return distance, 1.0
+    return distance, float(sum(2 * (-1) ** (k - 1) * np.exp(-2 * k * k * scaled * scaled) for k in range(1, 101)))
 
 
 def export_of(environment: dict[str, str], folder: Path) -> str:

@@ -18,11 +18,16 @@ from pathlib import Path
 
 import pytest
 
+from havenline_client import MatchService, Refused
+from havenline_desk.sites.server import free_port
 from havenline_desk.sites.supervisor import start_of
 from tests.journeys.desk_rig import SupervisedRig, within
 
 HAVENLINE = str(Path(sys.executable).with_name("havenline"))
-NAMES = ["supervisor", "postgresql", "keyd", "decoderd", "sealer", "jobs", "exchanges", "web server"]
+NAMES = [
+    *("supervisor", "postgresql", "keyd", "decoderd", "sealer", "jobs", "exchanges"),
+    *("matchd", "match service", "webhooks", "web server"),
+]
 HEALED_WITHIN = 30.0
 """Seconds. On a quiet machine it takes one to three; what is asserted is that it happens, not how fast."""
 
@@ -36,6 +41,7 @@ class Up:
     environ: dict[str, str]
     port: int
     session: str
+    match_port: int
 
     def status(self, code: int = 0) -> dict[str, int]:
         """The process numbers by name; those that do not run are not among them."""
@@ -93,6 +99,8 @@ def up() -> Iterator[Up]:
     rig = SupervisedRig(throwaway_folder())
     folder, session = rig.folder, rig.run("fill", "0").split()[0]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("HAVENLINE_", "DJANGO_"))}
+    match_port = free_port(0)
+    environ |= {"HAVENLINE_MATCH_API": str(match_port), "HAVENLINE_WEBHOOKS": "1"}
     command = [HAVENLINE, "up", "--port", "0", "--home", str(folder / "desk")]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -100,7 +108,7 @@ def up() -> Iterator[Up]:
         found = re.search(r":(\d+)/", child.stdout.readline())
         assert found is not None, child.stderr.read()
         try:
-            yield Up(child, folder / "desk", environ, int(found[1]), session)
+            yield Up(child, folder / "desk", environ, int(found[1]), session, match_port)
         finally:
             child.send_signal(signal.SIGTERM)
             child.wait(timeout=60)
@@ -113,6 +121,27 @@ def test_status_names_every_process(up: Up) -> None:
     assert numbers["supervisor"] == up.process.pid
     assert len(set(numbers.values())) == len(NAMES), "each is a process of its own"
     assert up.ready()
+
+
+def asked(up: Up) -> bool:
+    """Whether the match service lets nobody in without a key, which it says only where it could read its keys."""
+    try:
+        with MatchService(f"http://127.0.0.1:{up.match_port}", "hvl_wrong") as service:
+            service.match_hashes([{"sha256": "0" * 64}])
+    except Refused as refused:
+        return refused.name == "no_key"
+    except OSError:
+        return False
+    raise AssertionError("it answered without a key")
+
+
+def test_the_match_service_runs_where_it_is_wanted_and_comes_back(up: Up) -> None:
+    within(2 * HEALED_WITHIN, lambda: asked(up))
+    before = up.numbers()
+    for name in ("matchd", "match service"):
+        os.kill(before[name], signal.SIGKILL)
+    within(2 * HEALED_WITHIN, lambda: up.numbers().get("match service", 0) not in (0, before["match service"]))
+    within(2 * HEALED_WITHIN, lambda: asked(up))
 
 
 @pytest.mark.parametrize("name", NAMES[1:])
@@ -137,7 +166,7 @@ def test_one_after_another_and_at_once(up: Up) -> None:
         lambda: set(up.numbers()) == set(NAMES) and all(up.numbers()[n] != before[n] for n in NAMES[1:]) and up.ready(),
     )
     took += within(HEALED_WITHIN, up.views)
-    print(f"all five: {took:.1f} s until a view")
+    print(f"all of them: {took:.1f} s until a view")
     assert "good for 7 days" in up.act("someone-after-all")
 
 

@@ -43,9 +43,12 @@ HARDENED = {
     "LimitCORE": "0",
     "MemorySwapMax": "0",
     "UMask": "0077",
-    "IPAddressDeny": "any",
     "Restart": "always",
 }
+AS_THE_DESK = ("exchanges", "match-api", "webhooks")
+"""Units that work in the desk's data folder and on its database."""
+OUTWARD = {f"havenline-{name}.service" for name in ("exchanges", "webhooks")}
+"""Those that reach public addresses, and none of a private network."""
 
 
 def read(name: str) -> dict[str, list[str]]:
@@ -65,8 +68,11 @@ def users() -> set[str]:
 
 
 def test_there_is_a_unit_for_each_process_with_a_user_of_its_own() -> None:
-    assert [f"havenline-{name}.service" for name in ("decoderd", "desk", "keyd", "matchd")] == UNITS
-    assert {read(name)["User"][0] for name in UNITS} == {name.removesuffix(".service") for name in UNITS} == users()
+    apart = [f"havenline-{name}.service" for name in ("decoderd", "desk", "keyd", "matchd")]
+    with_the_desk = [f"havenline-{name}.service" for name in AS_THE_DESK]
+    assert sorted([*apart, *with_the_desk]) == UNITS
+    assert {read(name)["User"][0] for name in apart} == {name.removesuffix(".service") for name in apart} == users()
+    assert {read(name)["User"][0] for name in with_the_desk} == {"havenline-desk"}
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -76,7 +82,11 @@ def test_each_unit_is_closed_off(name: str) -> None:
     assert parsed.sections() == ["Unit", "Service", "Install"]
     said = read(name)
     assert {key: said[key] for key in HARDENED} == {key: [value] for key, value in HARDENED.items()}
-    assert said.get("PrivateNetwork") == (None if name == "havenline-desk.service" else ["yes"])
+    networked = said["User"] == ["havenline-desk"]
+    assert said.get("PrivateNetwork") == (None if networked else ["yes"])
+    assert said.get("IPAddressAllow") == (["localhost"] if networked else None)
+    denied = set(" ".join(said["IPAddressDeny"]).split())
+    assert denied >= {"10.0.0.0/8", "169.254.0.0/16", "fc00::/7"} if name in OUTWARD else denied == {"any"}
     assert set(said["RestrictAddressFamilies"][0].split()) <= {"AF_UNIX", "AF_INET", "AF_INET6"}
     named = {word for line in said["ExecStart"] for word in re.findall(r"havenline-[a-z]+(?=[\s:]|$)", line)}
     assert named <= users()
@@ -133,6 +143,10 @@ def test_the_commands_of_the_units_serve_a_desk_together() -> None:
             words[words.index("--group") + 1] = str(os.getegid())
         return words
 
+    def environment(name: str) -> dict[str, str]:
+        said = [each for line in read(f"havenline-{name}.service").get("Environment", []) for each in line.split()]
+        return dict(here(each).split("=", 1) for each in said if each.startswith("HAVENLINE_"))
+
     settings = dict(
         line.split("=", 1) for line in here((FOLDER / "desk.env").read_text()).splitlines() if not line.startswith("#")
     )
@@ -161,11 +175,20 @@ def test_the_commands_of_the_units_serve_a_desk_together() -> None:
             )
             assert done.returncode == 0, done.stderr
             running = [row["name"] for row in json.loads(done.stdout)["processes"]]
-            assert set(running) == {"supervisor", "postgresql", "sealer", "jobs", "exchanges", "web server"}, (
+            assert set(running) == {"supervisor", "postgresql", "sealer", "jobs", "web server"}, (
                 "the rest are units of their own"
             )
+            # The units that use its database, each until it has nothing to do or says that it began.
+            sending = [*command("webhooks"), "--once"]
+            subprocess.run(sending, env=ENVIRON | settings | environment("webhooks"), check=True)
+            fetching = [*command("exchanges"), "--once"]
+            subprocess.run(fetching, env=ENVIRON | settings | environment("exchanges"), check=True)
             desk.terminate()
             assert desk.wait(60) == 0
+            late = subprocess.run(
+                sending, env=ENVIRON | settings | environment("webhooks"), capture_output=True, text=True
+            )
+            assert "does not run yet" in late.stderr, "it starts no database of its own"
         assert keyd_answers(settings["HAVENLINE_KEYD"]), "what is not the desk's is left running"
     finally:
         for child in reversed(started):

@@ -37,6 +37,7 @@ _SAID_ON_PAGES = (
     *("actions/correct_outcome.py", "actions/propose.py"),
     *("actions/escalate.py", "actions/grant_reveal.py", "actions/prove_person.py", "actions/set_budget.py"),
     *("actions/start_calibration.py", "actions/submit_assessment.py", "actions/look_at_text.py", "agreement.py"),
+    *("actions/keep_match_alarms.py", "actions/keep_webhooks.py"),
     *("actions/look_over_sample.py", "actions/ask_for_pair.py", "actions/keep_incoming.py", "actions/keep_partners.py"),
     *("actions/publish_edition.py", "actions/record_deconfliction.py", "actions/release_entries.py"),
     *("actions/withdraw_entries.py", "evidence.py", "factors/*.py", "incoming.py", "pages/*.py"),
@@ -163,6 +164,7 @@ def _of_labels() -> Iterator[tuple[Message, str]]:
             models.Door,
             models.DeconflictionAnswer,
             models.WithdrawalReason,
+            models.MatchAlarmKind,
         ),
     )
     for choices in shown:

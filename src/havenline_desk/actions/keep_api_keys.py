@@ -14,7 +14,9 @@ from havenline.matching.probes import FEWEST
 from havenline.vocabulary import NCII, HavenlineError
 
 from .. import audit, gates
-from ..models import ApiKey, AuditAct, HouseList, KeyEnd, KeyScope, MatchAlarm, MatchAlarmKind, Partner, Person
+from ..models import ApiKey, AuditAct, HouseList, KeyEnd, KeyScope, MatchAlarmKind, Partner, Person, WebhookKind
+from .announce import tell_owner
+from .keep_match_alarms import raise_match_alarm
 
 PER_MINUTE, PER_DAY = 600, 50_000
 MOST_LISTS = 100
@@ -99,32 +101,18 @@ def end_api_key(key: ApiKey, *, ended_by: Person, at: dt.datetime) -> None:
 def freeze_api_key(key: ApiKey, *, at: dt.datetime) -> None:
     """End a key whose values lay too close to one another, with an alarm; nothing where it has ended already."""
     if _ended(key, KeyEnd.FROZEN, by=None, at=at):
-        _raise(MatchAlarmKind.PROBING, key, at=at)
+        raise_match_alarm(MatchAlarmKind.PROBING, key=key, at=at)
 
 
 @transaction.atomic
 def raise_leak(key: ApiKey, *, recipient: Partner, house_list: HouseList, at: dt.datetime) -> None:
-    """Record that a key asked for a canary of that recipient; the first time it does."""
-    _raise(MatchAlarmKind.CANARY, key, recipient=recipient, house_list=house_list, at=at)
+    """Record that a key asked for a canary of that recipient, where no such alarm is open."""
+    raise_match_alarm(MatchAlarmKind.CANARY, key=key, recipient=recipient, house_list=house_list, at=at)
 
 
 def _ended(key: ApiKey, ending: KeyEnd, *, by: Person | None, at: dt.datetime) -> bool:
     if not ApiKey.objects.filter(pk=key.pk, ended_at=None).update(ended_at=at, ending=ending):
         return False
+    tell_owner(key, WebhookKind.KEY_ENDED, {"key": key.name, "ending": ending.value}, at=at)
     audit.append(AuditAct.API_KEY_ENDED, at=at, actor=by, about=key, purpose=ending.value)
     return True
-
-
-def _raise(
-    kind: MatchAlarmKind,
-    key: ApiKey,
-    *,
-    recipient: Partner | None = None,
-    house_list: HouseList | None = None,
-    at: dt.datetime,
-) -> None:
-    alarm, fresh = MatchAlarm.objects.get_or_create(
-        kind=kind, key=key, recipient=recipient, list=house_list, defaults={"raised_at": at}
-    )
-    if fresh:
-        audit.append(AuditAct.MATCH_ALARM_RAISED, at=at, actor=None, about=alarm, purpose=kind.value, record=alarm)

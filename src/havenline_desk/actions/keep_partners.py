@@ -15,6 +15,7 @@ from .. import audit, gates
 from ..agreement import Accord, ProposalRefused
 from ..editions import alone, values_of
 from ..models import AuditAct, Canary, Door, HouseList, Partner, PartnerKey, Person, ReleasedEntry, Subscription
+from .announce import tell_partner_lists_changed
 from .keep_feed_credentials import end_credentials
 from .record_quorum import record_quorum
 from .release_entries import ReleaseRefused
@@ -91,6 +92,8 @@ def subscribe_partner(
         raise ReleaseRefused(f"{house_list.name} is open to {partner.name} by that door already")
     opened = Subscription.objects.create(partner=partner, list=house_list, door=door, opened_by=by, opened_at=at)
     _make_canaries(partner, house_list, at=at)
+    if door is Door.MATCH:
+        tell_partner_lists_changed(partner, at=at)
     audit.append(AuditAct.SUBSCRIPTION_OPENED, at=at, actor=by, about=opened, purpose=door.value, record=opened)
     return opened
 
@@ -101,6 +104,8 @@ def end_subscription(subscription: Subscription, *, by: Person, at: dt.datetime)
     gates.require(by, gates.Act.SUSPEND_PARTNER, at=at)
     if not Subscription.objects.filter(pk=subscription.pk, ended_at=None).update(ended_at=at):
         raise ReleaseRefused("this is closed already")
+    if subscription.door == Door.MATCH:
+        tell_partner_lists_changed(subscription.partner, at=at)
     audit.append(AuditAct.SUBSCRIPTION_ENDED, at=at, actor=by, about=subscription, purpose=subscription.door)
 
 

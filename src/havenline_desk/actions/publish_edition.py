@@ -11,6 +11,7 @@ from havenline.formats.edition import ListKind, stage_edition
 from .. import audit, gates
 from ..editions import alone, bring_up, entries_in_force, folder_of_list, place
 from ..models import AuditAct, HouseList, Person, PublishedEdition, ReleasedEntry, Withdrawal
+from .announce import tell_lists_changed
 from .keep_partners import make_missing_canaries
 from .release_entries import ReleaseRefused
 
@@ -53,6 +54,7 @@ def publish_edition(house_list: HouseList, *, person: Person, at: dt.datetime) -
         fresh.update(first_number=number)
         gone.update(first_number=number)
         make_missing_canaries(house_list, at=at)
+        tell_lists_changed(house_list, at=at)
         audit.append(
             AuditAct.EDITION_PUBLISHED, at=at, actor=person, about=edition, purpose=house_list.kind, record=edition
         )

@@ -15,6 +15,7 @@ from .. import audit, gates
 from ..confirmed import not_confirmed
 from ..editions import alone, bring_up
 from ..models import AuditAct, HouseList, Person, ReleasedEntry, Withdrawal, WithdrawalReason
+from .announce import tell_lists_changed
 from .release_entries import ReleaseRefused
 
 _LOG = logging.getLogger(__name__)
@@ -98,6 +99,8 @@ def _followed(house_list: HouseList, at: dt.datetime) -> None:
 def _record(
     entries: Sequence[ReleasedEntry], *, reason: WithdrawalReason, person: Person | None, at: dt.datetime
 ) -> None:
+    for house_list in {entry.list for entry in entries}:
+        tell_lists_changed(house_list, at=at)
     for entry in entries:
         row = Withdrawal.objects.create(entry=entry, reason=reason, person=person, withdrawn_at=at)
         audit.append(AuditAct.ENTRY_WITHDRAWN, at=at, actor=person, about=entry, purpose=reason.value, record=row)

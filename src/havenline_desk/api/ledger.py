@@ -28,6 +28,8 @@ _HEADER = 4096
 _SIZE = _HEADER + ROOM * (32 + 8 + 1)
 _MINUTE, _DAY = 60, 86_400
 _FOLDER = "match-api"
+NEAR = 0.8
+"""The share of a day's quota from which on its owner and the liaison are told."""
 
 
 class LedgerUnusable(HavenlineError):
@@ -36,10 +38,14 @@ class LedgerUnusable(HavenlineError):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whether so many items may be looked up now; else after how many seconds it may be tried again."""
+    """Whether so many items may be looked up now; else after how many seconds it may be tried again.
+
+    `near`: most of the day's quota is used up, which is said once a day.
+    """
 
     admitted: bool
     retry_after: int = 0
+    near: bool = False
 
 
 class Ledger:
@@ -67,7 +73,7 @@ class Ledger:
                 header[0] = _MAGIC
         except OSError as error:
             raise LedgerUnusable(f"{path} cannot be used ({error.strerror})") from None
-        self._windows, self._frozen = header[1:5], header[7:8]
+        self._windows, self._frozen, self._near_on = header[1:5], header[7:8], header[8:9]
         codes = np.frombuffer(self._map, np.uint64, ROOM * 4, _HEADER).reshape(ROOM, 4)
         seconds = np.frombuffer(self._map, np.int64, ROOM, _HEADER + ROOM * 32)
         close = np.frombuffer(self._map, np.uint8, ROOM, _HEADER + ROOM * 40)
@@ -87,10 +93,16 @@ class Ledger:
                     self._windows[place], self._windows[place + 1] = second // length, 0
             for place, length, most in ((2, _DAY, per_day), (0, _MINUTE, per_minute)):
                 if self._windows[place + 1] + items > most:
-                    return Admission(False, max(1, int((self._windows[place] + 1) * length) - second))
+                    near = place == 2 and self._said_near()
+                    return Admission(False, max(1, int((self._windows[place] + 1) * length) - second), near)
             self._windows[1] += items
             self._windows[3] += items
-        return Admission(True)
+            return Admission(True, near=self._windows[3] >= NEAR * per_day and self._said_near())
+
+    def _said_near(self) -> bool:
+        """True once a day."""
+        before, self._near_on[0] = int(self._near_on[0]), self._windows[2]
+        return before != int(self._windows[2])
 
     def probing(self, codes: Sequence[Codes] | Codes, *, limit: int, at: dt.datetime) -> bool:
         """Keep the PDQ values, uint64 (4,) each, unless the key is or gets frozen; whether it is."""

@@ -27,6 +27,7 @@ from havenline_guard.client import MatchClient
 
 from ..actions.count_lookups import begin_lookups, close_forgotten, count_lookups
 from ..actions.keep_api_keys import digest_of, freeze_api_key, raise_leak
+from ..actions.keep_match_alarms import note_quota_near
 from ..models import HouseList, KeyScope, Partner
 from ..queries.api_keys import keys_in_force, planted_values
 from .background import Background
@@ -101,6 +102,7 @@ class Service:
         values = [(each.recipient, each.house_list, value) for each in planted for value in each.values]
         whole = np.frombuffer(bytes.fromhex("".join(value for _, _, value in values)), np.uint64)
         self._planted, self._canaries = [(whose, of) for whose, of, _ in values], whole.reshape(-1, 4)
+        self._told.clear()  # an alarm that was closed may be raised again
         self._read_at = time.monotonic()
 
     def key_of(self, authorization: str, scopes: Collection[KeyScope]) -> HeldKey:
@@ -125,6 +127,8 @@ class Service:
         at = timezone.now()
         row = held.row
         admitted = held.ledger.admit(question.count, per_minute=row.per_minute, per_day=row.per_day, at=at)
+        if admitted.near:
+            self._background.do_later(lambda: note_quota_near(row, at=at))
         if not admitted.admitted:
             raise Refused("quota", 429, retry_after=admitted.retry_after)
         if held.ledger.probing(question.codes, limit=row.probe_limit, at=at):

@@ -12,16 +12,18 @@ from django.conf import settings
 
 from .refusals import FactorRefused, Why
 
-
-def seal(secret: str) -> str:
-    """Seal under a key made from the installation's secret key; `unseal` is the counterpart."""
-    return Fernet(base64.urlsafe_b64encode(_key("sealed secrets"))).encrypt(secret.encode()).decode()
+_FACTORS = "sealed secrets"
 
 
-def unseal(sealed: str) -> str:
+def seal(secret: str, *, purpose: str = _FACTORS) -> str:
+    """Seal under a key made from the installation's secret key, one for each purpose; `unseal` is the counterpart."""
+    return Fernet(base64.urlsafe_b64encode(_key(purpose))).encrypt(secret.encode()).decode()
+
+
+def unseal(sealed: str, *, purpose: str = _FACTORS) -> str:
     """Raises FactorRefused where the installation's secret key is another one now."""
     try:
-        return Fernet(base64.urlsafe_b64encode(_key("sealed secrets"))).decrypt(sealed.encode()).decode()
+        return Fernet(base64.urlsafe_b64encode(_key(purpose))).decrypt(sealed.encode()).decode()
     except InvalidToken:
         raise FactorRefused(
             Why.WRONG_CODE, "this authenticator app belongs to an older secret key of the desk: set it up anew"

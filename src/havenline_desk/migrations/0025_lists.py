@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0022_counting_and_quality_looks"),
+        ("desk", "0024_webhooks"),
     ]
 
     operations = [

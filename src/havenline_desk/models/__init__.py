@@ -1,6 +1,15 @@
 """Every table of the desk, one file per context, one migration history."""
 
-from .api_keys import ApiKey, KeyEnd, KeyScope, LookupCount, LookupWindow, MatchAlarm, MatchAlarmKind
+from .api_keys import (
+    ApiKey,
+    KeyEnd,
+    KeyScope,
+    LookupCount,
+    LookupWindow,
+    MatchAlarm,
+    MatchAlarmKind,
+    WebhookEndpoint,
+)
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
 from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
@@ -74,6 +83,7 @@ from .releases import (
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 from .trust import TrustChange, TrustStep
+from .webhooks import WebhookAttempt, WebhookEvent, WebhookKind, WebhookResult, WebhookSecret
 from .wellbeing import MediaKind, OptOut, PaceRule, TalkTo
 
 __all__ = [
@@ -218,6 +228,12 @@ __all__ = [
     "TrustStep",
     "VoteReason",
     "Way",
+    "WebhookAttempt",
+    "WebhookEndpoint",
+    "WebhookEvent",
+    "WebhookKind",
+    "WebhookResult",
+    "WebhookSecret",
     "Withdrawal",
     "WithdrawalReason",
 ]

@@ -71,23 +71,54 @@ class LookupCount(Audited):
     root = models.CharField(max_length=64, blank=True)
 
 
+class WebhookEndpoint(Audited):
+    """Where the programs of one owner are told of events: of a partner, or of this house (no partner).
+
+    `off_at`: it failed for days, so nothing is sent until a person switches it on; `ended_at`: for good.
+    """
+
+    name = models.CharField(max_length=64, unique=True)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="webhooks", null=True)
+    address = models.TextField()
+    made_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+    failing_since = models.DateTimeField(null=True)
+    off_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class MatchAlarmKind(models.TextChoices):
     PROBING = "probing", "a key asked for many different values close to one another"
     CANARY = "canary", "a key asked for a value that one recipient alone was given"
+    QUOTA = "quota", "a key has used up most of what it may ask in a day"
+    WEBHOOK = "webhook", "events do not arrive at a webhook"
 
 
 class MatchAlarm(Audited):
-    """Something that the liaison must look at. `recipient`: whose copy of `list` the value asked for stands in."""
+    """Something that the liaison must look at, until somebody closes it with a reason.
+
+    It is about `key`, or about `endpoint`. `recipient`: whose copy of `list` the value asked for stands in.
+    """
 
     kind = models.CharField(max_length=8, choices=MatchAlarmKind)
-    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="alarms")
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="alarms", null=True)
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.PROTECT, related_name="alarms", null=True)
     recipient = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="leak_alarms", null=True)
     list = models.ForeignKey(HouseList, on_delete=models.PROTECT, related_name="+", null=True)
     raised_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", null=True)
+    reason = models.CharField(max_length=200, blank=True, help_text="why it was closed")
 
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=("kind", "key", "recipient", "list"), nulls_distinct=False, name="one_alarm_of_a_kind"
+                fields=("kind", "key", "endpoint", "recipient", "list"),
+                condition=models.Q(closed_at=None),
+                nulls_distinct=False,
+                name="one_open_alarm_of_a_kind",
             ),
         )

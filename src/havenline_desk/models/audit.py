@@ -131,7 +131,11 @@ class AuditAct(models.TextChoices):
     API_KEY_ENDED = "api_key_ended", "ended a key of the match service"
     LOOKUPS_BEGUN = "lookups_begun", "began to answer a key of the match service"
     LOOKUPS_COUNTED = "lookups_counted", "counted what a key of the match service was answered"
-    MATCH_ALARM_RAISED = "match_alarm_raised", "an alarm about what a key asked for was raised"
+    MATCH_ALARM_RAISED = "match_alarm_raised", "an alarm of the match service was raised"
+    MATCH_ALARM_CLOSED = "match_alarm_closed", "closed an alarm of the match service"
+    WEBHOOK_MADE = "webhook_made", "made a webhook"
+    WEBHOOK_CHANGED = "webhook_changed", "changed a webhook"
+    WEBHOOK_REPLAYED = "webhook_replayed", "had an event of a webhook sent once more"
 
 
 URGENT_ACTS = frozenset(
@@ -172,6 +176,8 @@ URGENT_ACTS = frozenset(
         AuditAct.API_KEY_MADE,
         AuditAct.API_KEY_ENDED,
         AuditAct.MATCH_ALARM_RAISED,
+        AuditAct.MATCH_ALARM_CLOSED,
+        AuditAct.WEBHOOK_MADE,
         AuditAct.LIST_SUSPENDED,
         AuditAct.LIST_RESUMED,
         AuditAct.ENTRY_LET_THROUGH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Model
 
-from .api_keys import ApiKey
+from .api_keys import ApiKey, MatchAlarm, WebhookEndpoint
 from .assessments import Assignment, Reveal, Submission
 from .factors import AuthenticatorApp, Enrolment, LinkedAccount, Passkey, RecoveryCode, Session, Throttle
 from .feeds import FeedCredential
@@ -18,6 +18,7 @@ from .queue import PoolMember, SetAside
 from .releases import ReleasedEntry, Withdrawal
 from .retention import Hold, StorageAlarm
 from .stacks import StackRevision
+from .webhooks import WebhookAttempt, WebhookEvent, WebhookSecret
 from .wellbeing import OptOut
 
 CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
@@ -33,6 +34,7 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
         *("stop_asked_at", "ended_at", "ending", "said"),
     ),
     LinkedAccount: ("removed_at",),
+    MatchAlarm: ("closed_at", "closed_by_id", "reason"),
     Partner: ("suspended_at",),
     Passkey: ("counter", "last_used_at", "removed_at"),
     Person: ("password", "last_login", "is_active"),
@@ -49,6 +51,10 @@ CHANGEABLE: dict[type[Model], tuple[str, ...]] = {
     Subscription: ("ended_at",),
     TextLook: ("used_at",),
     Throttle: ("tries", "since"),
+    WebhookAttempt: ("ended_at", "result", "status"),
+    WebhookEndpoint: ("failing_since", "off_at", "ended_at"),
+    WebhookEvent: ("tries", "next_try_at", "delivered_at", "dead_at"),
+    WebhookSecret: ("until",),
     Withdrawal: ("first_number",),
 }
 """The only columns of Havenline's tables that the desk may ever update; only rows of PERISHABLE are ever deleted."""

@@ -109,6 +109,8 @@ PLACES: tuple[tuple[str, gates.Act, Promise], ...] = (
     ("incoming", gates.Act.SEE_INCOMING, _("Incoming lists")),
     ("releases", gates.Act.SEE_RELEASES, _("Lists")),
     ("partners", gates.Act.SEE_PARTNERS, _("Partners")),
+    ("match_alarms", gates.Act.SEE_MATCH_ALARMS, _("Match alarms")),
+    ("webhooks", gates.Act.SEE_WEBHOOKS, _("Webhooks")),
     ("people", gates.Act.SEE_PEOPLE, _("People")),
     ("audit_log", gates.Act.READ_LOG, _("Audit log")),
     ("frameworks", gates.Act.SEE_FRAMEWORKS, _("Frameworks")),

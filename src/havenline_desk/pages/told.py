@@ -42,14 +42,18 @@ NAMED = (
             "there is a list %(name)s already; nothing was opened",
             "nothing for %(name)s waits for two in agreement; nothing was opened",
             "nothing of %(name)s is new since edition %(number)s",
-            "of those who may assess, %(able)s never saw this file, and it takes %(wanted)s; nothing was opened. "
-            "Enrol or certify further analysts",
+            (
+                "of those who may assess, %(able)s never saw this file, and it takes %(wanted)s; nothing was opened. "
+                "Enrol or certify further analysts"
+            ),
             "%(name)s is suspended already",
             "%(name)s is suspended; nothing was opened",
             "%(list)s is open to %(name)s by that door already",
             "%(name)s is not suspended; nothing was changed",
-            "the list is in shadow until %(until)s UTC: look at what it would have matched, and activate it then; "
-            "nothing was changed",
+            (
+                "the list is in shadow until %(until)s UTC: look at what it would have matched, and activate it then; "
+                "nothing was changed"
+            ),
         )
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..models import ApiKey, Canary, Door, HouseList, MatchAlarm, Partner, Subscription
+from ..models import ApiKey, Canary, Door, HouseList, Partner, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,3 @@ def key_named(name: str) -> ApiKey | None:
 def every_key() -> tuple[ApiKey, ...]:
     """By name, those that have ended too."""
     return tuple(ApiKey.objects.select_related("partner").order_by("name"))
-
-
-def match_alarms() -> tuple[MatchAlarm, ...]:
-    """The newest first."""
-    return tuple(MatchAlarm.objects.select_related("key", "recipient", "list").order_by("-pk"))

@@ -41,7 +41,8 @@ def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = Fals
 
     `plain_loopback` serves http on loopback, by itself or behind the proxy that HAVENLINE_ORIGIN and
     HAVENLINE_TRUSTED_PROXIES tell of. Raises ClusterError or OwnKeydError when PostgreSQL or `keyd` cannot be had,
-    HomeError where only one of the two is set. Not checked: the schema; see `sites.schema.bring_up_to_date`.
+    HomeError where only one of the two is set, or where HAVENLINE_ADOPT=1 and no database runs. Not checked: the
+    schema; see `sites.schema.bring_up_to_date`.
     """
     behind_tls = os.environ.get("HAVENLINE_ORIGIN", "").startswith("https://")
     if plain_loopback and behind_tls and os.environ.get("HAVENLINE_TRUSTED_PROXIES", "0") == "0":
@@ -53,6 +54,8 @@ def wire(home: Home, *, database: str = "havenline", plain_loopback: bool = Fals
     started = False
     if "HAVENLINE_DATABASE_URL" not in os.environ:
         cluster = Cluster(home.postgresql)
+        if os.environ.get("HAVENLINE_ADOPT") == "1" and not cluster.running():
+            raise HomeError("the desk's database does not run yet, and this process is to start none")
         started = cluster.start() is StartResult.STARTED
         cluster.ensure_roles_and_database()
         os.environ["HAVENLINE_DATABASE_URL"] = make_conninfo(**cluster.connection(role=DESK_ROLE, database=database))
