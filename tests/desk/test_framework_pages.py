@@ -44,7 +44,7 @@ def test_every_faulty_line_is_named_beside_the_text_and_the_text_stays(people: d
     answer = lead.post("/frameworks/import", HEAD | {"text": "", "file": SimpleUploadedFile("t.csv", faulty.encode())})
     page = answer.content.decode()
     assert answer.status_code == 422
-    assert 'aria-describedby="problem-text"' in page
+    assert 'aria-describedby="problem-text faults"' in page
     assert "Line 4:" in page
     assert "Line 5:" in page
     assert "Tone,Which?,fact,x,X" in page, "what was in the file is there to be corrected"

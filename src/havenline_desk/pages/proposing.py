@@ -51,7 +51,7 @@ FORMS: Mapping[Act, tuple[Promise, Mapping[str, Promise]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field; `choices` is None where it is typed."""
+    """One field; `choices` is None where it is typed, `long` where that is more than a number."""
 
     name: str
     id: str
@@ -59,6 +59,7 @@ class Field:
     value: str
     problem: str
     choices: Choices | None
+    long: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def _page(
                 typed.get(name, "") if here else "",
                 problems.get(name, "") if here else "",
                 choices.get(name),
+                name not in _LIMITS,
             )
             for name, label in labels.items()
         )

@@ -38,10 +38,13 @@ class QuestionRow:
 
 @gate(Act.SEE_RECORDS)
 def records(request: HttpRequest, reference: str) -> HttpResponse:
-    page = record_lines(reference, after=request.GET.get("after", ""))
-    if page is None:
-        raise Http404
-    return render(request, "havenline/records.html", {"reference": reference, "page": page, "most": NEWEST})
+    return _records(request, reference, "")
+
+
+@gate(Act.SEE_RECORDS)
+def records_after(request: HttpRequest, reference: str, record: str) -> HttpResponse:
+    """The next page: older than that record."""
+    return _records(request, reference, record)
 
 
 @gate(Act.SEE_RECORDS)
@@ -114,6 +117,13 @@ def propose_correction_of(request: HttpRequest, reference: str, record: str) -> 
         return _page(request, reference, record, typed=facts | {"reason": reason}, problems=problems)
     leave_notice(request, Notice.PROPOSED)
     return redirect("record_of", reference, record)
+
+
+def _records(request: HttpRequest, reference: str, after: str) -> HttpResponse:
+    page = record_lines(reference, after=after)
+    if page is None:
+        raise Http404
+    return render(request, "havenline/records.html", {"reference": reference, "page": page, "most": NEWEST})
 
 
 def _page(

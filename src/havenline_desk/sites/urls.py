@@ -122,6 +122,7 @@ urlpatterns = [
     path("investigations/<str:reference>/agreement", quality.agreement, name="agreement"),
     path("investigations/<str:reference>/records", records.records, name="records"),
     path("investigations/<str:reference>/origin", records.origin, name="origin"),
+    path("investigations/<str:reference>/records/after/<str:record>", records.records_after, name="records_after"),
     path("investigations/<str:reference>/records/<str:record>", records.record_of, name="record_of"),
     path(
         "investigations/<str:reference>/records/<str:record>/correct",
