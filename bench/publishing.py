@@ -1,7 +1,7 @@
 """Lists of this house at their full length: the page of lists, an edition, withdrawing one entry, the next edition.
 
-The rows are those of `bench/_full_desk.py` in a real PostgreSQL of our own; three stacks in ten were assessed twice, and
-here their outcomes are criminal, so that each is looked at on the page of lists. Then that many entries are released in
+The rows are those of `bench/_full_desk.py` in a real PostgreSQL of our own; three stacks in ten were assessed twice.
+Here their outcomes are criminal, so that each is looked at on the page of lists. Then that many entries are released in
 SQL, as two people would have, of files that the benchmark draws, and everything else is done by the acts themselves:
 publishing writes the edition and loads it into the live list, a withdrawal is timed until a lookup in the live list
 opened anew misses the entry, and `follow_lists` is what runs each minute. Asked: 60 s for a withdrawal; the page and

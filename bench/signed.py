@@ -1,4 +1,4 @@
-"""A signed list between two installations: write the edition, seal it, follow it until a lookup finds it; then a change.
+"""A signed list between two installations: write the edition, seal it, follow it to a lookup; then a change.
 
 Run it with `./dev bench signed`. A publisher and a recipient in two folders, over the folder that a stick would carry;
 entries are drawn: SHA-256 and PDQ, both random. Timed are the edition, the sealing for one recipient with its canaries,
@@ -75,9 +75,7 @@ class House:
     def edition(self, numbers: range) -> None:
         previous = self.editions / str(self.number) if self.number else None
         entries: Iterator[Entry] = map(entry, numbers)
-        write_edition(
-            self.editions, list_name=NAME, kind=ListKind.CSAM, entries=entries, previous=previous, made_at=AT
-        )
+        write_edition(self.editions, list_name=NAME, kind=ListKind.CSAM, entries=entries, previous=previous, made_at=AT)
         self.number += 1
 
     def seal(self) -> None:

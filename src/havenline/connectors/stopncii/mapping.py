@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from havenline.connectors.frame import NotUnderstood, Opinion, PartnerRecord, UnreadRecord, digested_key, listed, plain_value
+from havenline.connectors.frame import (
+    NotUnderstood,
+    Opinion,
+    PartnerRecord,
+    UnreadRecord,
+    digested_key,
+    listed,
+    plain_value,
+)
 from havenline.vocabulary import ListEntry
 
 COMPARED: Mapping[str, str] = MappingProxyType({"ImagePDQ": "pdq", "VideoMD5": "md5"})
