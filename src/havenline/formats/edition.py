@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from havenline.formats.edition_line import CODE, Line, line_by_pattern, line_pattern
+from havenline.formats.edition_line import CODE, VALUES, Line, added_line, line_by_pattern, line_pattern
 from havenline.formats.merkle_tree import Frontier, leaf_hash
 from havenline.vocabulary import HavenlineError, ListEntry, check_hex
 from havenline.whole_file import flush_folder
@@ -34,7 +34,6 @@ _ENTRY = re.compile(r"[0-9a-f]{32}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _CODE = re.compile(CODE + r"\Z")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_LEAVES = 4096
 _TIME_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z", re.ASCII)
 
 
@@ -93,9 +92,7 @@ class Entry:
 
     def brief(self) -> Line:
         """What a reader of a whole edition needs of it."""
-        known = self.values.get
-        values = (known("md5"), known("pdq"), known("sha1"), known("sha256"))
-        return Line(self.code, self.entry, self.kind.value, self.quality, *values)
+        return Line(self.code, self.entry, self.kind.value, self.quality, *map(self.values.get, VALUES))
 
     def listed(self) -> ListEntry:
         """The entry as matching knows it, its code for a label."""
@@ -214,8 +211,7 @@ def stage_edition(
     added, gone = sorted(lines.keys() - before.keys()), sorted(before.keys() - lines.keys())
     ordered = [lines[name] for name in sorted(lines)]
     changes = [change_line(Withdrawn(name)) for name in gone]
-    # Members are sorted, and in a canonical line nothing else can look so.
-    changes += [lines[name].replace(b',"quality":', b',"op":"add","quality":', 1) for name in added]
+    changes += [added_line(lines[name]) for name in added]
     number = last.number + 1 if last is not None else 1
     said = {
         "added": len(added),
@@ -327,7 +323,7 @@ def _checked(path: Path, edition: Edition) -> Iterator[tuple[Line, bytes]]:
             raise EditionRefused(f"{path}: line {number}: out of order, twice, or of another kind")
         last = entry.entry
         leaves.append(leaf_hash(line))
-        if len(leaves) == _LEAVES:
+        if len(leaves) == 1 << 12:
             tree, leaves = tree.extended(leaves), []
         yield entry, line
     tree = tree.extended(leaves)
@@ -370,11 +366,8 @@ def _bounded(file: BinaryIO) -> Iterator[bytes]:
 
 def parse_line(line: bytes, *, path: Path, number: int) -> Line:
     """What `parse_entry` accepts, for readers of whole editions. Raises EditionRefused."""
-    found = line_by_pattern(_LINE, line)
-    if found is not None:
-        return found
-    # What is wrong with it, or a day that the pattern does not know.
-    return parse_entry(line, path=path, number=number).brief()
+    # Member by member where the pattern does not know it: that says what is wrong.
+    return line_by_pattern(_LINE, line) or parse_entry(line, path=path, number=number).brief()
 
 
 def parse_entry(line: bytes, *, path: Path, number: int) -> Entry:

@@ -10,10 +10,12 @@ from havenline.vocabulary import ListEntry
 
 CODE = "[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
 """What a code looks like: none of its signs is written otherwise in JSON."""
+VALUES = ("md5", "pdq", "sha1", "sha256")
+"""The values of an entry in the order in which its line has them."""
 _DAY = r"(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
 _VALUES_FORM = "".join(
     rf"""(?:"{name}":"([0-9a-f]{{{digits}}})"(?:,(?=")|(?=\}})))?"""
-    for name, digits in (("md5", 32), ("pdq", 64), ("sha1", 40), ("sha256", 64))
+    for name, digits in zip(VALUES, (32, 64, 40, 64), strict=True)
 )
 
 
@@ -62,3 +64,8 @@ def line_by_pattern(pattern: re.Pattern[str], line: bytes) -> Line | None:
     if (said == "null") != (pdq is None):
         return None
     return Line(code, entry, kind, None if pdq is None else int(said), md5, pdq, sha1, sha256)
+
+
+def added_line(line: bytes) -> bytes:
+    """The line of the change that adds the entry: members are sorted, and nothing else in a line can look like one."""
+    return line.replace(b',"quality":', b',"op":"add","quality":', 1)
