@@ -10,7 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
+import os
+import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +39,31 @@ class Filled:
     postings: int
     stacks: int
     waiting: int
+
+
+def on_a_desk(run: Callable[[Any], int]) -> int:
+    """What `run` returns, on a demo desk of its own that is thrown away after it; it is given what is wired."""
+    from havenline_desk.sites.cluster import throwaway_folder
+    from havenline_desk.sites.home import Home
+    from havenline_desk.sites.wiring import wire
+
+    for name in ("HAVENLINE_DATABASE_URL", "HAVENLINE_KEYD", "HAVENLINE_DECODERD"):
+        os.environ.pop(name, None)
+    folder = throwaway_folder()
+    home = Home.locate(environ={"HAVENLINE_HOME": str(folder / "bench")}, uid=os.geteuid())
+    home.create("demo")
+    wired = wire(home, plain_loopback=True)
+    try:
+        from havenline_desk.sites.schema import bring_up_to_date
+
+        bring_up_to_date()
+        return run(wired)
+    finally:
+        from django.db import connections
+
+        connections.close_all()
+        wired.release()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fill(postings: int, analysts: int, kept: int, *, seed: int, at: dt.datetime) -> Filled:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
-import shutil
 import statistics
 import sys
 import time
@@ -25,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _full_desk import fill
+from _full_desk import fill, on_a_desk
 
 ITEMS = int(os.environ.get("HAVENLINE_BENCH_ITEMS", "1000000"))
 ROUNDS = int(os.environ.get("HAVENLINE_BENCH_ROUNDS", "7"))
@@ -43,31 +42,7 @@ READS = {
 """The table that each chart reads most of; the list of hash lists has a row for each edition and no peer."""
 
 
-def main() -> int:
-    from havenline_desk.sites.cluster import throwaway_folder
-    from havenline_desk.sites.home import Home
-    from havenline_desk.sites.wiring import wire
-
-    for name in ("HAVENLINE_DATABASE_URL", "HAVENLINE_KEYD", "HAVENLINE_DECODERD"):
-        os.environ.pop(name, None)
-    folder = throwaway_folder()
-    home = Home.locate(environ={"HAVENLINE_HOME": str(folder / "bench")}, uid=os.geteuid())
-    home.create("demo")
-    wired = wire(home, plain_loopback=True)
-    try:
-        from havenline_desk.sites.schema import bring_up_to_date
-
-        bring_up_to_date()
-        return run()
-    finally:
-        from django.db import connections
-
-        connections.close_all()
-        wired.release()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def run() -> int:
+def run(_wired: Any) -> int:
     from havenline_desk.models import Investigation, Person
     from havenline_desk.queries import dashboard
 
@@ -144,4 +119,4 @@ def counted(table: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(on_a_desk(run))

@@ -25,7 +25,6 @@ import os
 import platform
 import random
 import re
-import shutil
 import sys
 import threading
 import time
@@ -38,7 +37,7 @@ from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _full_desk import FACTS, fill
+from _full_desk import FACTS, fill, on_a_desk
 
 ITEMS = int(os.environ.get("HAVENLINE_BENCH_ITEMS", "100000"))
 ANALYSTS = int(os.environ.get("HAVENLINE_BENCH_ANALYSTS", "10"))
@@ -146,30 +145,6 @@ class Analyst:
         if answer.status != expected:
             raise Stopped(f"{method} {re.sub('reveal/.*', 'reveal/…', path)} answered {answer.status}")
         return read
-
-
-def main() -> int:
-    from havenline_desk.sites.cluster import throwaway_folder
-    from havenline_desk.sites.home import Home
-    from havenline_desk.sites.wiring import wire
-
-    for name in ("HAVENLINE_DATABASE_URL", "HAVENLINE_KEYD", "HAVENLINE_DECODERD"):
-        os.environ.pop(name, None)
-    folder = throwaway_folder()
-    home = Home.locate(environ={"HAVENLINE_HOME": str(folder / "bench")}, uid=os.geteuid())
-    home.create("demo")
-    wired = wire(home, plain_loopback=True)
-    try:
-        from havenline_desk.sites.schema import bring_up_to_date
-
-        bring_up_to_date()
-        return run(wired)
-    finally:
-        from django.db import connections
-
-        connections.close_all()
-        wired.release()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run(wired: Any) -> int:
@@ -288,4 +263,4 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(on_a_desk(run))

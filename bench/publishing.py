@@ -1,7 +1,7 @@
 """Lists of this house at their full length: the page of lists, an edition, withdrawing one entry, the next edition.
 
-The rows are those of `bench/_full_desk.py` in a real PostgreSQL of our own; three stacks in ten were assessed twice, and
-here their outcomes are criminal, so that each is looked at on the page of lists. Then that many entries are released in
+The rows are those of `bench/_full_desk.py` in a real PostgreSQL of our own; three stacks in ten were assessed twice.
+Here their outcomes are criminal, so that each is looked at on the page of lists. Then that many entries are released in
 SQL, as two people would have, of files that the benchmark draws, and everything else is done by the acts themselves:
 publishing writes the edition and loads it into the live list, a withdrawal is timed until a lookup in the live list
 opened anew misses the entry, and `follow_lists` is what runs each minute. Asked: 60 s for a withdrawal; the page and
@@ -15,7 +15,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _full_desk import fill
+from _full_desk import fill, on_a_desk
 
 ENTRIES = int(os.environ.get("HAVENLINE_BENCH_ENTRIES", "1000000"))
 OUTCOMES = int(os.environ.get("HAVENLINE_BENCH_OUTCOMES", "100000"))
@@ -54,31 +53,7 @@ _RELEASED = (
 )
 
 
-def main() -> int:
-    from havenline_desk.sites.cluster import throwaway_folder
-    from havenline_desk.sites.home import Home
-    from havenline_desk.sites.wiring import wire
-
-    for name in ("HAVENLINE_DATABASE_URL", "HAVENLINE_KEYD", "HAVENLINE_DECODERD"):
-        os.environ.pop(name, None)
-    folder = throwaway_folder()
-    home = Home.locate(environ={"HAVENLINE_HOME": str(folder / "bench")}, uid=os.geteuid())
-    home.create("demo")
-    wired = wire(home, plain_loopback=True)
-    try:
-        from havenline_desk.sites.schema import bring_up_to_date
-
-        bring_up_to_date()
-        return run()
-    finally:
-        from django.db import connections
-
-        connections.close_all()
-        wired.release()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def run() -> int:
+def run(_wired: Any) -> int:
     from django.db import connections
 
     from havenline.formats.edition import ListKind
@@ -142,4 +117,4 @@ def told(name: str, act: Callable[[], Any], count: int, what: str) -> float:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(on_a_desk(run))

@@ -1,4 +1,4 @@
-"""A signed list between two installations: write the edition, seal it, follow it until a lookup finds it; then a change.
+"""A signed list between two installations: write the edition, seal it, follow it to a lookup; then a change.
 
 Run it with `./dev bench signed`. A publisher and a recipient in two folders, over the folder that a stick would carry;
 entries are drawn: SHA-256 and PDQ, both random. Timed are the edition, the sealing for one recipient with its canaries,

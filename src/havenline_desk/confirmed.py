@@ -199,11 +199,12 @@ def _standing(house_list: HouseList | None, outcomes: Collection[int] | None) ->
     )
     rows = rows.exclude(investigation__source_kind=SourceKind.TRAINING).exclude(framework__startswith="ncii")
     if outcomes is not None:
-        rows = rows.filter(pk__in=outcomes)
+        rows = rows.filter(pk__in=outcomes).select_related("file")
     if house_list is not None:
         on_it = ReleasedEntry.objects.filter(list=house_list, withdrawal=None)
         rows = rows.exclude(file__in=on_it.values("file"))
-    return rows.select_related("file", "investigation", "copy_of").order_by("settled_at", "pk")
+    # Of very many outcomes the investigations are few: each is made once.
+    return rows.select_related("copy_of").prefetch_related("investigation").order_by("settled_at", "pk")
 
 
 def _original(row: Outcome) -> Outcome:

@@ -10,10 +10,11 @@ import datetime as dt
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Prefetch, Q
+from django.db.models import FilteredRelation, Q
 
 from havenline.entries import Entries
 from havenline.formats.edition import ALGORITHMS, Entry, ListKind, place_edition, read_lines
@@ -38,20 +39,30 @@ def folder_of(edition: PublishedEdition) -> Path:
 def values_of(file: File, algorithms: Sequence[str], whole: PerceptualHash | None) -> tuple[dict[str, str], int | None]:
     """Those values of a file, and the quality of its PDQ, `whole`, where that is among them and still kept."""
     known = {"sha256": file.sha256, "sha1": file.sha1, "md5": file.md5}
+    pdq, quality = (None, None) if whole is None else (whole.pdq, whole.quality)
+    return _values(known, algorithms, pdq, quality)
+
+
+def _values(
+    known: Mapping[str, str], algorithms: Sequence[str], pdq: str | None, quality: int | None
+) -> tuple[dict[str, str], int | None]:
     values = {name: known[name] for name in ALGORITHMS if name in algorithms and known.get(name)}
-    if "pdq" not in algorithms or whole is None:
+    if "pdq" not in algorithms or pdq is None:
         return values, None
-    return {**values, "pdq": whole.pdq}, whole.quality
+    return {**values, "pdq": pdq}, quality
 
 
 def entries_in_force(house_list: HouseList) -> Iterator[Entry]:
     """What the next edition of the list would hold, in no order: released and not withdrawn."""
-    whole = PerceptualHash.objects.filter(pipeline=PDQ_FULL)
-    rows = ReleasedEntry.objects.filter(list=house_list, withdrawal=None).select_related("file")
-    rows = rows.prefetch_related(Prefetch("file__perceptual_hashes", queryset=whole))
-    for row in rows.order_by("pk").iterator(chunk_size=2000):
-        values, quality = values_of(row.file, row.algorithms, row.file.perceptual_hash)
-        yield _entry_of(row, house_list, values, quality)
+    rows = ReleasedEntry.objects.filter(list=house_list, withdrawal=None).annotate(
+        whole=FilteredRelation("file__perceptual_hashes", condition=Q(file__perceptual_hashes__pipeline=PDQ_FULL))
+    )
+    fields = ("algorithms", *_SAID, "file__sha256", "file__sha1", "file__md5", "whole__pdq", "whole__quality")
+    # Columns in place of objects: a list may have a million entries.
+    for algorithms, *row in rows.order_by("pk").values_list(*fields).iterator(chunk_size=2000):
+        *said, sha256, sha1, md5, pdq, told = row
+        values, quality = _values({"sha256": sha256, "sha1": sha1, "md5": md5}, algorithms, pdq, told)
+        yield _entry_of(said, house_list, values, quality)
 
 
 def withdrawn_since(edition: PublishedEdition) -> frozenset[str]:
@@ -63,24 +74,27 @@ def withdrawn_since(edition: PublishedEdition) -> frozenset[str]:
 
 
 def entry_of_canary(canary: Canary) -> Entry:
-    return _entry_of(canary, canary.list, dict(canary.values), canary.quality)
+    said = [getattr(canary, name) for name in _SAID]
+    return _entry_of(said, canary.list, dict(canary.values), canary.quality)
 
 
-def _entry_of(
-    row: ReleasedEntry | Canary, house_list: HouseList, values: Mapping[str, str], quality: int | None
-) -> Entry:
-    """A canary says of itself what a released entry does, so that nobody tells them apart."""
+_SAID = ("entry", "framework", "framework_version", "code", "assessments", "mark", "released_at")
+"""What released entries and canaries say of themselves alike, so that nobody tells them apart."""
+
+
+def _entry_of(said: Sequence[Any], house_list: HouseList, values: Mapping[str, str], quality: int | None) -> Entry:
+    entry, framework, version, code, assessments, mark, released_at = said
     return Entry(
-        entry=row.entry,
+        entry=entry,
         values=values,
         quality=quality,
         kind=ListKind(house_list.kind),
-        framework=row.framework,
-        version=row.framework_version,
-        code=row.code,
-        assessments=row.assessments,
-        mark=row.mark,
-        released=whole_seconds(row.released_at),
+        framework=framework,
+        version=version,
+        code=code,
+        assessments=assessments,
+        mark=mark,
+        released=whole_seconds(released_at),
     )
 
 

@@ -20,52 +20,10 @@ from havenline.connectors.entry_text import entries_of, entry_of, said_entry
 from havenline.connectors.frame import Checkpoint, Opinion, Page, PartnerRecord, UnreadRecord
 from havenline.connectors.screening import Screen
 from havenline.connectors.stages import Stage, Staged
+from havenline.connectors.store_forms import FORM, FROM
 from havenline.entries import Entries
 from havenline.vocabulary import HavenlineError, ListEntry
 
-_FORM = 3
-_TABLES = """
-CREATE TABLE opinion (
-    key TEXT NOT NULL, member TEXT NOT NULL, view TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
-);
-CREATE INDEX opinion_key ON opinion (key);
-CREATE TABLE quarantine (
-    digest BLOB PRIMARY KEY, key TEXT, raw BLOB NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL
-);
-CREATE INDEX quarantine_key ON quarantine (key);
-CREATE TABLE withheld (key TEXT PRIMARY KEY, since TEXT NOT NULL);
-CREATE TABLE owed (
-    place INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, id TEXT NOT NULL, added INTEGER NOT NULL
-);
-CREATE TABLE said (name TEXT PRIMARY KEY, json TEXT NOT NULL);
-"""
-_SINCE_2 = """
-CREATE TABLE screened (key TEXT PRIMARY KEY, reason TEXT NOT NULL, since TEXT NOT NULL);
-CREATE TABLE let_through (
-    key TEXT PRIMARY KEY, revision INTEGER NOT NULL, since TEXT NOT NULL, agreed TEXT NOT NULL
-);
-CREATE TABLE stage (
-    place INTEGER PRIMARY KEY AUTOINCREMENT, stage TEXT NOT NULL, since TEXT NOT NULL, agreed TEXT NOT NULL
-);
-CREATE VIEW kept_out AS SELECT key FROM withheld UNION ALL SELECT key FROM screened;
-"""
-# Records lie as they came: in the order of keys, which may be drawn, each would be put between two others.
-_RECORDS = """
-CREATE TABLE record (
-    row INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, changed REAL NOT NULL, seen INTEGER NOT NULL,
-    revision INTEGER NOT NULL, entry TEXT, raw BLOB NOT NULL
-);
-CREATE INDEX withdrawn ON record (key) WHERE entry IS NULL;
-"""
-_SINCE_3 = f"""
-ALTER TABLE record RENAME TO record_by_key;
-{_RECORDS}
-INSERT INTO record (key, changed, seen, revision, entry, raw)
-    SELECT key, changed, seen, revision, entry, raw FROM record_by_key;
-DROP TABLE record_by_key;
-"""
-_FROM = {0: _RECORDS + _TABLES + _SINCE_2, 1: _SINCE_2 + _SINCE_3, 2: _SINCE_3}
-"""What makes a state of the present form, of nothing or of one of an earlier form."""
 _CACHE, _LOG = "PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=16384"
 """64 MiB each: the keys of a million records, and what is written before it is put in its place."""
 _READ_AT_ONCE = 4096
@@ -124,14 +82,14 @@ class Store:
             self._base.execute(_LOG)
             with self._together():
                 (form,) = self._base.execute("PRAGMA user_version").fetchone()
-                if form in _FROM:
-                    for statement in _FROM[form].split(";\n"):
+                if form in FROM:
+                    for statement in FROM[form].split(";\n"):
                         self._base.execute(statement)
                     if form == 1:  # a list that matched before there were stages goes on as it is
                         self._base.execute("INSERT INTO stage (stage, since, agreed) VALUES ('active', '', '')")
-                    self._base.execute(f"PRAGMA user_version={_FORM}")
-                elif form != _FORM:
-                    raise StateRefused(f"{path}: has form {form}, this program reads {_FORM}: use a matching program")
+                    self._base.execute(f"PRAGMA user_version={FORM}")
+                elif form != FORM:
+                    raise StateRefused(f"{path}: has form {form}, this program reads {FORM}: use a matching program")
         except (OSError, sqlite3.Error) as error:
             raise StateRefused(f"{path}: cannot be used ({error}); nothing was changed") from None
 
@@ -408,7 +366,8 @@ class Store:
     def _held(self, keys: Sequence[str]) -> dict[str, _Held]:
         """The version of each of these records that is held."""
         rows = self._base.execute(
-            "SELECT record.key, changed, seen, revision, entry FROM json_each(?) CROSS JOIN record ON record.key = value",
+            "SELECT record.key, changed, seen, revision, entry "
+            "FROM json_each(?) CROSS JOIN record ON record.key = value",
             (json.dumps(keys),),
         )
         return {key: tuple(held) for key, *held in rows}

@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
+from havenline.formats.edition_line import CODE, VALUES, Line, added_line, line_by_pattern, line_pattern
 from havenline.formats.merkle_tree import Frontier, leaf_hash
 from havenline.vocabulary import HavenlineError, ListEntry, check_hex
 from havenline.whole_file import flush_folder
@@ -31,10 +32,8 @@ MARKS = ("", "small-quorum")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _ENTRY = re.compile(r"[0-9a-f]{32}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-_CODE_FORM = "[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
-_CODE = re.compile(_CODE_FORM + r"\Z")
+_CODE = re.compile(CODE + r"\Z")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_LEAVES = 4096
 _TIME_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z", re.ASCII)
 
 
@@ -50,19 +49,7 @@ class ListKind(StrEnum):
     NATIONALLY_ILLEGAL = "nationally_illegal"
 
 
-_DAY = r"(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
-_VALUES_FORM = "".join(
-    rf"""(?:"{name}":"([0-9a-f]{{{digits}}})"(?:,(?=")|(?=\}})))?"""
-    for name, digits in (("md5", 32), ("pdq", 64), ("sha1", 40), ("sha256", 64))
-)
-_LINE = re.compile(
-    rf"""\{{"assessments":[1-9]\d{{0,8}},"code":"({_CODE_FORM}|)","entry":"([0-9a-f]{{32}})","""
-    rf""""framework":"{_CODE_FORM}","kind":"({"|".join(ListKind)})","mark":"(?:{"|".join(MARKS)})","""
-    rf""""quality":(null|\d|[1-9]\d|100),"released":"(?!0000)\d{{4}}-{_DAY}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ","""
-    rf""""values":\{{(?="){_VALUES_FORM}\}},"version":"{_CODE_FORM}"\}}""",
-    re.ASCII,
-)
-"""The line of an entry, but for the 29th of February: canonical JSON leaves one way to write it."""
+_LINE = line_pattern(ListKind, MARKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +92,7 @@ class Entry:
 
     def brief(self) -> Line:
         """What a reader of a whole edition needs of it."""
-        known = self.values.get
-        values = (known("md5"), known("pdq"), known("sha1"), known("sha256"))
-        return Line(self.code, self.entry, self.kind.value, self.quality, *values)
+        return Line(self.code, self.entry, self.kind.value, self.quality, *map(self.values.get, VALUES))
 
     def listed(self) -> ListEntry:
         """The entry as matching knows it, its code for a label."""
@@ -130,31 +115,6 @@ class Entry:
             "values": dict(self.values),
             "version": self.version,
         }
-
-
-class Line(NamedTuple):
-    """Of an entry what its line says that a reader of a whole edition needs; the values as lower-case hex."""
-
-    code: str
-    entry: str
-    kind: str
-    quality: int | None
-    md5: str | None
-    pdq: str | None
-    sha1: str | None
-    sha256: str | None
-
-    def listed(self) -> ListEntry:
-        """The entry as matching knows it, its code for a label."""
-        return ListEntry(
-            self.entry,
-            md5=self.md5,
-            sha1=self.sha1,
-            sha256=self.sha256,
-            pdq=self.pdq,
-            pdq_quality=self.quality,
-            label=self.code or None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +211,7 @@ def stage_edition(
     added, gone = sorted(lines.keys() - before.keys()), sorted(before.keys() - lines.keys())
     ordered = [lines[name] for name in sorted(lines)]
     changes = [change_line(Withdrawn(name)) for name in gone]
-    # Members are sorted, and in a canonical line nothing else can look so.
-    changes += [lines[name].replace(b',"quality":', b',"op":"add","quality":', 1) for name in added]
+    changes += [added_line(lines[name]) for name in added]
     number = last.number + 1 if last is not None else 1
     said = {
         "added": len(added),
@@ -364,7 +323,7 @@ def _checked(path: Path, edition: Edition) -> Iterator[tuple[Line, bytes]]:
             raise EditionRefused(f"{path}: line {number}: out of order, twice, or of another kind")
         last = entry.entry
         leaves.append(leaf_hash(line))
-        if len(leaves) == _LEAVES:
+        if len(leaves) == 1 << 12:
             tree, leaves = tree.extended(leaves), []
         yield entry, line
     tree = tree.extended(leaves)
@@ -407,13 +366,8 @@ def _bounded(file: BinaryIO) -> Iterator[bytes]:
 
 def parse_line(line: bytes, *, path: Path, number: int) -> Line:
     """What `parse_entry` accepts, for readers of whole editions. Raises EditionRefused."""
-    found = _LINE.fullmatch(line.decode("latin-1"))
-    if found is not None:
-        code, entry, kind, said, md5, pdq, sha1, sha256 = found.groups()
-        if (said == "null") == (pdq is None):
-            return Line(code, entry, kind, None if pdq is None else int(said), md5, pdq, sha1, sha256)
-    # What is wrong with it, or a day that the pattern does not know.
-    return parse_entry(line, path=path, number=number).brief()
+    # Member by member where the pattern does not know it: that says what is wrong.
+    return line_by_pattern(_LINE, line) or parse_entry(line, path=path, number=number).brief()
 
 
 def parse_entry(line: bytes, *, path: Path, number: int) -> Entry:

@@ -12,7 +12,8 @@ import pytest
 
 from havenline.connectors.ncmec.simulator import NcmecSimulator, Shared
 from havenline.connectors.stages import FROM, Stage, Staged, StageRefused, check_step, terms_at
-from havenline.connectors.store import _SINCE_2, _TABLES, Store
+from havenline.connectors.store import Store
+from havenline.connectors.store_forms import FIRST, SINCE_2
 from havenline.list_files import ListsTogether, open_lists
 from havenline.matching.lists import Together, count_in_shadow
 from havenline.matching.live import LiveLists
@@ -188,7 +189,7 @@ def test_a_state_of_an_earlier_form_keeps_its_records_and_a_list_without_stages_
 ) -> None:
     path = tmp_path / "state.sqlite"
     with sqlite3.connect(path) as base:
-        for statement in (_BY_KEY % ("0a" * 16) + _TABLES + (_SINCE_2 if form == 2 else "")).split(";\n"):
+        for statement in (_BY_KEY % ("0a" * 16) + FIRST + (SINCE_2 if form == 2 else "")).split(";\n"):
             base.execute(statement)
         base.execute(f"PRAGMA user_version={form}")
     for _ in range(2):
