@@ -10,7 +10,6 @@ import datetime as dt
 from collections.abc import Sequence
 
 from django.db import transaction
-from django.db.models import F, Max
 
 from havenline.frameworks import Framework
 from havenline.judgement.agreement import agreed, differences
@@ -22,18 +21,16 @@ from ..models import (
     AuditAct,
     ConfirmingPair,
     HouseList,
-    MemberPlace,
     Outcome,
     PairResult,
     PairVerdict,
     Person,
-    StackMember,
     StackRevision,
     Step,
     StoredContent,
 )
 from ..waiting import decided_by, open_to
-from .open_assignments import put_in_order
+from .open_assignments import put_in_order, revision_of_one
 from .release_entries import ReleaseRefused
 
 MOST_AT_ONCE = 50
@@ -88,12 +85,7 @@ def ask_for_pair(outcome: Outcome, *, by: Person, at: dt.datetime) -> Confirming
         raise ReleaseRefused(
             "the content of this file is not kept any more, so nobody can assess it; nothing was opened"
         )
-    stack = before.stack
-    number = 1 + (stack.revisions.aggregate(last=Max(F("number")))["last"] or 0)
-    revision = StackRevision.objects.create(stack=stack, number=number, opened_at=at, frozen_at=at)
-    StackMember.objects.create(
-        revision=revision, file_id=decided.file_id, place=MemberPlace.SHOWN, why="before a release", distance=0
-    )
+    revision = revision_of_one(before.stack, decided.file_id, why="before a release", at=at)
     pair = ConfirmingPair.objects.create(outcome=decided, revision=revision, asked_by=by, opened_at=at)
     opened = [Assignment(revision=revision, step=step, opened_at=at) for step in PAIR]
     put_in_order(opened)
@@ -104,7 +96,9 @@ def ask_for_pair(outcome: Outcome, *, by: Person, at: dt.datetime) -> Confirming
             f"of those who may assess, {able} never saw this file, and it takes {len(PAIR)}; nothing was opened. "
             "Enrol or certify further analysts"
         )
-    audit.append(AuditAct.PAIR_OPENED, at=at, actor=by, about=pair, investigation=stack.investigation, record=pair)
+    audit.append(
+        AuditAct.PAIR_OPENED, at=at, actor=by, about=pair, investigation=before.stack.investigation, record=pair
+    )
     return pair
 
 

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Collection
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, F, Max, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q
 
 from havenline.vocabulary import HavenlineError
 
@@ -18,7 +18,6 @@ from ..models import (
     Assignment,
     AuditAct,
     FindingVerdict,
-    MemberPlace,
     Outcome,
     Person,
     QualityFinding,
@@ -26,14 +25,12 @@ from ..models import (
     QualityReview,
     Reveal,
     SampledOutcome,
-    StackMember,
-    StackRevision,
     Step,
     StoredContent,
 )
 from ..pace import refuse_in_a_pause
 from ..waiting import decided_by, open_in_the_name_of
-from .open_assignments import open_assignments, put_in_order
+from .open_assignments import open_assignments, put_in_order, revision_of_one
 from .take_next import lease
 
 _LOCK_SPACE = 0x4C4F
@@ -165,12 +162,7 @@ def _open_review(finding: QualityFinding, *, at: dt.datetime) -> QualityReview |
     before = outcome.revision
     if before is None or QualityReview.objects.filter(outcome=outcome).exists():
         return None
-    stack = before.stack
-    number = 1 + (stack.revisions.aggregate(last=Max(F("number")))["last"] or 0)
-    revision = StackRevision.objects.create(stack=stack, number=number, opened_at=at, frozen_at=at)
-    StackMember.objects.create(
-        revision=revision, file_id=outcome.file_id, place=MemberPlace.SHOWN, why="assessed anew", distance=0
-    )
+    revision = revision_of_one(before.stack, outcome.file_id, why="assessed anew", at=at)
     review = QualityReview.objects.create(finding=finding, outcome=outcome, revision=revision, opened_at=at)
     open_assignments([revision], at=at)
     return review

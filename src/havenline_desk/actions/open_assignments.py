@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
+from django.db.models import Max
+
 from havenline.judgement import TriageFacts, waits_as_if_since
 
-from ..models import Assignment, Investigation, MemberPlace, Plan, StackMember, StackRevision, Step
+from ..models import Assignment, Investigation, MemberPlace, Plan, Stack, StackMember, StackRevision, Step
 from ..waiting import reports_of, urgency_of
 
 
@@ -23,6 +25,14 @@ def open_assignments(revisions: Iterable[StackRevision], *, at: dt.datetime) -> 
     ]
     put_in_order(opened)
     Assignment.objects.bulk_create(opened, ignore_conflicts=True)
+
+
+def revision_of_one(stack: Stack, file_id: int, *, why: str, at: dt.datetime) -> StackRevision:
+    """A further revision of the stack, frozen, with this file alone, for people who have not assessed it."""
+    number = 1 + (stack.revisions.aggregate(last=Max("number"))["last"] or 0)
+    revision = StackRevision.objects.create(stack=stack, number=number, opened_at=at, frozen_at=at)
+    StackMember.objects.create(revision=revision, file_id=file_id, place=MemberPlace.SHOWN, why=why, distance=0)
+    return revision
 
 
 def put_in_order(assignments: Iterable[Assignment]) -> None:
