@@ -6,6 +6,8 @@ import ctypes
 import errno
 import faulthandler
 import fcntl
+import gc
+import io
 import os
 import select
 import signal
@@ -18,8 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from havenline.fingerprints import fingerprint_bytes
+from havenline.testing.films import film
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_child, decoder_zygote, decoderd
 from havenline_guard import decoder_wire as wire
@@ -28,6 +34,7 @@ from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _
 from havenline_guard.decoder_wire import Decoded, DecodedSheet, Wanted
 from havenline_guard.decoderd import DecoderdError, Settings, serve
 from havenline_guard.sandbox import Room, SandboxUnavailable
+from tests.core.provenance import drawn_marks as marks
 
 PICTURE = Decoded(8, 8, 1, 1, False, "image/png", "0" * 64, 0, "1" * 64, 100, 2, 2, bytes(12))
 SHEET = DecodedSheet(8, 8, 1000, 1, False, "video/mp4", 2, 2, bytes(12))
@@ -61,6 +68,14 @@ def answering(content: bytes, asked: Asked) -> bytes:
     return wire.one_text(content) if asked.wanted == Wanted.TEXT else wire.picture(PICTURE)
 
 
+def forked() -> int:
+    """As os.fork; what other tests left behind is not let go of in the child, where the threads are gone it may wait for."""
+    pid = os.fork()
+    if not pid:
+        gc.disable()
+    return pid
+
+
 class Light:
     """A server in a process that is forked from this one: nothing is loaded anew, so it starts at once."""
 
@@ -68,7 +83,7 @@ class Light:
         self.path, self.said, self.ended = path, b"", None
         self.client = DecoderClient(path, timeout=30)
         self._told, telling = os.pipe()
-        self.pid = os.fork()
+        self.pid = forked()
         if not self.pid:
             os.setsid()
             sys.stderr = os.fdopen(os.dup(telling), "w")
@@ -558,7 +573,7 @@ def zygote_run(
     """The exit code of a zygote that was given `jobs` and then left alone, what it said, and what it complained of."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     reading, writing = os.pipe()
-    pid = os.fork()
+    pid = forked()
     if not pid:
         ours.close()
         sys.stderr = os.fdopen(writing, "w")
@@ -615,7 +630,7 @@ def lived(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> int:
 
     monkeypatch.setattr(decoder_child, "close_off", close_off)
     content, (reading, writing) = _sealed(b"x"), os.pipe()
-    pid = os.fork()
+    pid = forked()
     if not pid:
         decoder_child.live(content, 1, writing, asked=Asked(8, 8), answering=answering)
     os.close(writing)
@@ -640,6 +655,113 @@ def test_content_is_read_as_far_as_it_goes() -> None:
     assert decoder_child._read(content, 1 << 20) == bytes(range(200)) * 100
     assert decoder_child._read(content, 0) == b""
     os.close(content)
+
+
+def drawn(width: int, height: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.arange(width * height * 3, dtype=np.uint8).reshape(height, width, 3)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "shown"),
+    [
+        ((30, 20), (64, 64), (30, 20)),
+        ((30, 20), (15, 64), (15, 10)),
+        ((30, 20), (64, 5), (8, 5)),
+        ((300, 2), (30, 30), (30, 1)),
+        ((2, 300), (30, 30), (1, 30)),
+        ((30, 20), (30, 20), (30, 20)),
+    ],
+)
+def test_a_picture_is_shrunk_into_what_was_asked_and_never_grown(
+    size: tuple[int, int], asked: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    said = decoder_child.answer(drawn(*size), Asked(*asked))
+    found = wire.read_answer(said, width=asked[0], height=asked[1])
+    assert isinstance(found, Decoded)
+    assert (found.width, found.height) == size
+    assert (found.shown_width, found.shown_height) == shown
+    expected = fingerprint_bytes(drawn(*size))
+    assert (found.pdq, found.pdq_quality) == (expected.pdq, expected.pdq_quality)
+    assert (found.pdq_512, found.pdq_512_quality) == (expected.pdq_512, expected.pdq_512_quality)
+
+
+def test_a_film_is_opened_as_a_sheet_or_refused_by_name() -> None:
+    content = film("mp4", "mpeg4", seconds=3)
+    found = wire.read_sheet(
+        decoder_child.answer(content, Asked(320, 300, 2, Wanted.SHEET)), width=320, height=300, frames=2
+    )
+    assert isinstance(found, DecodedSheet)
+    assert (found.width, found.height, found.frames) == (192, 144, 2)
+    assert 2_500 < found.milliseconds < 3_500
+    for broken in (content[:200], b"words", drawn(8, 8)):
+        said = wire.read_answer(decoder_child.answer(broken, Asked(320, 300, 2, Wanted.SHEET)), width=320, height=300)
+        assert isinstance(said, Refused)
+
+
+def test_a_text_is_given_by_its_place_up_to_its_largest() -> None:
+    for length, given in ((wire.LARGEST_TEXT, True), (wire.LARGEST_TEXT + 1, False)):
+        content = marks.png({"Comment": "x" * length})
+        said = wire.read_text(decoder_child.answer(content, Asked(0, 0, 0, Wanted.TEXT)))
+        assert (said == b"x" * length) is given
+        assert given or (isinstance(said, Refused) and said.reason is Refusal.TOO_LARGE)
+    gone = wire.read_text(decoder_child.answer(content, Asked(0, 0, 3, Wanted.TEXT)))
+    assert isinstance(gone, Refused)
+    assert gone.reason is Refusal.UNREADABLE
+
+
+def changed(**fields: Any) -> bytes:
+    return wire.picture(replace(PICTURE, **fields))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        wire.picture(PICTURE)[:-1],
+        wire.picture(PICTURE) + b"\0",
+        b"X" + wire.picture(PICTURE)[1:],
+        wire.sheet(SHEET),
+        changed(shown_width=9),
+        changed(shown_width=0, rgb=b""),
+        changed(shown_height=0, rgb=b""),
+        changed(shown_width=4, rgb=bytes(24), width=3),
+        changed(shown_height=4, rgb=bytes(24), height=3),
+        changed(rgb=bytes(15)),
+        changed(frames=0),
+        changed(orientation=0),
+        changed(orientation=9),
+        changed(pdq_quality=101),
+        changed(pdq_512_quality=101),
+        wire.HEAD.pack(wire.MAGIC, 2, wire.HEAD.unpack_from(wire.refusal(Refused(Refusal.BROKEN, "x")))[2], 0, 0),
+        wire.refusal(Refused(Refusal.BROKEN, "x"))[:-2] + b"\xffx",
+        wire.refusal(Refused(Refusal.BROKEN, "x"))[:-1] + b"\xff",
+    ],
+)
+def test_what_is_no_picture_is_not_taken_for_one(said: bytes) -> None:
+    with pytest.raises(wire.Malformed):
+        wire.read_answer(said, width=8, height=8)
+
+
+def test_pictures_and_questions_at_their_ends_are_taken() -> None:
+    for fields in (
+        {"orientation": 8, "cut_short": True, "pdq_quality": 100, "pdq_512_quality": 0},
+        {"shown_width": 8, "shown_height": 8, "rgb": bytes(3 * 64)},
+        {"frames": 70_000, "width": 60_000, "height": 50_000},
+    ):
+        made = replace(PICTURE, **fields)  # type: ignore[arg-type]
+        assert wire.read_answer(wire.picture(made), width=8, height=8) == made
+    for wanted, width, height, number in (
+        (Wanted.PICTURE, 1024, 1, 0),
+        (Wanted.PICTURE, 1, 1024, 0),
+        (Wanted.SHEET, 8, 8, 1),
+        (Wanted.SHEET, 8, 8, 16),
+        (Wanted.TEXT, 0, 0, 511),
+        (Wanted.TEXT, 0, 0, 0),
+    ):
+        question = wire.question(wanted=wanted, width=width, height=height, number=number, length=7)
+        assert wire.read_question(question) == (wanted, width, height, number, 7)
 
 
 def test_where_there_is_no_memory_the_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -674,7 +796,7 @@ class Server:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(os.fspath(path))
         self._listener.listen()
-        self.pid = os.fork()
+        self.pid = forked()
         if not self.pid:
             taken, _ = self._listener.accept()
             taken.recv(1 << 16)
