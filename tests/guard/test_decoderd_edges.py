@@ -2,114 +2,78 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import faulthandler
 import fcntl
+import io
+import json
 import os
 import select
 import signal
 import socket
 import stat
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from havenline.fingerprints import fingerprint_bytes
+from havenline.testing.films import film
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_child, decoder_zygote, decoderd
 from havenline_guard import decoder_wire as wire
 from havenline_guard.decoder_child import Asked
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
 from havenline_guard.decoder_wire import Decoded, DecodedSheet, Wanted
-from havenline_guard.decoderd import DecoderdError, Settings, serve
+from havenline_guard.decoderd import DecoderdError, Settings
 from havenline_guard.sandbox import Room, SandboxUnavailable
-
-PICTURE = Decoded(8, 8, 1, 1, False, "image/png", "0" * 64, 0, "1" * 64, 100, 2, 2, bytes(12))
-SHEET = DecodedSheet(8, 8, 1000, 1, False, "video/mp4", 2, 2, bytes(12))
-WARM: list[int] = []
-
-
-def answering(content: bytes, asked: Asked) -> bytes:
-    """As the content says; nothing of it is decoded."""
-    match content.rstrip(b"\0"):
-        case b"sleep":
-            time.sleep(3600)
-        case b"spin":
-            while True:
-                pass
-        case b"fall":
-            ctypes.string_at(0)
-        case b"forbidden":
-            os.kill(os.getpid(), 0)
-        case b"permission":
-            raise PermissionError
-        case b"unforeseen":
-            raise RuntimeError
-        case b"refuse":
-            return wire.refusal(Refused(Refusal.BROKEN, "cut"))
-        case b"too long":
-            return wire.picture(PICTURE) + bytes(wire.LARGEST_ANSWER)
-        case b"nothing":
-            return b""
-    if asked.wanted == Wanted.SHEET:
-        return wire.sheet(SHEET)
-    return wire.one_text(content) if asked.wanted == Wanted.TEXT else wire.picture(PICTURE)
+from tests.core.provenance import drawn_marks as marks
+from tests.guard.light_decoderd import PICTURE, SHEET, answering
 
 
 class Light:
-    """A server in a process that is forked from this one: nothing is loaded anew, so it starts at once."""
+    """A started `light_decoderd`."""
 
-    def __init__(self, path: Path, *, warm: Callable[[], None] = lambda: None, **settings: Any) -> None:
-        self.path, self.said, self.ended = path, b"", None
+    def __init__(self, path: Path, **settings: Any) -> None:
+        self.path, self.said = path, b""
         self.client = DecoderClient(path, timeout=30)
-        self._told, telling = os.pipe()
-        self.pid = os.fork()
-        if not self.pid:
-            os.setsid()
-            sys.stderr = os.fdopen(os.dup(telling), "w")
-            self._live({"users": frozenset({os.geteuid()}), "seconds": 20.0, **settings}, telling, warm)
-        os.close(telling)
+        said = json.dumps({"seconds": 20.0, **settings})
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.guard.light_decoderd", str(path), said],
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         self.hear(b"answering on", b"ended: ")
-
-    def _live(self, settings: dict[str, Any], telling: int, warm: Callable[[], None]) -> None:
-        def say(text: str) -> None:
-            os.write(telling, text.encode() + b"\n")
-
-        # It would tell of a child that falls, by a call that the child may not make.
-        faulthandler.disable()
-        code = 1
-        try:
-            serve(Settings(self.path, **settings), say=say, answering=answering, warm=warm)
-            code = 0
-        except BaseException as error:
-            say(f"ended: {error!r}")
-        finally:
-            os._exit(code)
 
     def hear(self, *words: bytes) -> bytes:
         """What the server said, up to one of `words`."""
         while not any(each in self.said for each in words):
-            assert select.select([self._told], [], [], 60)[0], self.said
-            piece = os.read(self._told, 65536)
+            assert self.process.stderr is not None
+            assert select.select([self.process.stderr], [], [], 120)[0], self.said
+            piece = os.read(self.process.stderr.fileno(), 65536)
             assert piece, self.said
             self.said += piece
         return self.said
 
     def zygote(self) -> int:
-        (child,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(child)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        if self.ended is None:
-            os.kill(self.pid, number)
-            self.ended = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-            os.close(self._told)
-        return self.ended
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(60)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
 
     def opened(self, content: bytes) -> Any:
         return self.client.decode(content, width=8, height=8)
@@ -229,7 +193,7 @@ def test_no_more_are_opened_at_once_than_was_said_and_who_left_is_passed_over(st
     links[1].close()
     until(lambda: light.client.state()["running"] == 0)
     assert light.client.state()["ended"] >= 1
-    assert not descriptors_of_content(light.pid)
+    assert not descriptors_of_content(light.process.pid)
 
 
 def descriptors_of_content(pid: int) -> list[str]:
@@ -270,18 +234,15 @@ def test_who_waits_hears_when_the_zygote_falls_and_may_ask_again(starting: Calla
 
 
 def test_a_zygote_that_falls_again_and_again_before_it_is_ready_ends_the_server(tmp_path: Path) -> None:
-    def never() -> None:
-        raise RuntimeError("no decoder can be loaded")
-
     begun = time.monotonic()
-    light = Light(tmp_path / "s", warm=never)
+    light = Light(tmp_path / "s", never=True)
     assert b"cannot start; its reason stands above" in light.said
     assert light.said.count(b"fell, and is started again") == 4
     assert light.said.count(b"RuntimeError: no decoder can be loaded") == 4
     # 0.1, 0.3 and 0.7 seconds lie between the four.
     assert time.monotonic() - begun > 1.1
-    light.ended = os.waitstatus_to_exitcode(os.waitpid(light.pid, 0)[1])
-    assert light.ended == 1
+    assert light.process.wait(60) == 1
+    light.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -305,7 +266,7 @@ def running(pid: int) -> bool:
 
 
 def test_who_may_not_ask_and_who_comes_when_all_ask_are_told(starting: Callable[..., Light]) -> None:
-    light = starting(users=frozenset({os.geteuid() + 1}))
+    light = starting(users=[os.geteuid() + 1])
     with pytest.raises(DecoderdUnreachable, match="this user may not ask"):
         light.opened(b"x")
     light.stop()
@@ -642,6 +603,113 @@ def test_content_is_read_as_far_as_it_goes() -> None:
     os.close(content)
 
 
+def drawn(width: int, height: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.arange(width * height * 3, dtype=np.uint8).reshape(height, width, 3)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "shown"),
+    [
+        ((30, 20), (64, 64), (30, 20)),
+        ((30, 20), (15, 64), (15, 10)),
+        ((30, 20), (64, 5), (8, 5)),
+        ((300, 2), (30, 30), (30, 1)),
+        ((2, 300), (30, 30), (1, 30)),
+        ((30, 20), (30, 20), (30, 20)),
+    ],
+)
+def test_a_picture_is_shrunk_into_what_was_asked_and_never_grown(
+    size: tuple[int, int], asked: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    said = decoder_child.answer(drawn(*size), Asked(*asked))
+    found = wire.read_answer(said, width=asked[0], height=asked[1])
+    assert isinstance(found, Decoded)
+    assert (found.width, found.height) == size
+    assert (found.shown_width, found.shown_height) == shown
+    expected = fingerprint_bytes(drawn(*size))
+    assert (found.pdq, found.pdq_quality) == (expected.pdq, expected.pdq_quality)
+    assert (found.pdq_512, found.pdq_512_quality) == (expected.pdq_512, expected.pdq_512_quality)
+
+
+def test_a_film_is_opened_as_a_sheet_or_refused_by_name() -> None:
+    content = film("mp4", "mpeg4", seconds=3)
+    found = wire.read_sheet(
+        decoder_child.answer(content, Asked(320, 300, 2, Wanted.SHEET)), width=320, height=300, frames=2
+    )
+    assert isinstance(found, DecodedSheet)
+    assert (found.width, found.height, found.frames) == (192, 144, 2)
+    assert 2_500 < found.milliseconds < 3_500
+    for broken in (content[:200], b"words", drawn(8, 8)):
+        said = wire.read_answer(decoder_child.answer(broken, Asked(320, 300, 2, Wanted.SHEET)), width=320, height=300)
+        assert isinstance(said, Refused)
+
+
+def test_a_text_is_given_by_its_place_up_to_its_largest() -> None:
+    for length, given in ((wire.LARGEST_TEXT, True), (wire.LARGEST_TEXT + 1, False)):
+        content = marks.png({"Comment": "x" * length})
+        said = wire.read_text(decoder_child.answer(content, Asked(0, 0, 0, Wanted.TEXT)))
+        assert (said == b"x" * length) is given
+        assert given or (isinstance(said, Refused) and said.reason is Refusal.TOO_LARGE)
+    gone = wire.read_text(decoder_child.answer(content, Asked(0, 0, 3, Wanted.TEXT)))
+    assert isinstance(gone, Refused)
+    assert gone.reason is Refusal.UNREADABLE
+
+
+def changed(**fields: Any) -> bytes:
+    return wire.picture(replace(PICTURE, **fields))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        wire.picture(PICTURE)[:-1],
+        wire.picture(PICTURE) + b"\0",
+        b"X" + wire.picture(PICTURE)[1:],
+        wire.sheet(SHEET),
+        changed(shown_width=9),
+        changed(shown_width=0, rgb=b""),
+        changed(shown_height=0, rgb=b""),
+        changed(shown_width=4, rgb=bytes(24), width=3),
+        changed(shown_height=4, rgb=bytes(24), height=3),
+        changed(rgb=bytes(15)),
+        changed(frames=0),
+        changed(orientation=0),
+        changed(orientation=9),
+        changed(pdq_quality=101),
+        changed(pdq_512_quality=101),
+        wire.HEAD.pack(wire.MAGIC, 2, wire.HEAD.unpack_from(wire.refusal(Refused(Refusal.BROKEN, "x")))[2], 0, 0),
+        wire.refusal(Refused(Refusal.BROKEN, "x"))[:-2] + b"\xffx",
+        wire.refusal(Refused(Refusal.BROKEN, "x"))[:-1] + b"\xff",
+    ],
+)
+def test_what_is_no_picture_is_not_taken_for_one(said: bytes) -> None:
+    with pytest.raises(wire.Malformed):
+        wire.read_answer(said, width=8, height=8)
+
+
+def test_pictures_and_questions_at_their_ends_are_taken() -> None:
+    for fields in (
+        {"orientation": 8, "cut_short": True, "pdq_quality": 100, "pdq_512_quality": 0},
+        {"shown_width": 8, "shown_height": 8, "rgb": bytes(3 * 64)},
+        {"frames": 70_000, "width": 60_000, "height": 50_000},
+    ):
+        made = replace(PICTURE, **fields)  # type: ignore[arg-type]
+        assert wire.read_answer(wire.picture(made), width=8, height=8) == made
+    for wanted, width, height, number in (
+        (Wanted.PICTURE, 1024, 1, 0),
+        (Wanted.PICTURE, 1, 1024, 0),
+        (Wanted.SHEET, 8, 8, 1),
+        (Wanted.SHEET, 8, 8, 16),
+        (Wanted.TEXT, 0, 0, 511),
+        (Wanted.TEXT, 0, 0, 0),
+    ):
+        question = wire.question(wanted=wanted, width=width, height=height, number=number, length=7)
+        assert wire.read_question(question) == (wanted, width, height, number, 7)
+
+
 def test_where_there_is_no_memory_the_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(content: bytes, asked: Asked) -> bytes:
         raise MemoryError
@@ -667,23 +735,24 @@ def test_a_sealed_descriptor_that_cannot_be_had_is_closed(monkeypatch: pytest.Mo
     assert len(closed) == 1
 
 
-class Server:
+@contextmanager
+def saying(path: Path, said: bytes) -> Iterator[None]:
     """In place of `decoderd`: says one thing to whoever connects."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(path))
+        listener.listen()
 
-    def __init__(self, path: Path, said: bytes) -> None:
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(os.fspath(path))
-        self._listener.listen()
-        self.pid = os.fork()
-        if not self.pid:
-            taken, _ = self._listener.accept()
-            taken.recv(1 << 16)
-            taken.sendall(said)
-            os._exit(0)
-        self._listener.close()
+        def answer() -> None:
+            taken, _ = listener.accept()
+            with taken:
+                taken.recv(1 << 16)
+                taken.sendall(said)
 
-    def wait(self) -> None:
-        os.waitpid(self.pid, 0)
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(
@@ -698,10 +767,8 @@ class Server:
     ],
 )
 def test_what_no_server_of_this_version_says_is_no_answer(tmp_path: Path, said: bytes, why: str) -> None:
-    server = Server(tmp_path / "s", said)
-    with pytest.raises(DecoderdUnreachable, match=why):
+    with saying(tmp_path / "s", said), pytest.raises(DecoderdUnreachable, match=why):
         DecoderClient(tmp_path / "s").decode(b"x", width=8, height=8)
-    server.wait()
 
 
 def test_who_does_not_answer_in_time_or_is_somebody_else_is_not_believed(

@@ -21,6 +21,7 @@ import pytest
 from havenline_guard import call_filter, lockdown, sandbox
 from havenline_guard.sandbox import Closed, Room, SandboxUnavailable
 from tests.guard.filters import verdict, wrong_numbers
+from tests.guard.told import close_others
 
 KILL, ALLOW, REFUSE = 0x80000000, 0x7FFF0000, 0x00050000 | errno.EPERM
 UNKNOWN = 0x00050000 | errno.ENOSYS
@@ -123,10 +124,10 @@ def test_all_descriptors_are_closed_but_those_that_are_kept(
     closed: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "closerange", lambda low, high: closed.append((low, high)))
     monkeypatch.setattr(resource, "getrlimit", lambda _: (512, 4096))
-    sandbox._close_others(keep)
+    close_others(keep)
     assert closed == expected
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 40, 1 << 40))
-    sandbox._close_others(keep)
+    close_others(keep)
     assert closed[-1][1] == 1 << 20
 
 

@@ -24,7 +24,7 @@ HAVENLINE = [sys.executable, *([__file__] if MEASURED else ["-c", "from havenlin
 """How tests start the command line."""
 _HIGH = 200
 """Above the descriptors that probes of closed processes look for."""
-leave = os._exit
+leave, close_others = os._exit, sandbox._close_others
 
 
 def begin() -> None:
@@ -55,7 +55,7 @@ def begin() -> None:
         tell()
         leave(code)
 
-    close_others, reap = sandbox._close_others, decoder_zygote._Zygote._reap
+    reap = decoder_zygote._Zygote._reap
 
     def reap_told(zygote: decoder_zygote._Zygote) -> None:
         reap(zygote)
