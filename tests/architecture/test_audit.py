@@ -31,8 +31,9 @@ PART_OF_ANOTHER_ACT = {
 }
 """Files whose writes are logged by the acts that they are a part of, and by nothing else that calls them."""
 
-SAID_BY_NO_PERSON = {"run_import", "clear_sessions"}
-"""Files in which a process notes how far it is with what a logged act asked for, or clears what counts no more."""
+SAID_BY_NO_PERSON = {"run_import", "clear_sessions", "announce", "deliver_webhooks"}
+"""Files in which a process notes how far it is with what a logged act asked for or brought about (webhooks have a log
+of their own), or clears what counts no more."""
 
 SAID_TO_NOBODY = {"keep_shift"}
 """What somebody does not want to be handed today: nobody may read in a log who did not want what."""

@@ -105,8 +105,11 @@ def up() -> Iterator[Up]:
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stderr is not None
-        found = re.search(r":(\d+)/", child.stdout.readline())
-        assert found is not None, child.stderr.read()
+        lines: list[str] = []
+        while (found := re.search(r"open at http://localhost:(\d+)/", "".join(lines))) is None:
+            lines.append(child.stdout.readline())  # of a child too, which may say something first
+            assert lines[-1], (lines, child.stderr.read())
+        print(lines)
         try:
             yield Up(child, folder / "desk", environ, int(found[1]), session, match_port)
         finally:
