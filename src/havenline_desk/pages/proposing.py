@@ -77,7 +77,9 @@ def new_proposal(request: HttpRequest) -> HttpResponse:
         return _page(request, None, {}, {}, "")
     person, at = person_of(request), timezone.now()
     act = next((one for one in FORMS if one.value == request.POST.get("act", "")), None)
-    if act is None or act not in acts_of(person, at=at):
+    if act is None:
+        return redirect("new_proposal")
+    if act not in acts_of(person, at=at):
         raise PermissionDenied
     typed = {name: request.POST.get(name, "").strip() for name in FORMS[act][1]}
     problems = _problems(act, typed, choices_of(act, person=person))
