@@ -76,7 +76,8 @@ def _signature(content: bytes) -> bytes | None:
         return None
     if not 0 < width * height <= _MOST_PIXELS:
         return None
-    column = _first_column(_scanlines(content, _ROWS * (1 + width * channels)), 1 + width * channels, channels)
+    stride, rows = 1 + width * channels, _ROWS if channels == 4 else _ROWS // 3
+    column = _first_column(_scanlines(content, rows * stride), stride, channels)
     if channels == 4:
         signature = _letters([pixel[3] for pixel in column])
         if signature in _SIGNATURES:
