@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from havenline.vocabulary import HavenlineError
+
 from . import desk as opening
 from .told import now, plain
 
@@ -162,7 +164,7 @@ def send(
 
 def _send(*, once: bool = False) -> None:
     """Until nothing is due, or for ever."""
-    from django.db import DatabaseError, close_old_connections
+    from django.db import Error, close_old_connections
 
     from havenline_desk.jobs.webhooks import send_next
 
@@ -174,7 +176,7 @@ def _send(*, once: bool = False) -> None:
                 continue
             if once:
                 return
-        except (DatabaseError, OSError) as error:
+        except (Error, OSError, HavenlineError) as error:  # the log may be out of reach for a moment
             typer.echo(f"havenline webhook: {plain(str(error).strip() or type(error).__name__)}", err=True)
             pause = _AFTER_A_FAULT
         time.sleep(pause)

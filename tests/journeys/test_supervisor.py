@@ -107,9 +107,8 @@ def up() -> Iterator[Up]:
         assert child.stderr is not None
         lines: list[str] = []
         while (found := re.search(r"open at http://localhost:(\d+)/", "".join(lines))) is None:
-            lines.append(child.stdout.readline())  # of a child too, which may say something first
+            lines.append(child.stdout.readline())  # a child may say something first
             assert lines[-1], (lines, child.stderr.read())
-        print(lines)
         try:
             yield Up(child, folder / "desk", environ, int(found[1]), session, match_port)
         finally:

@@ -72,7 +72,8 @@ def run(command: Sequence[str], *, more: Mapping[str, str] = MappingProxyType({}
     """Run a server until it ends, without the way in of the tables' owner; gives its exit code, 0 where this process
     was told to end it. `more`: further variables of its environment."""
     ends_with_us = [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *command]
-    with subprocess.Popen(ends_with_us, env={**environ(), **more}) as running:  # noqa: S603 - our own command
+    # What it says goes with the log: standard output belongs to the command that started it.
+    with subprocess.Popen(ends_with_us, env={**environ(), **more}, stdout=2) as running:  # noqa: S603 - our own command
         try:
             return running.wait()
         except KeyboardInterrupt:
