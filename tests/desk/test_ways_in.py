@@ -47,6 +47,7 @@ from havenline_desk.models import (
     Assignment,
     Door,
     Escalation,
+    FeedbackOpinion,
     House,
     HouseDeclaration,
     Outcome,
@@ -199,6 +200,9 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     for name, stage in (("running", Stage.ACTIVE), ("stopped", Stage.SUSPENDED), ("ripe", Stage.SHADOW)):
         factories.make_exchange(folder.parent, stage=stage, since=at - dt.timedelta(days=8), name=name)
     entry, outcome = releasing(people, at=at)
+    opinion = FeedbackOpinion.objects.create(
+        list_name="north-list", key="good", kind="md5", value="ab" * 16, view="for", proposed_at=at
+    )
     answers = folder.parent / "answers.json"
     answers.write_text(json.dumps(factories.NO_SHAPES))
     return {
@@ -236,6 +240,10 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "exchange suspend": ["running"],
         "exchange resume": ["stopped"],
         "exchange let-through": ["running", "bad"],
+        "exchange feedback on": ["running", "--against", "g-1"],
+        "exchange feedback off": ["running"],
+        "exchange feedback send": [],
+        "exchange feedback retry": [opinion.audit_id.hex],
         "proposal activate-list": ["ripe"],
         "proposal accept-loss": ["running"],
         "proposal withhold": ["running", "good"],

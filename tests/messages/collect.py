@@ -151,6 +151,7 @@ def _of_labels() -> Iterator[tuple[Message, str]]:
         *(models.Role, models.Way, models.SourceKind, models.SkipReason, models.EscalationStage, models.Step),
         *(models.SettledBy, models.SamplingRule, models.Plan, models.ItemState, models.PoolKind, models.HandReason),
         *(models.TextReason, models.FindingVerdict, models.Door, models.DeconflictionAnswer, models.WithdrawalReason),
+        *(models.VoteReason, models.EntryVerdict, models.FeedbackView),
     )
     for choices in shown:
         where = f"{choices.__module__.replace('.', '/')}.py"

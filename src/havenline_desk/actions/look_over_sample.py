@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Collection
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, F, Max, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q
 
 from havenline.vocabulary import HavenlineError
 
@@ -18,21 +18,18 @@ from ..models import (
     Assignment,
     AuditAct,
     FindingVerdict,
-    MemberPlace,
     Outcome,
     Person,
     QualityFinding,
     QualityLook,
-    QualityReview,
     Reveal,
     SampledOutcome,
-    StackMember,
-    StackRevision,
     Step,
     StoredContent,
 )
 from ..waiting import decided_by, open_in_the_name_of
-from .open_assignments import open_assignments, put_in_order
+from .assess_anew import assess_anew
+from .open_assignments import put_in_order
 from .take_next import lease
 
 _LOCK_SPACE = 0x4C4F
@@ -94,7 +91,6 @@ def record_finding(
     )
     assignment.done_at = at
     assignment.save(update_fields=("done_at",))
-    review = _open_review(finding, at=at) if verdict is FindingVerdict.REASSESS else None
     investigation = look.sampled.outcome.investigation
     audit.append(
         AuditAct.QUALITY_FINDING,
@@ -105,10 +101,8 @@ def record_finding(
         purpose=verdict.value,
         record=finding,
     )
-    if review is not None:
-        audit.append(
-            AuditAct.REVIEW_OPENED, at=at, actor=None, about=review, investigation=investigation, record=review
-        )
+    if verdict is FindingVerdict.REASSESS:
+        assess_anew(look.sampled.outcome, finding=finding, at=at)
     return finding
 
 
@@ -154,20 +148,3 @@ def _next(person: Person, *, at: dt.datetime) -> Assignment | None:
         audit.append(AuditAct.QUALITY_LOOK, at=at, actor=person, about=look, investigation=investigation, record=look)
         return assignment
     return None
-
-
-def _open_review(finding: QualityFinding, *, at: dt.datetime) -> QualityReview | None:
-    """A further revision of the stack with this file alone, for people who have not assessed it; None if one exists."""
-    outcome = decided_by(finding.look.sampled.outcome)
-    before = outcome.revision
-    if before is None or QualityReview.objects.filter(outcome=outcome).exists():
-        return None
-    stack = before.stack
-    number = 1 + (stack.revisions.aggregate(last=Max(F("number")))["last"] or 0)
-    revision = StackRevision.objects.create(stack=stack, number=number, opened_at=at, frozen_at=at)
-    StackMember.objects.create(
-        revision=revision, file_id=outcome.file_id, place=MemberPlace.SHOWN, why="assessed anew", distance=0
-    )
-    review = QualityReview.objects.create(finding=finding, outcome=outcome, revision=revision, opened_at=at)
-    open_assignments([revision], at=at)
-    return review

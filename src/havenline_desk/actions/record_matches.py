@@ -11,6 +11,7 @@ from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, Fram
 
 from .. import audit, models
 from ..models import AuditAct, File, Investigation, Match, ModelPart, ShadowCount
+from .keep_feedback import propose_feedback
 
 
 @transaction.atomic
@@ -52,6 +53,8 @@ def record_matches(investigation: Investigation, lists: ListLookup, *, at: dt.da
         ignore_conflicts=True,
     )
     audit.append(AuditAct.MATCHES_RECORDED, at=at, actor=None, investigation=investigation)
+    # Of bytes that were settled before, in this investigation or another.
+    propose_feedback([file.pk for file in files], at=at)
     return sum(bool(matches) for matches in found)
 
 

@@ -17,6 +17,7 @@ from .factors import (
     Throttle,
     Way,
 )
+from .feedback import FeedbackOpinion, FeedbackStep, FeedbackSwitch, FeedbackTry, FeedbackView
 from .feeds import ExportedFile, FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .incoming import ListChange, ListDecision, ShadowCount
@@ -68,6 +69,7 @@ from .releases import (
     WithdrawalReason,
 )
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
+from .reviews import EntryFinding, EntryReview, EntryVerdict
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 from .wellbeing import OptOut, PaceRule, TalkTo
 
@@ -102,6 +104,9 @@ __all__ = [
     "Edition",
     "Ending",
     "Enrolment",
+    "EntryFinding",
+    "EntryReview",
+    "EntryVerdict",
     "Escalation",
     "EscalationEvent",
     "EscalationStage",
@@ -112,6 +117,11 @@ __all__ = [
     "FeedStep",
     "FeedTombstone",
     "FeedVote",
+    "FeedbackOpinion",
+    "FeedbackStep",
+    "FeedbackSwitch",
+    "FeedbackTry",
+    "FeedbackView",
     "File",
     "FindingVerdict",
     "FrameHash",

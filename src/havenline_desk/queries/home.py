@@ -11,6 +11,8 @@ from ..models import Assessment, Person, Role, Step, StorageAlarm
 from ..waiting import open_in_the_name_of, waiting_for
 from .alarms import standing_alarms
 from .calibration import calibrating
+from .disputes import waiting_disputes
+from .feedback import given_up
 from .investigations import InvestigationLine, investigation_lines, references
 from .resets import ResetLine, waiting_resets
 
@@ -37,6 +39,10 @@ class Home:
     empty_for: tuple[Role, ...]
     resets: tuple[ResetLine, ...]
     alarms: tuple[StorageAlarm, ...]
+    disputes: int = 0
+    """Reviews of entries that are open; 0 for who may not see them."""
+    given_up: int = 0
+    """Opinions that could not be sent to partners; 0 for who may not see them."""
 
 
 EMPTY_ROLES = (Role.WELFARE, Role.LIAISON, Role.ADMIN)
@@ -58,6 +64,8 @@ def home_of(person: Person, *, since: dt.datetime, at: dt.datetime) -> Home:
         empty_for=tuple(role for role in EMPTY_ROLES if role in held),
         resets=waiting_resets(person, at=at),
         alarms=standing_alarms(person, at=at),
+        disputes=waiting_disputes() if gates.Act.SEE_RELEASES in acts else 0,
+        given_up=given_up() if gates.Act.SEE_INCOMING in acts else 0,
     )
 
 
