@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from havenline.vocabulary import HavenlineError
 from havenline_cli import desk as opening
 from havenline_cli import exits
+from havenline_cli.exchange_feedback import app as feedback_app
+from havenline_cli.exchange_feedback import send_due
+from havenline_cli.exchange_options import (
+    Folder,
+    Key,
+    Name,
+    exchange_folder,
+    exchanges_root,
+    faults_told,
+    opened_exchange,
+    sealing_key,
+)
 from havenline_cli.options import AsJson, checked_text
 from havenline_cli.told import all_cores, now, plain, say_if_compiling, tell
 
@@ -28,30 +39,10 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog=exits.EPILOG,
 )
+app.add_typer(feedback_app, name="feedback")
 _LOOK_EVERY = 10.0
 _SHOWN = 20
 """Entries that the screen keeps out, named one by one for who may let one through."""
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The exchange's name.")]
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--folder",
-        metavar="FOLDER",
-        envvar="HAVENLINE_EXCHANGES",
-        help="Where exchanges are kept, one folder each.",
-        show_default="exchanges in the data folder",
-    ),
-]
-Key = Annotated[
-    Path | None,
-    typer.Option(
-        "--key",
-        metavar="FILE",
-        envvar="HAVENLINE_EXCHANGE_KEY",
-        help="The age identity that credentials are sealed to.",
-        show_default="exchange.key in the data folder",
-    ),
-]
 
 
 @app.command("set-up", epilog=exits.EPILOG)
@@ -151,6 +142,9 @@ def keep(
     folder: Folder = None,
     key: Key = None,
     once: Annotated[bool, typer.Option("--once", metavar="", help="Look at each once, and end.")] = False,
+    home: Annotated[
+        Path | None, typer.Option("--home", help="Send opinions of this desk too, where they are switched on.")
+    ] = None,
 ) -> None:
     """Fetch every exchange as often as it says, and keep each list to its stage, until told. `up` starts it."""
     from random import SystemRandom
@@ -160,17 +154,33 @@ def keep(
     def fetched(exchange: Exchange, at: dt.datetime) -> Fetched:
         return exchange.fetch(exchange.connector(sealing_key(key)), at=at, threads=all_cores())
 
-    keeper = Keeper(_root(folder), fetched, chance=SystemRandom())
-    with suppress(KeyboardInterrupt):
+    keeper = Keeper(exchanges_root(folder), fetched, chance=SystemRandom())
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        if home is not None:
+            stack.enter_context(opening.desk(opening.existing_home(home)))
         while True:
             for kept in keeper.step(now()):
                 done = "its list was put to its stage" if kept.enforced else ""
                 if kept.fetched is not None:
                     done = f"{kept.fetched.records:,} records, {kept.fetched.applied:,} changes applied"
                 typer.echo(f"havenline exchange: {plain(kept.name)}: {plain(kept.fault) or done}", err=True)
+            if home is not None:
+                _send(key)
             if once:
                 return
             time.sleep(_LOOK_EVERY)
+
+
+def _send(key: Path | None) -> None:
+    """Say what was sent, or why nothing could be; fetching goes on in any case."""
+    from django.db import DatabaseError, close_old_connections
+
+    try:
+        close_old_connections()
+        for name, count in send_due(key).items():
+            typer.echo(f"havenline exchange: {plain(name)}: {count:,} opinions sent", err=True)
+    except (DatabaseError, HavenlineError, OSError) as error:
+        typer.echo(f"havenline exchange: no opinions were sent ({plain(type(error).__name__)})", err=True)
 
 
 @app.command(epilog=exits.EPILOG)
@@ -183,7 +193,7 @@ def status(
     from havenline.connectors.alarms import standing_alarm
     from havenline.connectors.havenline.pinned import is_revoked
 
-    root = _root(folder)
+    root = exchanges_root(folder)
     names = [name] if name else sorted(path.parent.name for path in root.glob("*/exchange.json"))
     told, lines = [], []
     for each in names:
@@ -368,54 +378,6 @@ def _fetched_words(name: str, done: Fetched, live: int, quarantined: int) -> str
         f"{plain(name)}: {anew}{done.records:,} records, {done.applied:,} changes applied; {live:,} entries, "
         f"{quarantined:,} in quarantine"
     )
-
-
-@contextmanager
-def opened_exchange(folder: Path | None, name: str) -> Iterator[Exchange]:
-    """An exchange for the time of the block. Raises ExchangeError."""
-    from havenline.connectors.exchange import Exchange
-
-    where = exchange_folder(folder, name)
-    with faults_told(where):
-        opened = Exchange(where)
-        try:
-            yield opened
-        finally:
-            opened.close()
-
-
-@contextmanager
-def faults_told(where: Path) -> Iterator[None]:
-    """What the operating system refuses, as one line."""
-    from havenline.connectors.exchange import ExchangeError
-
-    try:
-        yield
-    except OSError as error:
-        raise ExchangeError(f"{where}: cannot be used ({error.strerror or error})") from None
-
-
-def _root(folder: Path | None) -> Path:
-    return folder if folder is not None else home_folder() / "exchanges"
-
-
-def exchange_folder(folder: Path | None, name: str) -> Path:
-    """Where the exchange of that name lies, or would. Raises BadParameter for what is no name."""
-    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-        raise typer.BadParameter("letters, digits, - and _ are expected", param_hint="NAME")
-    return _root(folder) / name
-
-
-def sealing_key(key: Path | None) -> Path:
-    """The file of the key that credentials are sealed with; by default that of the data folder."""
-    return key if key is not None else home_folder() / "exchange.key"
-
-
-def home_folder() -> Path:
-    """The data folder of whoever runs the command, whether or not it is there yet."""
-    from havenline_desk.sites.home import Home
-
-    return Home.locate(environ=os.environ, uid=os.getuid()).path
 
 
 def _pair(text: str) -> tuple[str, str]:

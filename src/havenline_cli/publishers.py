@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from havenline_cli import desk as opening
-from havenline_cli.exchange import (
+from havenline_cli.exchange_options import (
     Folder,
     Key,
     Name,

@@ -102,13 +102,13 @@ def _matchd_part(path: Path, lists: Path) -> Program:
 
 
 def _exchanges_part(home: Path) -> Program:
-    """What fetches partners' lists by itself; where there is none it waits for one."""
+    """What fetches partners' lists and sends opinions by itself; where there is no exchange it waits for one."""
     from havenline_desk.sites import server
     from havenline_desk.sites.supervisor import Program
 
     folder = os.environ.get("HAVENLINE_EXCHANGES") or str(home / "exchanges")
     key = os.environ.get("HAVENLINE_EXCHANGE_KEY") or str(home / "exchange.key")
-    command = [*_HAVENLINE, "exchange", "keep", "--folder", folder, "--key", key]
+    command = [*_HAVENLINE, "exchange", "keep", "--folder", folder, "--key", key, "--home", str(home)]
     return Program("exchanges", command, environ=server.environ, required=False)
 
 

@@ -165,6 +165,46 @@ def _waits(row: Outcome, decided: Mapping[int, Decided]) -> bool:
     return row.rule_path == [NOT_APPROVED] and decided[row.pk].status is LegalStatus.UNDETERMINED
 
 
+class Judged(StrEnum):
+    """What the standing outcomes of one file say together."""
+
+    CONFIRMED = "confirmed"
+    CLEARED = "cleared"
+    OPEN = "open"
+    """They differ, none is certain, or nobody looked at this very file."""
+
+
+def judged(files: Collection[int], *, ncii: bool) -> dict[int, Judged]:
+    """What was settled of each file; those without an outcome are missing.
+
+    `ncii`: by outcomes of frameworks for adults' intimate images, and otherwise by all but those: neither ever counts
+    for the other. Confirmed is what could go onto a list of kind csam here. Left out: training, and frameworks that
+    are not in force or made for training.
+    """
+    rows = [
+        row
+        for row in Outcome.objects.filter(correction=None, file__in=files)
+        .exclude(investigation__source_kind=SourceKind.TRAINING)
+        .select_related("copy_of")
+        if row.framework.startswith("ncii") is ncii
+    ]
+    decided, shown = _decided(rows), _shown(rows)
+    said: dict[int, set[Judged]] = defaultdict(set)
+    for row in rows:
+        stands, original = decided[row.pk], _original(row)
+        kind = _kind(row, stands)
+        looked_at = (original.revision_id, original.file_id) in shown
+        if kind is None or _waits(row, decided):
+            continue
+        if looked_at and stands.status is LegalStatus.CRIMINAL and (ncii or kind is ListKind.CSAM):
+            said[row.file_id].add(Judged.CONFIRMED)
+        elif looked_at and stands.status is LegalStatus.NOT_CRIMINAL:
+            said[row.file_id].add(Judged.CLEARED)
+        else:
+            said[row.file_id].add(Judged.OPEN)
+    return {file: next(iter(found)) if len(found) == 1 else Judged.OPEN for file, found in said.items()}
+
+
 class Police:
     """What the police have said of some outcomes, and whether the declared days are over."""
 

@@ -124,6 +124,10 @@ class Act(StrEnum):
     ACCEPT_LOSS = "accept_loss"
     WITHHOLD_ENTRY = "withhold_entry"
     LET_THROUGH = "let_through"
+    SEND_FEEDBACK = "send_feedback"
+    STOP_FEEDBACK = "stop_feedback"
+    DISPUTE_ENTRY = "dispute_entry"
+    REVIEW_ENTRY = "review_entry"
     # Of later parts:
     REFER = "refer"
     REFER_AT_ONCE = "refer_at_once"
@@ -307,6 +311,10 @@ RULES: Mapping[Act, Rule] = {
     Act.ACCEPT_LOSS: _two(Role.LIAISON, second=frozenset({_L, _S})),
     Act.WITHHOLD_ENTRY: _two(Role.LIAISON, _S, second=frozenset({_L, _S})),
     Act.LET_THROUGH: _by(_S, _L),
+    Act.SEND_FEEDBACK: _by(Role.LIAISON, fresh=True),
+    Act.STOP_FEEDBACK: _by(_S, _J, _L, Role.LIAISON),
+    Act.DISPUTE_ENTRY: _by(Role.LIAISON, _S, _L),
+    Act.REVIEW_ENTRY: _by(_S, _L, about=About.NOT_AN_ASSESSOR, fresh=True),
     Act.REFER: _two(_L, second=frozenset({_S, _J})),
     Act.REFER_AT_ONCE: _by(_A, _S, _J, _L, about=About.UNSEEN_ESCALATION),
     Act.SEND_NOTICE: _by(_L, _S),

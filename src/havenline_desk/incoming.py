@@ -11,7 +11,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from havenline.connectors.exchange import Configured, Exchange, configured_in
+from havenline.connectors.exchange import KINDS, Configured, Exchange, configured_in
 from havenline.connectors.stages import Stage, Staged
 from havenline.connectors.store import Standing, Store
 from havenline.vocabulary import HavenlineError
@@ -84,6 +84,11 @@ def look(name: str) -> IncomingList:
         return IncomingList(name, configured, store.staged, store.standing(), store.screened(), unread, kept_out)
     finally:
         store.close()
+
+
+def takes_opinions(configured: Configured) -> bool:
+    """Whether the partner's protocol has a place for what this house says of an entry."""
+    return KINDS[configured.connector].says is not None
 
 
 @contextmanager

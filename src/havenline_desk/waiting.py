@@ -10,9 +10,12 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from havenline.judgement import Urgency
 
+from . import gates
 from .models import (
     Assignment,
     ConfirmingPair,
+    EntryFinding,
+    EntryVerdict,
     Investigation,
     InvestigationUrgency,
     Item,
@@ -89,8 +92,12 @@ def open_to(person: Person, steps: Collection[Step], *, at: dt.datetime) -> Quer
     looked_at_beside = Assignment.objects.filter(
         revision=OuterRef("revision"), person__in=list(beside.values_list("person_id", flat=True))
     )
+    disputed = EntryFinding.objects.filter(verdict=EntryVerdict.ASSESS_ANEW, person=person)
     reviews_of_own = QualityReview.objects.filter(
-        Q(outcome__revision__assessments__person=person) | Q(finding__person=person), revision=OuterRef("revision")
+        Q(outcome__revision__assessments__person=person)
+        | Q(finding__person=person)
+        | Q(finding=None, outcome__file__in=disputed.values("review__entry__file")),
+        revision=OuterRef("revision"),
     )
     seen = Reveal.objects.filter(person=person, used_at__isnull=False, file=OuterRef("outcome__file")).exclude(
         assignment__revision=OuterRef("revision")
@@ -143,6 +150,13 @@ def open_in_the_name_of(person: Person) -> QuerySet[Assignment]:
 def decided_by(outcome: Outcome) -> Outcome:
     """The outcome that people settled: the one that a byte-identical copy took its answer from, or itself."""
     return outcome if outcome.copy_of is None else outcome.copy_of
+
+
+def never_assessed(person: Person, outcome: Outcome) -> bool:
+    """Whether `person` assessed the file of `outcome` nowhere, in whichever investigation. Not checked: their role."""
+    assessed = Outcome.objects.filter(file=outcome.file_id, revision__assessments__person=person)
+    original = decided_by(outcome).revision
+    return not assessed.exists() and (original is None or gates.has_not_assessed(person, original))
 
 
 def held_by(person: Person) -> Submission | None:

@@ -14,7 +14,7 @@ PART_OF_ANOTHER_ACT = {
     "copy_outcome": {"form_stacks"},
     "correct_copies": {"correct_outcome", "settle_stack"},
     "forgive_try": {"prove_person"},
-    "open_assignments": {"form_stacks", "look_over_sample", "settle_stack"},
+    "open_assignments": {"assess_anew", "form_stacks", "settle_stack"},
     "record_origin": {"record_postings"},
     "record_quorum": {
         "approve_framework",

@@ -14,10 +14,13 @@ from havenline_desk import editions
 from havenline_desk.actions.export_list_file import export_list_file
 from havenline_desk.actions.keep_feed_credentials import end_feed_credential, make_feed_credential
 from havenline_desk.actions.record_feed_vote import record_feed_vote
+from havenline_desk.actions.review_entries import record_entry_finding
 from havenline_desk.actions.take_feed_step import take_feed_step
 from havenline_desk.models import (
     Canary,
     Door,
+    EntryReview,
+    EntryVerdict,
     File,
     HouseList,
     Outcome,
@@ -155,6 +158,9 @@ def feeding(home: Path, *, at: dt.datetime) -> Iterator[Callable[[], object]]:
     def who() -> Person:
         return Person.objects.get(name="liaison")
 
+    def reviewer() -> Person:
+        return Person.objects.get(name="senior")
+
     def there(door: Door = Door.NCMEC) -> Subscription:
         found = Subscription.objects.filter(partner__slug="feed-north", door=door).first()
         if found is not None:
@@ -181,4 +187,5 @@ def feeding(home: Path, *, at: dt.datetime) -> Iterator[Callable[[], object]]:
         by=who(),
         at=at,
     )
+    yield lambda: record_entry_finding(EntryReview.objects.get(), EntryVerdict.STANDS, person=reviewer(), at=at)
     yield lambda: end_feed_credential(there().partner, ended_by=who(), at=at)

@@ -141,6 +141,7 @@ from havenline_guard.keyd_client import KeydUnreachable
 
 from . import factories as make
 from . import feeds
+from .feedback_rig import sending_opinions
 
 AT = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -194,6 +195,7 @@ def day_of_work(home: Path) -> Iterator[Step]:
     yield from asking_the_match_service()
     yield from retention(home)
     yield from feeds.feeding(home, at=AT + 49 * MINUTE)
+    yield from sending_opinions(at=AT + 49 * MINUTE)
     yield lambda: take_role_away(who("senior"), Role.SENIOR, said_by=who("lead"), at=AT + 50 * MINUTE)
     yield lambda: see_log(seen_by=who("auditor"), narrowed_by=["act"], at=AT + 50 * MINUTE)
     yield lambda: export_log(by=who("auditor"), at=AT + 50 * MINUTE)

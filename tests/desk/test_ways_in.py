@@ -48,6 +48,7 @@ from havenline_desk.models import (
     Assignment,
     Door,
     Escalation,
+    FeedbackOpinion,
     House,
     HouseDeclaration,
     Outcome,
@@ -203,6 +204,9 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
     entry, outcome = releasing(people, at=at)
     hook, _ = make_webhook("hook", "http://127.0.0.1:9/", made_by=people["liaison"], at=at)
     try_webhook(hook, by=people["liaison"], at=at)
+    opinion = FeedbackOpinion.objects.create(
+        list_name="north-list", key="good", kind="md5", value="ab" * 16, view="for", proposed_at=at
+    )
     answers = folder.parent / "answers.json"
     answers.write_text(json.dumps(factories.NO_SHAPES))
     return {
@@ -246,6 +250,10 @@ def command_arguments(people: dict[str, Person], at: dt.datetime, folder: Path) 
         "exchange suspend": ["running"],
         "exchange resume": ["stopped"],
         "exchange let-through": ["running", "bad"],
+        "exchange feedback on": ["running", "--against", "g-1"],
+        "exchange feedback off": ["running"],
+        "exchange feedback send": [],
+        "exchange feedback retry": [opinion.audit_id.hex],
         "proposal activate-list": ["ripe"],
         "proposal accept-loss": ["running"],
         "proposal withhold": ["running", "good"],

@@ -165,6 +165,9 @@ def _of_labels() -> Iterator[tuple[Message, str]]:
             models.DeconflictionAnswer,
             models.WithdrawalReason,
             models.MatchAlarmKind,
+            models.VoteReason,
+            models.EntryVerdict,
+            models.FeedbackView,
         ),
     )
     for choices in shown:

@@ -25,7 +25,7 @@ from havenline.connectors import sealed
 from havenline.connectors.alarms import Distrusted, end_alarm, raise_alarm
 from havenline.connectors.arachnid.client import ArachnidShield
 from havenline.connectors.feeding import feed, terms_of
-from havenline.connectors.frame import Connector
+from havenline.connectors.frame import Connector, Feedback
 from havenline.connectors.havenline.client import Publisher
 from havenline.connectors.havenline.pinned import following_of, is_revoked, revoke_here
 from havenline.connectors.havenline.places import InFolder, OnHost, Place, checked_place, folder_of
@@ -69,7 +69,9 @@ class Kind:
     ncii: bool = False
     signed: bool = False
     asks: Callable[[OneHost], ArachnidShield] | None = None
-    """Makes what asks a partner that serves no list."""
+    """Makes what asks a partner that serves no list; `made` is then never called."""
+    says: Callable[[OneHost, Mapping[str, str]], Feedback] | None = None
+    """Makes what takes this house's opinions of records; None where the partner's protocol has no place for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             secrets=("user", "password"),
             credentials=lambda base, said: Credentials(base, basic=(said["user"], said["password"])),
             made=lambda host, _: Ncmec(host),
+            says=lambda host, _: Ncmec(host),
         ),
         "stopncii": Kind(
             secrets=("fetch_key", "subscription_key"),
@@ -124,6 +127,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 sending={"x-functions-key": said["feedback_key"]} if said.get("feedback_key") else {},
             ),
             made=lambda host, _: StopNcii(host, may_send=host.may_send),
+            says=lambda host, _: StopNcii(host, may_send=host.may_send),
             more_secrets=("feedback_key",),
             ncii=True,
         ),
@@ -131,6 +135,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             secrets=("access_token",),
             credentials=lambda base, said: Credentials(base, query={TOKEN: said["access_token"]}),
             made=lambda host, settings: ThreatExchange(host, settings["privacy_group"]),
+            says=lambda host, settings: ThreatExchange(host, settings["privacy_group"]),
             settings=("privacy_group",),
         ),
         "hma": Kind(
@@ -203,6 +208,12 @@ class Exchange:
         if self.kind.asks is None:
             raise ExchangeError("this partner serves a list; fetch it with `havenline exchange fetch`")
         return self.kind.asks(self._reached(*self._secrets(key), make_host))
+
+    def feedback(self, key: Path, *, make_host: MakeHost | None = None) -> Feedback:
+        """What takes this house's opinions. Raises ExchangeError where the partner takes none; as `connector`."""
+        if self.kind.says is None:
+            raise ExchangeError(f"{self.configured.connector}: its protocol has no place for an opinion of a record")
+        return self.kind.says(self._reached(*self._secrets(key), make_host), self.configured.settings)
 
     def _secrets(self, key: Path) -> tuple[str, Mapping[str, str]]:
         """The address that the sealed credentials are bound to, and they."""

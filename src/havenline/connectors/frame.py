@@ -23,6 +23,14 @@ class PartnerError(HavenlineError):
     """The partner could not be asked, or answered what cannot be read. What was kept before holds; fetch again."""
 
 
+class NotNow(PartnerError):
+    """The partner asks for time: 429, or 503. `wait`: for so long, where it says."""
+
+    def __init__(self, text: str, wait: dt.timedelta | None) -> None:
+        super().__init__(text)
+        self.wait = wait
+
+
 class NotThere(PartnerError):
     """The partner says that it has nothing there: 404, or 403 where nothing was shown to open it with."""
 
@@ -95,6 +103,21 @@ class Feedback(Protocol):
 
         `raw`: its bytes as they were kept; `fingerprint_type`: as the partner spells it. Raises PartnerError, and
         ValueError where the record, the type or a reason is none that the partner could take; then nothing is sent.
+        What was said of the record before is replaced, so that saying the same again changes nothing.
+        """
+
+    def withdraw_feedback(self, raw: bytes, fingerprint_type: str) -> None:
+        """Take back what was said of a record. Raises as `submit_feedback`, and ValueError where no protocol for it is
+        known; then nothing is sent.
+        """
+
+    def reasons_against(self) -> list[str]:
+        """The reasons to vote against a record, one a line as the partner spells them. Raises PartnerError."""
+
+    def type_of(self, raw: bytes, kind: str, value: str) -> str | None:
+        """How the partner spells the type of that digest in the record; None where the record has no such value.
+
+        `kind` is `md5`, `sha1` or `sha256`, `value` lower-case hex.
         """
 
 

@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from havenline.connectors.frame import NotThere, PartnerError
+from havenline.connectors.frame import NotNow, NotThere, PartnerError
 
 _RETRIED = (429, 500, 502, 503, 504)
 _TRIES = 5
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 120.0
+_LONGEST_REST = 86_400.0
 _TIMEOUT = (10.0, 60.0)
 """Seconds until there is a connection, and between two pieces of an answer."""
 _LONGEST_BODY = 1 << 28
@@ -113,7 +114,7 @@ class OneHost:
         raise AssertionError("unreachable")
 
     def send(self, method: str, path: str, body: bytes, *, media_type: str) -> Answer:
-        """PUT or POST a body, once: what may have been taken is not sent twice. Raises PartnerError."""
+        """PUT or POST a body, once: what may have been taken is not sent twice. Raises PartnerError, of it NotNow."""
         return self._taken(method, path, self._asked(method, path, None, body=body, media_type=media_type))
 
     def own_path(self, url: str) -> str:
@@ -164,6 +165,10 @@ class OneHost:
                 raise NotThere(f"{_named(method, path)}: answered with status {answer.status_code}")
             if answer.status_code in (401, 403):
                 raise PartnerError(f"{_named(method, path)}: refused ({answer.status_code}); check the credentials")
+            if answer.status_code in (429, 503):
+                asked = _retry_after(answer.headers.get("Retry-After"), longest=_LONGEST_REST)
+                rest = None if asked is None else dt.timedelta(seconds=asked)
+                raise NotNow(f"{_named(method, path)}: answered with status {answer.status_code}", rest)
             if not 200 <= answer.status_code < 300:
                 raise PartnerError(f"{_named(method, path)}: answered with status {answer.status_code}")
             body = bytearray()
@@ -181,14 +186,14 @@ def _named(method: str, path: str) -> str:
     return f"{method} {path.partition('?')[0]}"
 
 
-def _retry_after(text: str | None) -> float | None:
-    """Seconds to wait, at most two minutes. A time of day is taken as the longest wait."""
+def _retry_after(text: str | None, *, longest: float = _LONGEST_WAIT) -> float | None:
+    """Seconds to wait, at most `longest`. A time of day is taken as the longest wait."""
     if text is None:
         return None
     try:
-        return min(max(float(text), 0.0), _LONGEST_WAIT)
+        return min(max(float(text), 0.0), longest)
     except ValueError:
-        return _LONGEST_WAIT
+        return longest
 
 
 def _date(text: Any) -> dt.datetime | None:

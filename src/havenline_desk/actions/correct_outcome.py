@@ -15,6 +15,7 @@ from ..agreement import Accord, ProposalRefused
 from ..models import AuditAct, Outcome, Person, Proposal, SettledBy
 from .copy_outcome import correct_copies
 from .derive_outcomes import derive_outcomes, one_at_a_time
+from .keep_feedback import propose_feedback
 from .propose import propose
 from .record_quorum import record_quorum
 from .withdraw_entries import withdraw_contradicted
@@ -97,6 +98,7 @@ def record_correction(agreed: Accord, at: dt.datetime) -> None:
             purpose=str(agreed.what["reason"])[:40],
             record=each,
         )
+    propose_feedback({each.file_id for each in (new, *copies)}, at=at)
 
 
 def _instead_of(old: Outcome, facts: dict[str, str], *, at: dt.datetime) -> Outcome:

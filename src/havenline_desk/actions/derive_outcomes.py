@@ -12,6 +12,7 @@ from havenline.frameworks.model import NOT_APPROVED
 
 from .. import audit, law
 from ..models import AuditAct, Derivation, DerivationRun, Investigation, Outcome, SettledBy
+from .keep_feedback import propose_feedback
 
 CHUNK = 2000
 _LOCK_SPACE = 0x4854
@@ -39,6 +40,7 @@ def derive_outcomes(investigation: Investigation, *, at: dt.datetime, outcomes: 
     if outcomes is None and not any(one.id == own.id for one in law.configured(investigation, at=at)):
         before = [one for one in standing if law.in_force(own.id, own.version) and _awaits_approval(one)]
         added += _derive(investigation, own, before, own=own, at=at)
+        propose_feedback({one.file_id for one in before}, at=at)
     return added
 
 

@@ -23,6 +23,7 @@ from ..models import (
 )
 from .copy_outcome import copy_outcome
 from .derive_outcomes import derive_outcomes
+from .keep_feedback import propose_feedback
 from .open_assignments import open_assignments
 
 _LOCK_SPACE = 0x4853
@@ -68,6 +69,7 @@ def form_stacks(
         audit.append(AuditAct.OUTCOME_COPIED, at=at, actor=None, about=copy, investigation=investigation, record=copy)
     if copies:
         derive_outcomes(investigation, at=at, outcomes=copies)
+        propose_feedback({copy.file_id for copy in copies}, at=at)
     if arriving:
         audit.append(AuditAct.STACKS_FORMED, at=at, actor=None, investigation=investigation)
     return len(formed)

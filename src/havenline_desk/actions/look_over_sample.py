@@ -22,7 +22,6 @@ from ..models import (
     Person,
     QualityFinding,
     QualityLook,
-    QualityReview,
     Reveal,
     SampledOutcome,
     Step,
@@ -30,7 +29,8 @@ from ..models import (
 )
 from ..pace import refuse_in_a_pause
 from ..waiting import decided_by, open_in_the_name_of
-from .open_assignments import open_assignments, put_in_order, revision_of_one
+from .assess_anew import assess_anew
+from .open_assignments import put_in_order
 from .take_next import lease
 
 _LOCK_SPACE = 0x4C4F
@@ -94,7 +94,6 @@ def record_finding(
     )
     assignment.done_at = at
     assignment.save(update_fields=("done_at",))
-    review = _open_review(finding, at=at) if verdict is FindingVerdict.REASSESS else None
     investigation = look.sampled.outcome.investigation
     audit.append(
         AuditAct.QUALITY_FINDING,
@@ -105,10 +104,8 @@ def record_finding(
         purpose=verdict.value,
         record=finding,
     )
-    if review is not None:
-        audit.append(
-            AuditAct.REVIEW_OPENED, at=at, actor=None, about=review, investigation=investigation, record=review
-        )
+    if verdict is FindingVerdict.REASSESS:
+        assess_anew(look.sampled.outcome, finding=finding, at=at)
     return finding
 
 
@@ -154,15 +151,3 @@ def _next(person: Person, *, at: dt.datetime) -> Assignment | None:
         audit.append(AuditAct.QUALITY_LOOK, at=at, actor=person, about=look, investigation=investigation, record=look)
         return assignment
     return None
-
-
-def _open_review(finding: QualityFinding, *, at: dt.datetime) -> QualityReview | None:
-    """A further revision of the stack with this file alone, for people who have not assessed it; None if one exists."""
-    outcome = decided_by(finding.look.sampled.outcome)
-    before = outcome.revision
-    if before is None or QualityReview.objects.filter(outcome=outcome).exists():
-        return None
-    revision = revision_of_one(before.stack, outcome.file_id, why="assessed anew", at=at)
-    review = QualityReview.objects.create(finding=finding, outcome=outcome, revision=revision, opened_at=at)
-    open_assignments([revision], at=at)
-    return review

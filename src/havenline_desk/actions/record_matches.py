@@ -13,6 +13,7 @@ from havenline.vocabulary import PDQ_512, UPRIGHT, EditionRef, Fingerprint, Fram
 
 from .. import audit, models
 from ..models import AuditAct, File, Investigation, Match, ModelPart, ShadowCount
+from .keep_feedback import propose_feedback
 
 AT_ONCE = 1_000
 """Files that are looked up between two notes of how far it is."""
@@ -82,6 +83,8 @@ def _record(
         ignore_conflicts=True,
     )
     audit.append(AuditAct.MATCHES_RECORDED, at=at, actor=None, investigation=investigation)
+    # Of bytes that were settled before, in this investigation or another.
+    propose_feedback([file.pk for file in files], at=at)
 
 
 def _edition(ref: EditionRef, *, entries: int, at: dt.datetime) -> models.Edition:

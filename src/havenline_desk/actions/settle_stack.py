@@ -28,6 +28,7 @@ from ..models import (
 from .ask_for_pair import close_pair
 from .copy_outcome import correct_copies
 from .derive_outcomes import derive_outcomes
+from .keep_feedback import propose_feedback
 from .open_assignments import open_assignments, put_in_order
 from .record_quorum import record_quorum
 from .withdraw_entries import withdraw_contradicted
@@ -75,6 +76,7 @@ def settle_stack(revision: StackRevision, *, at: dt.datetime) -> None:
             purpose=outcome.settled_by,
             record=outcome,
         )
+    propose_feedback({outcome.file_id for outcome in outcomes}, at=at)
     for each in {outcome.investigation for outcome in outcomes}:
         derive_outcomes(each, at=at, outcomes=[outcome for outcome in outcomes if outcome.investigation == each])
 

@@ -27,13 +27,18 @@ def withdraw_entry(entry: ReleasedEntry, *, reason: WithdrawalReason, person: Pe
     Where it could not, the withdrawal holds and `follow_lists` goes on with it each minute. Raises ReleaseRefused where
     it is withdrawn already, Denied.
     """
-    gates.require(person, gates.Act.WITHDRAW_HASH, at=at)
     with transaction.atomic():
-        alone(entry.list)
-        if Withdrawal.objects.filter(entry=entry).exists():
-            raise ReleaseRefused("this entry is withdrawn already; nothing was changed")
-        _record([entry], reason=reason, person=person, at=at)
+        record_withdrawal(entry, reason=reason, person=person, at=at)
     return follow(entry.list, at=at)
+
+
+def record_withdrawal(entry: ReleasedEntry, *, reason: WithdrawalReason, person: Person, at: dt.datetime) -> None:
+    """Inside the caller's transaction; the live list is to `follow` once that is committed. Raises as above."""
+    gates.require(person, gates.Act.WITHDRAW_HASH, at=at)
+    alone(entry.list)
+    if Withdrawal.objects.filter(entry=entry).exists():
+        raise ReleaseRefused("this entry is withdrawn already; nothing was changed")
+    _record([entry], reason=reason, person=person, at=at)
 
 
 def withdraw_contradicted(

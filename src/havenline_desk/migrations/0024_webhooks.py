@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0022_counting_and_quality_looks"),
+        ("desk", "0023_feedback_and_reviews"),
     ]
 
     operations = [

@@ -26,6 +26,7 @@ from .factors import (
     Throttle,
     Way,
 )
+from .feedback import FeedbackOpinion, FeedbackStep, FeedbackSwitch, FeedbackTry, FeedbackView
 from .feeds import ExportedFile, FeedCredential, FeedStep, FeedTombstone, FeedVote, VoteReason
 from .files import Edition, File, FrameHash, Match, PerceptualHash, StoredContent
 from .incoming import ListChange, ListDecision, ListLookedUp, ShadowCount
@@ -81,6 +82,7 @@ from .releases import (
     WithdrawalReason,
 )
 from .retention import AlarmKind, Hold, StorageAlarm, Tombstone
+from .reviews import EntryFinding, EntryReview, EntryVerdict
 from .stacks import MemberPlace, Stack, StackMember, StackRevision
 from .trust import TrustChange, TrustStep
 from .webhooks import WebhookAttempt, WebhookEvent, WebhookKind, WebhookResult, WebhookSecret
@@ -119,6 +121,9 @@ __all__ = [
     "Edition",
     "Ending",
     "Enrolment",
+    "EntryFinding",
+    "EntryReview",
+    "EntryVerdict",
     "Escalation",
     "EscalationEvent",
     "EscalationStage",
@@ -129,6 +134,11 @@ __all__ = [
     "FeedStep",
     "FeedTombstone",
     "FeedVote",
+    "FeedbackOpinion",
+    "FeedbackStep",
+    "FeedbackSwitch",
+    "FeedbackTry",
+    "FeedbackView",
     "File",
     "FindingVerdict",
     "FrameHash",

@@ -105,6 +105,13 @@ class AuditAct(models.TextChoices):
     FEED_STEP_TAKEN = "feed_step_taken", "a partner is served an edition"
     LIST_FILE_EXPORTED = "list_file_exported", "wrote a published list to a file for a partner"
     FEED_VOTE_RECEIVED = "feed_vote_received", "a partner voted on an entry that it was served"
+    ENTRY_REVIEW_OPENED = "entry_review_opened", "a released entry is to be looked at again"
+    ENTRY_REVIEWED = "entry_reviewed", "looked at a disputed entry, and said what follows"
+    FEEDBACK_SWITCHED = "feedback_switched", "said whether opinions go back to a partner"
+    FEEDBACK_PROPOSED = "feedback_proposed", "a settled outcome says something of a partner's entry"
+    FEEDBACK_SENT = "feedback_sent", "sent an opinion to a partner"
+    FEEDBACK_GIVEN_UP = "feedback_given_up", "an opinion could not be sent to a partner"
+    FEEDBACK_RETRIED = "feedback_retried", "asked that an opinion be sent again"
     PERSON_CLOSED = "person_closed", "closed a person's account"
     HOUSE_LIST_OPENED = "house_list_opened", "opened a list of this house"
     DECONFLICTION_RECORDED = "deconfliction_recorded", "recorded what the police said before a release"
@@ -182,6 +189,7 @@ URGENT_ACTS = frozenset(
         AuditAct.LIST_RESUMED,
         AuditAct.ENTRY_LET_THROUGH,
         AuditAct.TRUST_CHANGED,
+        AuditAct.FEEDBACK_SWITCHED,
     }
 )
 """A checkpoint is signed at once after these: nobody may take such an act back unseen, not even for a minute."""

@@ -102,7 +102,9 @@ class QualityFinding(Audited):
 class QualityReview(Audited):
     """A decision is assessed anew by others; what they settle on corrects it, and both records stay."""
 
-    finding = models.OneToOneField(QualityFinding, on_delete=models.PROTECT, related_name="review")
+    finding = models.OneToOneField(
+        QualityFinding, on_delete=models.PROTECT, related_name="review", null=True, help_text="none after a dispute"
+    )
     outcome = models.OneToOneField(Outcome, on_delete=models.PROTECT, related_name="review")
     revision = models.OneToOneField(StackRevision, on_delete=models.PROTECT, related_name="review")
     opened_at = models.DateTimeField()

@@ -11,6 +11,8 @@ from ..models import Assessment, Person, Role, Step, StorageAlarm
 from ..waiting import open_in_the_name_of, waiting_for
 from .alarms import standing_alarms
 from .calibration import calibrating
+from .disputes import waiting_disputes
+from .feedback import given_up
 from .investigations import InvestigationLine, investigation_lines, references
 from .repository import RoleLine, roles_ending
 from .resets import ResetLine, waiting_resets
@@ -39,6 +41,10 @@ class Home:
     resets: tuple[ResetLine, ...]
     alarms: tuple[StorageAlarm, ...]
     ending: tuple[RoleLine, ...]
+    disputes: int = 0
+    """Reviews of entries that are open; 0 for who may not see them."""
+    given_up: int = 0
+    """Opinions that could not be sent to partners; 0 for who may not see them."""
 
 
 EMPTY_ROLES = (Role.WELFARE, Role.LIAISON, Role.ADMIN)
@@ -61,6 +67,8 @@ def home_of(person: Person, *, since: dt.datetime, at: dt.datetime) -> Home:
         resets=waiting_resets(person, at=at),
         alarms=standing_alarms(person, at=at),
         ending=roles_ending(at=at) if gates.Act.SEE_RELEASES in acts else (),
+        disputes=waiting_disputes() if gates.Act.SEE_RELEASES in acts else 0,
+        given_up=given_up() if gates.Act.SEE_INCOMING in acts else 0,
     )
 
 

@@ -217,9 +217,10 @@ def test_a_reaction_goes_to_each_descriptor_that_tells_its_owner_and_the_token_t
     assert isinstance(connector, ThreatExchange)
     with caplog.at_level(logging.DEBUG):
         connector.submit_feedback(raw, "HASH_PDQ")
+        assert threats.simulator.reactions == [("d1", "HELPFUL"), ("d2", "HELPFUL")]
         connector.submit_feedback(raw, "HASH_PDQ", against=["DISAGREE_WITH_TAGS"])
     assert "not-a-secret" not in caplog.text
-    votes = [("d1", "HELPFUL"), ("d2", "HELPFUL"), ("d1", "DISAGREE_WITH_TAGS"), ("d2", "DISAGREE_WITH_TAGS")]
+    votes = [("d1", "DISAGREE_WITH_TAGS"), ("d2", "DISAGREE_WITH_TAGS")]
     assert threats.simulator.reactions == votes
     for refused, words in (
         ((raw, "HASH_MD5", ()), "no value of that type"),
@@ -230,3 +231,5 @@ def test_a_reaction_goes_to_each_descriptor_that_tells_its_owner_and_the_token_t
         with pytest.raises(ValueError, match=words):
             connector.submit_feedback(refused[0], refused[1], against=refused[2])
     assert threats.simulator.reactions == votes
+    connector.withdraw_feedback(raw, "HASH_PDQ")
+    assert threats.simulator.reactions == []

@@ -159,6 +159,22 @@ class Ncmec:
             raise ValueError("the record tells no key")
         self.give_feedback(record.key, fingerprint_type, against=against)
 
+    def withdraw_feedback(self, raw: bytes, fingerprint_type: str) -> None:
+        """See `frame.Feedback`: always refused. A vote is replaced by another; taking one back is not documented."""
+        raise ValueError("NCMEC's protocol takes no vote back, as far as was read; tell NCMEC")
+
+    def reasons_against(self) -> list[str]:
+        """See `frame.Feedback`: of the two digests that are compared, GUIDs with their names."""
+        found = {each.guid: each.name for kind in ("MD5", "SHA1") for each in self.reasons(kind)}
+        return [f"{guid}  {name}" for guid, name in found.items()]
+
+    def type_of(self, raw: bytes, kind: str, value: str) -> str | None:
+        """See `frame.Feedback`; the form has no place for a SHA-256."""
+        record = reread(raw)
+        entry = record.entry if isinstance(record, PartnerRecord) else None
+        held = {} if entry is None else {"md5": entry.md5, "sha1": entry.sha1}
+        return kind.upper() if held.get(kind) == value else None
+
     def _present(self, at: dt.datetime) -> int:
         """The present by the earlier of both clocks: a window in the future would be passed over for ever."""
         answer = self._host.get("/v2/status")

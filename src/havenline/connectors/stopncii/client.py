@@ -12,7 +12,7 @@ from havenline.connectors.one_host import OneHost
 from havenline.connectors.stopncii.mapping import CARRIED, COMPARED, record_of
 
 _PATH, _FEEDBACK_PATH = "/FetchHashes", "/SubmitFeedback"
-_FOR, _AGAINST = "Blocked", "NotBlocked"
+_FOR, _AGAINST, _TAKEN_BACK = "Blocked", "NotBlocked", "None"
 _FIRST = 10
 """The time that a first fetch asks from, as StopNCII's own clients do."""
 _PAGE_SIZE = 800
@@ -67,6 +67,26 @@ class StopNcii:
 
     def submit_feedback(self, raw: bytes, fingerprint_type: str, *, against: Sequence[str] = ()) -> None:
         """See `frame.Feedback`: the value was blocked here, or was not; the reasons become tags."""
+        self._give(raw, fingerprint_type, _AGAINST if against else _FOR, against)
+
+    def withdraw_feedback(self, raw: bytes, fingerprint_type: str) -> None:
+        """See `frame.Feedback`: the value is given no feedback; that this takes the earlier away was not tried."""
+        self._give(raw, fingerprint_type, _TAKEN_BACK, ())
+
+    def reasons_against(self) -> list[str]:
+        """See `frame.Feedback`: none is prescribed; any word of one's own goes out as a tag."""
+        return []
+
+    def type_of(self, raw: bytes, kind: str, value: str) -> str | None:
+        """See `frame.Feedback`; of the digests there is the MD5 of a film alone."""
+        record = self.reread(raw)
+        if not isinstance(record, PartnerRecord) or record.entry is None:
+            return None
+        said = json.loads(raw)
+        spelled = str(said["signalType"])
+        return spelled if COMPARED.get(spelled) == kind and said["hashValue"].strip().lower() == value else None
+
+    def _give(self, raw: bytes, fingerprint_type: str, feedback_value: str, tags: Sequence[str]) -> None:
         if not self._may_send:
             raise PartnerError(f"POST {_FEEDBACK_PATH}: needs the secret feedback_key; set the exchange up anew")
         try:
@@ -76,6 +96,6 @@ class StopNcii:
             raise ValueError("no record of StopNCII") from None
         if kind != fingerprint_type or kind not in {*COMPARED, *CARRIED} or not isinstance(value, str):
             raise ValueError("the record has no value of that type")
-        feedback = {"hashValue": value, "feedbackValue": _AGAINST if against else _FOR, "tags": list(against)}
+        feedback = {"hashValue": value, "feedbackValue": feedback_value, "tags": list(tags)}
         body = json.dumps({"count": 1, "hashFeedbacks": [feedback]}).encode()
         self._host.send("POST", _FEEDBACK_PATH, body, media_type="application/json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from havenline.connectors.frame import Checkpoint, NotUnderstood, Page, PartnerError, PartnerRecord, UnreadRecord
@@ -15,6 +15,7 @@ from havenline.connectors.threatexchange.mapping import TYPES, descriptors_of, r
 TOKEN = "access_token"  # noqa: S105 - the name of the parameter
 REACTIONS_FOR = "HELPFUL"
 REACTIONS_AGAINST = frozenset({"NON_MALICIOUS", "DISAGREE_WITH_TAGS", "NOT_HELPFUL"})
+_REACTIONS = REACTIONS_AGAINST | {REACTIONS_FOR}
 _LIMIT = 100
 _OVERLAP = 1
 _FIELDS = "indicator,type,last_updated,should_delete,descriptors{id,reactions,owner{id},tags,status}"
@@ -64,6 +65,27 @@ class ThreatExchange:
         """
         if unknown := set(against) - REACTIONS_AGAINST:
             raise ValueError(f"{sorted(unknown)[0]!r} is none of {', '.join(sorted(REACTIONS_AGAINST))}")
+        given = set(against) or {REACTIONS_FOR}
+        # The other ones first: in between there is no reaction, never two that contradict each other.
+        self._react(raw, fingerprint_type, remove=_REACTIONS - given, add=given)
+
+    def withdraw_feedback(self, raw: bytes, fingerprint_type: str) -> None:
+        """See `frame.Feedback`: every reaction that this house can have given is removed."""
+        self._react(raw, fingerprint_type, remove=_REACTIONS, add=frozenset())
+
+    def reasons_against(self) -> list[str]:
+        """See `frame.Feedback`; asks nobody."""
+        return sorted(REACTIONS_AGAINST)
+
+    def type_of(self, raw: bytes, kind: str, value: str) -> str | None:
+        """See `frame.Feedback`."""
+        record = self.reread(raw)
+        if not isinstance(record, PartnerRecord) or record.entry is None:
+            return None
+        spelled = str(json.loads(raw).get("type"))
+        return spelled if TYPES.get(spelled) == kind and getattr(record.entry, kind) == value else None
+
+    def _react(self, raw: bytes, fingerprint_type: str, *, remove: Set[str], add: Set[str]) -> None:
         try:
             said = json.loads(raw)
             numbers = descriptors_of(said)
@@ -71,9 +93,11 @@ class ThreatExchange:
             raise ValueError("no record of ThreatExchange") from None
         if said.get("type") != fingerprint_type or not numbers:
             raise ValueError("the record has no value of that type, or nobody's descriptor")
-        body = urlencode({"reactions": ",".join(against) or REACTIONS_FOR}).encode()
         for number in numbers:
-            self._host.send("POST", f"/{number}", body, media_type="application/x-www-form-urlencoded")
+            for name, reactions in (("reactions_to_remove", remove), ("reactions", add)):
+                if reactions:
+                    body = urlencode({name: ",".join(sorted(reactions))}).encode()
+                    self._host.send("POST", f"/{number}", body, media_type="application/x-www-form-urlencoded")
 
     def _beginning(self, until: int) -> str:
         query: dict[str, str | int] = {"limit": _LIMIT, "types": ",".join(TYPES), "fields": _FIELDS}

@@ -14,7 +14,10 @@ from havenline.connectors.simulator import Asked, Faults, Given, served
 
 @dataclass(slots=True)
 class ThreatExchangeSimulator:
-    """`seconds`: the server's clock. Tombstones are told for `forgets` seconds, then no more."""
+    """`seconds`: the server's clock. Tombstones are told for `forgets` seconds, then no more.
+
+    `reactions`: those that stand, by descriptor, each once.
+    """
 
     seconds: Callable[[], int]
     token: str = "123456789|not-a-secret-but-long-enough"  # noqa: S105 - a simulator's
@@ -45,8 +48,10 @@ class ThreatExchangeSimulator:
         if query.pop("access_token", None) != self.token:
             return Given(b'{"error": {"message": "no"}}', status=400)
         if asked.method == "POST" and self._has(descriptor := asked.path.strip("/")):
-            names = dict(parse_qsl(asked.body.decode()))["reactions"]
-            self.reactions += [(descriptor, name) for name in names.split(",")]
+            form = dict(parse_qsl(asked.body.decode()))
+            gone = {(descriptor, name) for name in form.get("reactions_to_remove", "").split(",")}
+            given = [(descriptor, name) for name in form.get("reactions", "").split(",") if name]
+            self.reactions = [each for each in self.reactions if each not in gone and each not in given] + given
             return Given(b'{"success": true}')
         if asked.path.rstrip("/") != f"/{self.group}/threat_updates":
             return Given(status=404)
