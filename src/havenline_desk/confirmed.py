@@ -188,11 +188,11 @@ def judged(files: Collection[int], *, ncii: bool) -> dict[int, Judged]:
         .select_related("copy_of")
         if row.framework.startswith("ncii") is ncii
     ]
-    decided, shown = _decided(rows), _shown(rows)
+    decided, shown, kinds = _decided(rows), _shown({_original(row).revision_id for row in rows}), _Kinds()
     said: dict[int, set[Judged]] = defaultdict(set)
     for row in rows:
         stands, original = decided[row.pk], _original(row)
-        kind = _kind(row, stands)
+        kind = kinds[row.framework, stands.version, stands.class_id]
         looked_at = (original.revision_id, original.file_id) in shown
         if kind is None or _waits(row, decided):
             continue
