@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from havenline_guard.keyd_wire import KeydRefused
 from havenline_guard.vault import Kept, Scrubbed, Vault, VaultError
 from havenline_guard.vault_object import SEGMENT, Damaged, check, sealed, unsealed
-from havenline_guard.vault_store import FolderStore, StoreError
+from havenline_guard.vault_store import Absent, FolderStore, StoreError
 from tests.guard.keyd_rig import AMPLE, OBJECTS, Rig, bound, refused
 
 KEY = bytes(range(32))
@@ -247,3 +247,15 @@ def test_what_the_store_cannot_do_is_said(tmp_path: Path) -> None:
     lost._folder = tmp_path / "lost"
     with pytest.raises(StoreError, match="could not be kept"):
         lost.put(OBJECTS[3], [b"x"])
+
+
+def test_a_store_is_for_its_owner_alone_and_may_be_there_already(tmp_path: Path) -> None:
+    before = FolderStore(tmp_path / "deep" / "store")
+    before.put(OBJECTS[0], [b"x"])
+    assert (tmp_path / "deep" / "store").stat().st_mode & 0o777 == 0o700
+    store = FolderStore(tmp_path / "deep" / "store")
+    assert list(store.get(OBJECTS[0])) == [b"x"]
+    (tmp_path / "deep" / "store" / OBJECTS[1]).mkdir()
+    with pytest.raises(StoreError, match="could not be read: Is a directory") as caught:
+        list(store.get(OBJECTS[1]))
+    assert not isinstance(caught.value, Absent)

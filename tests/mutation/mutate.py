@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = f"havenline-mutant-{os.getpid()}-"
 
 TESTS: dict[str, tuple[str, ...]] = {
-    "havenline_guard/client.py": ("guard/test_matchd_edges.py",),
+    "havenline_guard/client.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
     "havenline_guard/counters.py": ("guard/test_matchd_parts.py",),
     "havenline_guard/held.py": ("guard/test_matchd_parts.py",),
     "havenline_guard/matchd.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
