@@ -119,8 +119,11 @@ def test_what_takes_two_asks_for_a_fresh_factor_and_names_its_second() -> None:
         Act.APPROVE_PROPOSAL,
         Act.CARRY_OUT_PROPOSAL,
         Act.DECLARE_DECONFLICTION,
+        Act.KEEP_WEBHOOKS,
         Act.PUBLISH_EDITION,
         Act.READ_ORIGIN_TEXT,
+        Act.REVIEW_ENTRY,
+        Act.SEND_FEEDBACK,
         Act.SUBSCRIBE_PARTNER,
     }
     assert gates.RULES[Act.ROTATE_KEYS].people == 2
