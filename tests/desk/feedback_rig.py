@@ -19,6 +19,7 @@ from havenline_desk.models import (
     AuditEntry,
     Edition,
     FeedbackOpinion,
+    FeedbackStep,
     FeedbackTry,
     File,
     Investigation,
@@ -73,14 +74,10 @@ class Partner:
 
 
 class Refusing:
-    """A partner's side that refuses the first opinion for good, and takes what comes after."""
-
-    def __init__(self) -> None:
-        self.refuses = True
+    """A partner's side that refuses until an opinion stands here as given up, and takes what comes after."""
 
     def submit_feedback(self, raw: bytes, fingerprint_type: str, *, against: Sequence[str] = ()) -> None:
-        if self.refuses:
-            self.refuses = False
+        if not FeedbackTry.objects.filter(step=FeedbackStep.DEAD).exists():
             raise ValueError("not this one")
 
     def withdraw_feedback(self, raw: bytes, fingerprint_type: str) -> None:
