@@ -329,11 +329,16 @@ class _Crew:
 def get_ready(*modules: str) -> None:
     """Begin to prepare the process that workers are forked from, and return at once; so does `answers`.
 
-    `modules` that workers will need are imported there once; what is not named, each worker imports for itself.
+    `modules` that workers will need are imported there once; what is not named, each worker imports for itself. Raises
+    WorkersFailedError where the folder for temporary files cannot hold a socket, as one with a very long name cannot.
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.set_forkserver_preload([*_PRELOADED, *modules])
-        forkserver.ensure_running()
+        try:
+            forkserver.ensure_running()
+        except OSError as error:
+            place = f"a socket in the folder for temporary files ({error}): give a short one as TMPDIR"
+            raise WorkersFailedError(f"workers cannot be started by {place}; nothing was read") from None
 
 
 def _started(work: Work, seconds: int, close_off: CloseOff | None) -> _Worker:

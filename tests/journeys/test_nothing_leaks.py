@@ -272,7 +272,7 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def test_list_import_matchd_scan_and_provenance_say_and_leave_none_of_them(tmp_path: Path) -> None:
+def test_scanning_leaves_none_of_them(tmp_path: Path) -> None:
     """Files are named where they are refused, and in the table that was asked for; nothing else of them is."""
     seeded, scratch = seeded_folder(tmp_path / "source"), tmp_path / "tmp"
     scratch.mkdir()
