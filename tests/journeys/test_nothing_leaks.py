@@ -272,9 +272,9 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def test_scanning_leaves_none_of_them(tmp_path: Path) -> None:
+def test_no_scan_tells_them(tmp_path: Path) -> None:
     """Files are named where they are refused, and in the table that was asked for; nothing else of them is."""
-    seeded, scratch = seeded_folder(tmp_path / "source"), tmp_path / "tmp"
+    seeded, scratch = seeded_folder(tmp_path / "source"), tmp_path / "t"
     scratch.mkdir()
     collection = tmp_path / "source" / "collection"
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("HAVENLINE_", "DJANGO_"))}
