@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 
 from havenline.vocabulary import LARGEST_RADIUS, QUALITY_FLOOR
 
 from .. import audit
 from ..agreement import Accord, ProposalRefused
-from ..models import AlterationApart, AuditAct, File, Outcome, PerceptualHash
+from ..models import AlterationApart, AuditAct, File, Outcome, PerceptualHash, row_named
 from ..waiting import decided_by
 from .record_quorum import record_quorum
 
@@ -54,10 +53,7 @@ def record_apart(agreed: Accord, at: dt.datetime) -> None:
 
 def _standing(name: str) -> Outcome:
     """The outcome that people settled and that stands, of that random id or of the copy that has it."""
-    try:
-        found = Outcome.objects.filter(audit_id=uuid.UUID(name), correction=None).first()
-    except ValueError:
-        found = None
+    found = row_named(Outcome.objects.filter(correction=None), name)
     if found is None:
         raise ProposalRefused(f"no outcome {name} stands here; nothing was recorded")
     return decided_by(found)

@@ -11,7 +11,7 @@ from .api_keys import (
     WebhookEndpoint,
 )
 from .assessments import Assessment, Assignment, MemberAnswer, Outcome, Reveal, SettledBy, Step, Submission
-from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
+from .audit import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry, row_named
 from .escalations import DutyContact, Escalation, EscalationEvent, EscalationStage
 from .factors import (
     AuthenticatorApp,
@@ -246,4 +246,5 @@ __all__ = [
     "WebhookSecret",
     "Withdrawal",
     "WithdrawalReason",
+    "row_named",
 ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from typing import TypeVar
 
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models
+
+Row = TypeVar("Row", bound="Audited")
 
 
 class Audited(models.Model):
@@ -15,6 +18,14 @@ class Audited(models.Model):
 
     class Meta:
         abstract = True
+
+
+def row_named(rows: models.QuerySet[Row], audit_id: str) -> Row | None:
+    """The one of `rows` with that random id; None where none has it, or it is no id at all."""
+    try:
+        return rows.filter(audit_id=uuid.UUID(audit_id)).first()
+    except ValueError:
+        return None
 
 
 class AuditAct(models.TextChoices):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from .. import gates
 from ..gates import Act
-from ..models import EntryReview, FeedVote, Person
+from ..models import EntryReview, FeedVote, Person, row_named
 from ..waiting import never_assessed
 from .feeds import standing_votes
 
@@ -46,7 +47,7 @@ def open_disputes(person: Person, *, at: dt.datetime) -> tuple[DisputeLine, ...]
     """The open reviews, the oldest first, with whether `person` may end each."""
     finds = gates.allowed(person, Act.REVIEW_ENTRY, at=at)
     votes = standing_votes()
-    rows = EntryReview.objects.filter(finding=None, entry__withdrawal=None).order_by("pk")
+    rows = _open().order_by("pk")
     return tuple(
         _line(row, votes, at=at, finds=finds and never_assessed(person, row.entry.outcome))
         for row in rows.select_related("entry__list", "entry__outcome__copy_of__revision", "partner")
@@ -62,14 +63,15 @@ def ended_disputes(*, at: dt.datetime, most: int = 20) -> tuple[DisputeLine, ...
 
 def waiting_disputes() -> int:
     """How many reviews are open."""
-    return EntryReview.objects.filter(finding=None, entry__withdrawal=None).count()
+    return _open().count()
 
 
 def review_named(name: str) -> EntryReview | None:
-    try:
-        return EntryReview.objects.select_related("entry__list").filter(audit_id=uuid.UUID(name)).first()
-    except ValueError:
-        return None
+    return row_named(EntryReview.objects.select_related("entry__list"), name)
+
+
+def _open() -> QuerySet[EntryReview]:
+    return EntryReview.objects.filter(finding=None, entry__withdrawal=None)
 
 
 def _line(row: EntryReview, votes: Iterable[FeedVote], *, at: dt.datetime, finds: bool) -> DisputeLine:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections import Counter
 from dataclasses import dataclass
 
 from havenline.vocabulary import HavenlineError
 
 from .. import incoming, opinions
-from ..models import FeedbackOpinion, FeedbackStep
+from ..models import FeedbackOpinion, FeedbackStep, row_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,4 @@ def given_up() -> int:
 
 
 def opinion_named(name: str) -> FeedbackOpinion | None:
-    try:
-        return FeedbackOpinion.objects.filter(audit_id=uuid.UUID(name)).first()
-    except ValueError:
-        return None
+    return row_named(FeedbackOpinion.objects.all(), name)

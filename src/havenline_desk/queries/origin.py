@@ -9,7 +9,6 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import TruncMonth
@@ -30,6 +29,7 @@ from ..models import (
     Outcome,
     SettledBy,
     StackMember,
+    row_named,
 )
 from ..waiting import blind_and_open, is_assessed_blind
 
@@ -190,11 +190,8 @@ def record_lines(reference: str, *, after: str = "") -> RecordList | None:
 
 def settled_record(reference: str, record: str) -> Outcome | None:
     """The outcome in force of that investigation that has this random id, or None."""
-    try:
-        named = Outcome.objects.filter(audit_id=UUID(record), investigation__reference=reference, correction=None)
-    except ValueError:
-        return None
-    return named.select_related("investigation", "file").first()
+    standing = Outcome.objects.filter(investigation__reference=reference, correction=None)
+    return row_named(standing.select_related("investigation", "file"), record)
 
 
 def record_page(reference: str, record: str) -> RecordPage | None:

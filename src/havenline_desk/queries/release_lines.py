@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from ..models import (
     SourceKind,
     Subscription,
     Withdrawal,
+    row_named,
 )
 from .releases import newest_edition
 
@@ -160,10 +160,7 @@ def entry_named(name: str) -> ReleasedEntry | None:
 
 
 def batch_named(name: str) -> ReleaseBatch | None:
-    try:
-        return ReleaseBatch.objects.select_related("list", "made_by").filter(audit_id=uuid.UUID(name)).first()
-    except ValueError:
-        return None
+    return row_named(ReleaseBatch.objects.select_related("list", "made_by"), name)
 
 
 def batched_lines(batch: ReleaseBatch, *, at: dt.datetime) -> tuple[BatchedLine, ...]:

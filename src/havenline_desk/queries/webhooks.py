@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from ..models import WebhookEndpoint, WebhookEvent
+from ..models import WebhookEndpoint, WebhookEvent, row_named
 
 SHOWN = 50
 """Events of one webhook that are shown, the newest first."""
@@ -90,8 +89,4 @@ def webhook_named(name: str) -> WebhookEndpoint | None:
 
 def event_named(name: str) -> WebhookEvent | None:
     """By its id, with or without what stands before it in the header."""
-    try:
-        wanted = uuid.UUID(hex=name.removeprefix("msg_"))
-    except ValueError:
-        return None
-    return WebhookEvent.objects.filter(audit_id=wanted).select_related("endpoint").first()
+    return row_named(WebhookEvent.objects.select_related("endpoint"), name.removeprefix("msg_"))
