@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from havenline.vocabulary import LARGEST_RADIUS
 from .. import gates
 from ..agreement import Standing, standing_of, what_of
 from ..gates import Act
-from ..models import House, HouseList, Investigation, Person, Proposal, Role
+from ..models import House, HouseList, Investigation, Person, Proposal, Role, row_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,7 @@ def waiting_proposals(person: Person, *, at: dt.datetime) -> int:
 
 def proposal_of(name: str, person: Person, *, at: dt.datetime) -> Proposal | None:
     """The proposal of that random id, where it concerns `person`."""
-    try:
-        found = Proposal.objects.select_related("proposer").filter(audit_id=uuid.UUID(name)).first()
-    except ValueError:
-        return None
+    found = row_named(Proposal.objects.select_related("proposer"), name)
     return found if found is not None and gates.concerns(person, found, at=at) else None
 
 
@@ -205,10 +201,10 @@ def _correction(what: Mapping[str, Any]) -> str:
 
 
 def _apart(what: Mapping[str, Any]) -> str:
-    return (
-        f"Record that the outcome {what['outcome']} is an alteration of the file of the outcome {what['original']}, "
-        f"and that no kept perceptual hash of one lies within {LARGEST_RADIUS} bits of one of the other."
-    )
+    return _(
+        "Record that the outcome %(outcome)s is an alteration of the file of the outcome %(original)s, and that no "
+        "kept perceptual hash of one lies within %(radius)s bits of one of the other."
+    ) % {**what, "radius": LARGEST_RADIUS}
 
 
 _SENTENCES: Mapping[Act, Callable[[Mapping[str, Any]], str]] = {
