@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 
 from .. import gates
@@ -51,8 +51,6 @@ def retry(request: HttpRequest) -> HttpResponse:
 
 
 def _verb(request: HttpRequest, verb: Verb) -> HttpResponse:
-    if request.method != "POST":
-        return redirect("feedback")
     return done_or_told(request, verb, Notice.DONE, onward="feedback", page=_page)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 
 from .. import gates
@@ -70,8 +70,6 @@ def suspend(request: HttpRequest) -> HttpResponse:
 
 
 def _verb(request: HttpRequest, verb: Verb, notice: Notice) -> HttpResponse:
-    if request.method != "POST":
-        return redirect("partners")
     return done_or_told(request, verb, notice, onward="partners", page=_page)
 
 

@@ -131,8 +131,6 @@ def term(request: HttpRequest) -> HttpResponse:
 
 
 def _verb(request: HttpRequest, verb: Verb, notice: Notice) -> HttpResponse:
-    if request.method != "POST":
-        return redirect("releases")
     return done_or_told(request, verb, notice, onward="releases", page=_page)
 
 
@@ -144,7 +142,9 @@ def done_or_told(
     onward: str,
     page: Callable[[HttpRequest, str], HttpResponse],
 ) -> HttpResponse:
-    """Do it and go on, or show the page with what refused it."""
+    """Do what was posted and go on, or show the page with what refused it; a link to it does nothing and goes on."""
+    if request.method != "POST":
+        return redirect(onward)
     try:
         verb(person_of(request), timezone.now())
     except (AuditUnavailable, AuditDamaged):

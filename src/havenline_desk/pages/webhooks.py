@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 
 from .. import gates
@@ -63,8 +63,6 @@ def _of_endpoint(request: HttpRequest, verb: Callable[..., object]) -> Verb:
 
 
 def _verb(request: HttpRequest, verb: Verb) -> HttpResponse:
-    if request.method != "POST":
-        return redirect("webhooks")
     return done_or_told(request, verb, Notice.DONE, onward="webhooks", page=_page)
 
 
