@@ -7,20 +7,10 @@ import datetime as dt
 from ..models import File, Investigation, Outcome, SettledBy
 
 
-def copy_outcome(original: Outcome, file: File, investigation: Investigation, *, at: dt.datetime) -> Outcome:
-    """Record the same answer for the same bytes; nobody viewed them for it. Not checked: that they are the same."""
-    return _taken_over(original, file, investigation, at=at)
-
-
-def correct_copies(old: Outcome, new: Outcome, *, at: dt.datetime) -> list[Outcome]:
-    """Files that took their answer over from `old` take it over from `new`, in whichever investigation."""
-    copies = old.copies.filter(correction=None).select_related("investigation", "file").order_by("pk")
-    return [_taken_over(new, copy.file, copy.investigation, corrects=copy, at=at) for copy in copies]
-
-
-def _taken_over(
+def copy_outcome(
     original: Outcome, file: File, investigation: Investigation, *, corrects: Outcome | None = None, at: dt.datetime
 ) -> Outcome:
+    """Record the same answer for the same bytes; nobody viewed them for it. Not checked: that they are the same."""
     return Outcome.objects.create(
         investigation=investigation,
         file=file,
@@ -37,3 +27,9 @@ def _taken_over(
         viewed_by_person=False,
         settled_at=at,
     )
+
+
+def correct_copies(old: Outcome, new: Outcome, *, at: dt.datetime) -> list[Outcome]:
+    """Files that took their answer over from `old` take it over from `new`, in whichever investigation."""
+    copies = old.copies.filter(correction=None).select_related("investigation", "file").order_by("pk")
+    return [copy_outcome(new, copy.file, copy.investigation, corrects=copy, at=at) for copy in copies]

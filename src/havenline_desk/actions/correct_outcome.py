@@ -8,6 +8,7 @@ import re
 import uuid
 from collections.abc import Mapping
 
+from havenline.frameworks import Framework
 from havenline.vocabulary import HavenlineError
 
 from .. import audit, gates, law
@@ -37,10 +38,7 @@ def checked_facts(outcome: Outcome, said: str) -> dict[str, str]:
         raise ProposalRefused("the answers are no JSON object of question and code; nothing was changed") from None
     if problems := framework.check(facts):
         raise ProposalRefused(f"the answers do not do: {'; '.join(problems.values())}. Nothing was changed")
-    answers = framework.answers(facts)
-    if answers == framework.answers(outcome.facts):
-        raise ProposalRefused("these are the answers that stand already; there is nothing to correct")
-    return answers
+    return _other_answers(framework, outcome, facts)
 
 
 class CorrectionRefused(HavenlineError):
@@ -56,15 +54,15 @@ def propose_correction(
 ) -> Proposal:
     """Propose other answers for a settled file. Raises Denied, CorrectionRefused, or ProposalRefused for the whole."""
     gates.require(person, gates.Act.CORRECT_OUTCOME, at=at)
-    problems = dict(law.load(outcome.framework, outcome.framework_version).check(facts))
+    framework = law.load(outcome.framework, outcome.framework_version)
+    problems = dict(framework.check(facts))
     if not _REASON(reason):
         problems["reason"] = "a code: lower-case letters, digits and underlines, 40 at most"
     if problems:
         raise CorrectionRefused(problems)
     if outcome.copy_of_id is not None:
         raise ProposalRefused("this outcome is a copy: correct the one that it was taken over from")
-    answers = checked_facts(outcome, json.dumps(dict(facts)))
-    said = json.dumps(answers, sort_keys=True, separators=(",", ":"))
+    said = json.dumps(_other_answers(framework, outcome, facts), sort_keys=True, separators=(",", ":"))
     what = {"outcome": outcome.audit_id.hex, "facts": said, "reason": reason}
     return propose(gates.Act.CORRECT_OUTCOME, what, person=person, at=at)
 
@@ -99,6 +97,14 @@ def record_correction(agreed: Accord, at: dt.datetime) -> None:
             record=each,
         )
     propose_feedback({each.file_id for each in (new, *copies)}, at=at)
+
+
+def _other_answers(framework: Framework, outcome: Outcome, facts: Mapping[str, str]) -> dict[str, str]:
+    """The answers, already checked. Raises ProposalRefused where they are those that stand."""
+    answers = framework.answers(facts)
+    if answers == framework.answers(outcome.facts):
+        raise ProposalRefused("these are the answers that stand already; there is nothing to correct")
+    return answers
 
 
 def _instead_of(old: Outcome, facts: dict[str, str], *, at: dt.datetime) -> Outcome:
