@@ -151,8 +151,7 @@ def rotate_root(
     home: opening.HomeOption = None,
 ) -> None:
     """Stage the next root: with other keys, or for another year. Two of its keys sign it, and two of the last one's."""
-    repository, house, keys = _repository(folder), _house(home), (_public(root_keys), _public(list_keys))
-    root, targets = keys
+    repository, house, root, targets = _repository(folder), _house(home), _public(root_keys), _public(list_keys)
     made = partial(repository.rotate_root, house, root=root, targets=targets, new_online=new_online, at=now())
     path = trusted("root_staged", "root", made, home=home)
     typer.echo(f"{plain(path)}: to be signed by two of the old root keys and two of the new, then published")

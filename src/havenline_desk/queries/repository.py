@@ -10,7 +10,7 @@ from django.conf import settings
 from tuf.api.metadata import Targets
 
 from havenline.formats.exchange import piece_of
-from havenline.repository.publishing import Repository
+from havenline.repository.publishing import Repository, Standing
 from havenline.repository.staging import recipients_of
 from havenline.vocabulary import HavenlineError
 
@@ -71,9 +71,9 @@ def repository_here() -> Repository:
 def repository_page(*, at: dt.datetime) -> RepositoryPage | None:
     """How the repository stands; None where there is none. Raises RepositoryRefused, ExchangeRefused, OSError."""
     repository = repository_here()
-    if not (repository.folder / "publisher.json").exists():
+    standing = _standing(repository)
+    if standing is None:
         return None
-    standing = repository.standing()
     published = repository.published_targets()
     staged = repository.staged_targets()
     public = _editions(published.signed if published is not None else None)
@@ -86,7 +86,7 @@ def repository_page(*, at: dt.datetime) -> RepositoryPage | None:
             lists.append(SignedList(row.name, here, public.get(row.name), waits.get(row.name)))
     return RepositoryPage(
         fingerprint=standing.root_sha256 or "",
-        roles=tuple(_role(role, *said, at=at) for role, said in standing.versions.items()),
+        roles=_roles(standing, at=at),
         waiting=standing.waiting or "",
         signatures=standing.signatures,
         lists=tuple(lists),
@@ -97,10 +97,18 @@ def repository_page(*, at: dt.datetime) -> RepositoryPage | None:
 def roles_ending(*, at: dt.datetime) -> tuple[RoleLine, ...]:
     """What partners refuse soon, or already. A repository that cannot be read counts as one whose timestamp ended."""
     try:
-        page = repository_page(at=at)
+        standing = _standing(repository_here())
     except (HavenlineError, OSError):
         return (RoleLine("timestamp", 0, at, soon=True, ended=True),)
-    return () if page is None else tuple(each for each in page.roles if each.soon)
+    return () if standing is None else tuple(each for each in _roles(standing, at=at) if each.soon)
+
+
+def _standing(repository: Repository) -> Standing | None:
+    return repository.standing() if (repository.folder / "publisher.json").exists() else None
+
+
+def _roles(standing: Standing, *, at: dt.datetime) -> tuple[RoleLine, ...]:
+    return tuple(_role(role, *said, at=at) for role, said in standing.versions.items())
 
 
 def _role(role: str, version: int, until: dt.datetime, *, at: dt.datetime) -> RoleLine:
