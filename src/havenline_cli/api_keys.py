@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from . import desk as opening
+from .partner import partner_named
 from .told import now, plain
 
 app = typer.Typer(help="Keys of programs that ask the match service.", no_args_is_help=True)
@@ -37,11 +38,8 @@ def make(
     with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.keep_api_keys import make_api_key
         from havenline_desk.models import KeyScope
-        from havenline_desk.queries.releases import partner_named
 
-        whose = None
-        if partner is not None and (whose := partner_named(partner)) is None:
-            raise opening.CommandError(f"no partner is enrolled as {partner}")
+        whose = None if partner is None else partner_named(partner)
         _, secret = make_api_key(
             name,
             KeyScope(opening.one_of(scope, _SCOPES, "--scope")),

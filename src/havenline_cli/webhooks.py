@@ -13,6 +13,7 @@ import typer
 from havenline.vocabulary import HavenlineError
 
 from . import desk as opening
+from .partner import partner_named
 from .told import now, plain
 
 if TYPE_CHECKING:
@@ -37,11 +38,8 @@ def make(
     """Make a webhook and print the secret that its events are checked with, once."""
     with opening.desk(opening.existing_home(home)):
         from havenline_desk.actions.keep_webhooks import make_webhook
-        from havenline_desk.queries.releases import partner_named
 
-        whose = None
-        if partner is not None and (whose := partner_named(partner)) is None:
-            raise opening.CommandError(f"no partner is enrolled as {partner}")
+        whose = None if partner is None else partner_named(partner)
         _, secret = make_webhook(name, address, partner=whose, made_by=opening.person_named(by), at=now())
     typer.echo(f"The secret of {name}, shown this once: {secret}")
 
