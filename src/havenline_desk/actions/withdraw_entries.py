@@ -49,6 +49,8 @@ def withdraw_contradicted(
     Part of the act that brought this about, in its transaction; the live lists follow once that is committed.
     """
     in_force = ReleasedEntry.objects.filter(withdrawal=None, file__in=files).select_related("list", "outcome")
+    if not in_force.exists():  # as nearly always when somebody settles
+        return []
     doubtful = not_confirmed(files)
     corrected = set(in_force.exclude(outcome__correction=None).values_list("pk", flat=True))
     gone = list(in_force.filter(Q(pk__in=corrected) | Q(file__in=doubtful)).order_by("list", "pk"))
