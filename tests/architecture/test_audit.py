@@ -90,7 +90,7 @@ def test_every_action_that_writes_appends_an_entry(path: Path) -> None:
 def test_what_is_part_of_another_act_is_called_by_acts_that_are_logged() -> None:
     for part, acts in PART_OF_ANOTHER_ACT.items():
         callers = {path.stem for path in FILES if any(part in called(each) for each in functions(path).values())}
-        assert callers == acts
+        assert callers - {part} == acts
         for path in FILES:
             if path.stem in acts:
                 assert any("audit.append" in called(each) for each in functions(path).values())
