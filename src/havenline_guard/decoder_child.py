@@ -102,8 +102,8 @@ def warm() -> None:
     assert nothing
 
 
-def live(content: int, length: int, reply: int, *, asked: Asked, answering: Answering) -> NoReturn:
-    """The child's life, on the descriptors of its content and of its reply; never returns.
+def live(content: int, length: int, reply: int, *, parent: int, asked: Asked, answering: Answering) -> NoReturn:
+    """The child's life, on the descriptors of its content and of its reply; never returns, never outlives `parent`.
 
     Ends with 0 after a whole answer, 3 when it could not be closed off, 4 when it failed unforeseen.
     """
@@ -111,7 +111,7 @@ def live(content: int, length: int, reply: int, *, asked: Asked, answering: Answ
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        end_with_parent(signal.SIGKILL)
+        end_with_parent(signal.SIGKILL, parent=parent)
         close_off(Room(seconds=_SECONDS, descriptors=16), keep=(content, reply))
         said = memoryview(answering(_read(content, length), asked))
         while said:

@@ -211,6 +211,7 @@ class _Supervisor:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
+        supervisor = os.getpid()
         pid = os.fork()
         if not pid:
             signal.set_wakeup_fd(-1)
@@ -219,7 +220,7 @@ class _Supervisor:
             ours.close()
             for link in self._links:
                 link.socket.close()
-            be_zygote(theirs, warm=self._warm, answering=self._answering)
+            be_zygote(theirs, parent=supervisor, warm=self._warm, answering=self._answering)
         theirs.close()
         self._zygote, self._zygote_pid, self._ready, self._started = ours, pid, False, time.monotonic()
         self._selector.register(ours, EVENT_READ, self._told)

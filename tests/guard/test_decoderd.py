@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,22 +109,6 @@ def test_one_text_of_a_file_is_given_as_it_stands_or_refused(opening: Rig, probe
     with pytest.raises(ValueError, match="from 0 to 511"):
         opening.client.text(content, place=512)
     assert isinstance(probed.client.text(content, place=place), bytes)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"",
-        wire.one_text(b"words")[:-1],
-        wire.one_text(bytes(wire.LARGEST_TEXT + 1)),
-        wire.state("{}"),
-        wire.refusal(Refused(Refusal.BROKEN, "x"))[: wire.HEAD.size],
-    ],
-)
-def test_what_is_no_text_is_not_taken_for_one(said: bytes) -> None:
-    with pytest.raises(wire.Malformed):
-        wire.read_text(said)
-    assert wire.read_text(wire.one_text(b"\xff\0")) == b"\xff\0"
 
 
 def test_a_file_that_took_its_child_over_reaches_nothing_and_the_next_one_is_whole(probed: Rig) -> None:
@@ -384,26 +367,3 @@ def test_the_server_says_whether_films_can_be_opened(opening: Rig, tmp_path_fact
         assert isinstance(rig.client.decode(saved("PNG"), width=64, height=64), Decoded)
     finally:
         assert rig.stop() == 0
-
-
-def test_an_answer_that_is_no_sheet_is_taken_for_none() -> None:
-    made = DecodedSheet(192, 144, 4000, 4, False, "video/mp4", 8, 4, bytes(3 * 8 * 4))
-    good = wire.sheet(made)
-    assert wire.read_sheet(good, width=8, height=8, frames=4) == made
-    bad = [
-        wire.sheet(replace(made, frames=5)),
-        wire.sheet(replace(made, frames=0)),
-        wire.sheet(replace(made, width=0)),
-        wire.sheet(replace(made, shown_width=9)),
-        wire.sheet(replace(made, rgb=bytes(3 * 8 * 4 - 1))),
-        wire.picture(Decoded(8, 4, 1, 1, False, "image/png", "0" * 64, 0, "0" * 64, 0, 8, 4, bytes(3 * 8 * 4))),
-        good[:-1],
-        good + b"\0",
-    ]
-    for said in bad:
-        with pytest.raises(wire.Malformed):
-            wire.read_sheet(said, width=8, height=8, frames=4)
-    with pytest.raises(wire.Malformed):
-        wire.read_answer(good, width=8, height=8)
-    with pytest.raises(wire.Malformed):
-        wire.read_question(wire.question(wanted=Wanted.SHEET, width=8, height=8, length=5, number=17))
