@@ -188,7 +188,7 @@ def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> 
     """Whether every test passes with the change, or with none: then the change lives."""
     with _emptied_tree() as tree:
         for part in ("src", "tests", "docs"):
-            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / part, tree / part)
         for part in ("pyproject.toml",):
             shutil.copy(ROOT / part, tree / part)
         if mutant is not None:
