@@ -75,8 +75,6 @@ class _Zygote:
         """Do what the parent says; whether it is still there."""
         said, descriptors, _, _ = socket.recv_fds(self._control, JOB.size, 2)
         if not said:
-            for pid in self._children:
-                os.kill(pid, signal.SIGKILL)
             return False
         job, wanted, width, height, number, length = JOB.unpack(said)
         if not wanted:

@@ -214,7 +214,6 @@ class _Supervisor:
         supervisor = os.getpid()
         pid = os.fork()
         if not pid:
-            signal.set_wakeup_fd(-1)
             self._selector.close()
             self._listener.close()
             ours.close()

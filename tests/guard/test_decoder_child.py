@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from havenline.fingerprints import fingerprint_bytes
+from havenline.media.contact_sheet import Sheet, contact_sheet
 from havenline.testing.films import film
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_child
@@ -24,7 +25,7 @@ from tests.guard.light_decoderd import PICTURE, answering
 
 
 def lived(
-    monkeypatch: pytest.MonkeyPatch, error: BaseException | None = None, *, parent: int | None = None
+    monkeypatch: pytest.MonkeyPatch, error: BaseException | None = None, *, parent: int | None = None, length: int = 1
 ) -> tuple[int, bytes]:
     """The code that a child's life ends with when closing it off raises `error`, and what it said."""
 
@@ -38,7 +39,7 @@ def lived(
     parent = parent or os.getpid()
     pid = os.fork()
     if not pid:
-        decoder_child.live(content, 1, writing, parent=parent, asked=Asked(8, 8), answering=answering)
+        decoder_child.live(content, length, writing, parent=parent, asked=Asked(8, 8), answering=answering)
     os.close(writing)
     with os.fdopen(reading, "rb") as said:
         told = said.read()
@@ -57,12 +58,17 @@ def test_a_child_whose_parent_ended_before_it_began_ends_unanswered(monkeypatch:
     assert lived(monkeypatch, parent=os.getppid()) == (-signal.SIGKILL, b"")
 
 
-def test_content_is_read_as_far_as_it_goes() -> None:
+def test_a_child_whose_content_is_shorter_than_was_said_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lived(monkeypatch, length=2) == (4, b"")
+
+
+def test_content_is_read_from_its_start_as_long_as_it_was_said_to_be() -> None:
     content = _sealed(bytes(range(200)) * 100)
     assert decoder_child._read(content, 20_000) == bytes(range(200)) * 100
     assert decoder_child._read(content, 7) == bytes(range(7))
-    assert decoder_child._read(content, 1 << 20) == bytes(range(200)) * 100
     assert decoder_child._read(content, 0) == b""
+    with pytest.raises(EOFError):
+        decoder_child._read(content, 20_001)
     os.close(content)
 
 
@@ -125,7 +131,9 @@ def test_a_film_is_opened_as_a_sheet_or_refused_by_name() -> None:
     )
     assert isinstance(found, DecodedSheet)
     assert (found.width, found.height, found.frames) == (192, 144, 2)
-    assert 2_500 < found.milliseconds < 3_500
+    expected = contact_sheet(io.BytesIO(content), "video/mp4", width=320, height=300, most=2)
+    assert isinstance(expected, Sheet)
+    assert (found.milliseconds, found.rgb) == (round(1000 * expected.seconds), expected.rgb.tobytes())
     for broken in (content[:200], b"words", drawn(8, 8)):
         said = wire.read_answer(decoder_child.answer(broken, Asked(320, 300, 2, Wanted.SHEET)), width=320, height=300)
         assert isinstance(said, Refused)

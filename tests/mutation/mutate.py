@@ -40,7 +40,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/keyd_client.py": ("guard/test_keyd_copy.py", "guard/test_keyd_process.py"),
     "havenline_guard/keyd_clock.py": ("guard/test_keyd_refusals.py",),
     "havenline_guard/call_filter.py": ("guard/test_sandbox.py", "guard/test_lockdown.py"),
-    "havenline_guard/decoder_child.py": ("guard/test_decoder_child.py", "guard/test_decoderd_edges.py"),
+    "havenline_guard/decoder_child.py": (
+        "guard/test_decoder_child.py",
+        "guard/test_decoderd.py::test_pixels_and_hashes_are_those_of_decoding_in_process",
+    ),
     "havenline_guard/decoder_client.py": ("guard/test_decoder_client.py", "guard/test_decoderd_edges.py"),
     "havenline_guard/decoder_wire.py": ("guard/test_decoder_wire.py", "guard/test_decoder_client.py"),
     "havenline_guard/decoder_zygote.py": ("guard/test_decoder_zygote.py", "guard/test_decoderd_edges.py"),
