@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ def saying(path: Path, said: bytes) -> Iterator[None]:
                 taken.recv(1 << 16)
                 taken.sendall(said)
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield
         thread.join(30)
@@ -53,6 +54,26 @@ def saying(path: Path, said: bytes) -> Iterator[None]:
 def test_what_no_server_of_this_version_says_is_no_answer(tmp_path: Path, said: bytes, why: str) -> None:
     with saying(tmp_path / "s", said), pytest.raises(DecoderdUnreachable, match=why):
         DecoderClient(tmp_path / "s").decode(b"x", width=8, height=8)
+
+
+def test_an_answer_is_taken_up_to_its_end_and_as_long_as_the_longest(tmp_path: Path) -> None:
+    with saying(tmp_path / "s", wire.picture(PICTURE) + b"more"):
+        assert DecoderClient(tmp_path / "s").decode(b"x", width=8, height=8) == PICTURE
+    whole = replace(PICTURE, width=1024, height=1024, shown_width=1024, shown_height=1024, rgb=bytes(3 << 20))
+    with saying(tmp_path / "t", wire.picture(whole)):
+        assert DecoderClient(tmp_path / "t").decode(b"x", width=1024, height=1024) == whole
+    with saying(tmp_path / "u", wire.state('{"running": 1}')):
+        assert DecoderClient(tmp_path / "u").state() == {"running": 1}
+
+
+def test_root_oneself_and_the_owner_of_the_folder_are_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 4321, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    for number, user in enumerate((0, 1234, tmp_path.stat().st_uid)):
+        monkeypatch.setattr("havenline_guard.decoder_client._CREDENTIALS", Credentials(user))
+        with saying(tmp_path / str(number), wire.picture(PICTURE)):
+            assert DecoderClient(tmp_path / str(number)).decode(b"x", width=8, height=8) == PICTURE
 
 
 def test_who_does_not_answer_in_time_or_is_somebody_else_is_not_believed(
@@ -106,6 +127,22 @@ def test_what_is_too_large_or_of_no_size_is_not_sent(monkeypatch: pytest.MonkeyP
     for place in (-1, 512):
         with pytest.raises(ValueError, match="from 0 to 511"):
             client.text(b"x", place=place)
+
+
+def test_what_is_sent_is_the_content_and_can_no_longer_change() -> None:
+    descriptor = _sealed(b"words")
+    assert os.pread(descriptor, 100, 0) == b"words"
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: os.pwrite(descriptor, b"W", 0),
+        lambda: os.ftruncate(descriptor, 4),
+        lambda: os.ftruncate(descriptor, 6),
+        lambda: fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE),
+    )
+    for attempt in attempts:
+        with pytest.raises(PermissionError):
+            attempt()
+    assert not os.get_inheritable(descriptor)
+    os.close(descriptor)
 
 
 def test_a_sealed_descriptor_that_cannot_be_had_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
