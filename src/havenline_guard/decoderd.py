@@ -15,7 +15,6 @@ import signal
 import socket
 import stat
 import struct
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -180,10 +179,10 @@ class _Supervisor:
         self._wake, self._waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
-        """Serve until told to end."""
-        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        before = {each: signal.signal(each, self._end) for each in signals}
-        woken = signal.set_wakeup_fd(self._waking, warn_on_full_buffer=False)
+        """Serve until told to end; signals stay as they are then, for the process has nothing left that it may do."""
+        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(each, self._end)
+        signal.set_wakeup_fd(self._waking)
         try:
             self._selector.register(self._wake, EVENT_READ, self._woken)
             while not self._ending:
@@ -191,11 +190,7 @@ class _Supervisor:
                     key.data(events)
                 self._sweep()
         finally:
-            signal.set_wakeup_fd(woken)
-            for each, earlier in before.items():
-                signal.signal(each, earlier)
-            if self._zygote is not None and self._zygote_pid:
-                self._zygote.close()
+            if self._zygote is not None:
                 os.kill(self._zygote_pid, signal.SIGKILL)
                 os.waitpid(self._zygote_pid, 0)
 
@@ -209,8 +204,6 @@ class _Supervisor:
     def start_zygote(self) -> None:
         """Fork the process that children are forked from; it says when it is warm."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sys.stdout.flush()
-        sys.stderr.flush()
         supervisor = os.getpid()
         pid = os.fork()
         if not pid:
@@ -271,7 +264,7 @@ class _Supervisor:
             return
         _, user, _ = _CREDENTIALS.unpack(taken.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         taken.setblocking(False)
-        link = _Link(taken, since=time.monotonic())
+        link = _Link(taken)
         self._links.add(link)
         if user not in self._settings.users or len(self._links) > _CONNECTIONS:
             why = "this user may not ask" if user not in self._settings.users else "too many ask at once; ask again"
@@ -325,7 +318,6 @@ class _Supervisor:
             reading, writing = os.pipe2(os.O_CLOEXEC)
             with suppress(OSError):  # beyond what one user may have of it
                 fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, _PIECE)
-            os.set_blocking(reading, False)
             job.reading, job.deadline = reading, time.monotonic() + self._settings.seconds
             self._running[job.number] = job
             self._selector.register(reading, EVENT_READ, lambda _, job=job: self._hear(job))
@@ -336,12 +328,11 @@ class _Supervisor:
                 socket.send_fds(self._zygote, [told], [job.content, writing])
             os.close(writing)
             os.close(job.content)
-            job.content = -1
 
     def _hear(self, job: _Job) -> None:
-        piece = b""
-        with suppress(OSError):
-            piece = os.read(job.reading, _PIECE)
+        if job.reading < 0:
+            return  # settled by what was heard before it in the same round
+        piece = os.read(job.reading, _PIECE)
         job.said += piece
         if len(job.said) > wire.LARGEST_ANSWER:
             job.too_much = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import signal
@@ -25,7 +24,6 @@ from havenline.provenance.signals import keyed
 from havenline.testing.films import film, still
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
-from havenline_guard import sandbox
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
 from havenline_guard.decoder_wire import Decoded, DecodedSheet, Wanted
 from havenline_guard.decoderd import DecoderdError, Settings, serve
@@ -192,61 +190,6 @@ def test_a_zygote_that_fell_is_started_again(probed: Rig) -> None:
     assert probed.client.state()["restarts"] == 1
 
 
-def asked(path: Path, question: bytes, *descriptors: int) -> bytes:
-    """What comes back until the connection ends."""
-    said = b""
-    with socket.socket(socket.AF_UNIX) as made:
-        made.settimeout(10)
-        made.connect(os.fspath(path))
-        socket.send_fds(made, [question], list(descriptors))
-        while piece := made.recv(65536):
-            said += piece
-    return said
-
-
-def test_content_that_could_still_change_is_not_opened(opening: Rig, tmp_path: Path) -> None:
-    content = saved("PNG")
-    (tmp_path / "file").write_bytes(content)
-    file = os.open(tmp_path / "file", os.O_RDONLY)
-    loose = os.memfd_create("x", os.MFD_ALLOW_SEALING)
-    os.write(loose, content)
-    short = _sealed(content[:-1])
-    question = wire.question(wanted=Wanted.PICTURE, width=8, height=8, length=len(content))
-    for descriptors in ([], [file], [loose], [short], [loose, loose]):
-        assert b"sealed descriptor" in asked(opening.path, question, *descriptors)
-    fcntl.fcntl(loose, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
-    assert b"sealed descriptor" in asked(opening.path, question, loose)
-    for each in (file, loose, short):
-        os.close(each)
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"x",
-        *(
-            wire.QUESTION.pack(wire.MAGIC, *fields)
-            for fields in (
-                (1, Wanted.PICTURE, 8, 8, 0, 0, 1),
-                (2, 0, 8, 8, 0, 0, 1),
-                (2, 5, 8, 8, 0, 0, 1),
-                (2, Wanted.PICTURE, 2000, 8, 0, 0, 1),
-                (2, Wanted.PICTURE, 8, 0, 0, 0, 1),
-                (2, Wanted.PICTURE, 8, 8, 1, 0, 1),
-                (2, Wanted.PICTURE, 8, 8, 0, 1, 1),
-                (2, Wanted.SHEET, 8, 8, 0, 0, 1),
-                (2, Wanted.TEXT, 1, 1, 0, 0, 1),
-                (2, Wanted.TEXT, 0, 0, wire.MOST_TEXTS, 0, 1),
-                (2, Wanted.STATE, 0, 0, 0, 0, 1),
-            )
-        ),
-    ],
-)
-def test_a_malformed_question_is_refused_and_closes(opening: Rig, question: bytes) -> None:
-    assert wire.HEAD.unpack_from(asked(opening.path, question))[2] == wire.NOT_SERVED
-
-
 def test_only_named_users_are_answered(tmp_path: Path) -> None:
     rig = Rig(tmp_path, OPENING, "--allow", str(os.geteuid() + 1))
     try:
@@ -254,13 +197,6 @@ def test_only_named_users_are_answered(tmp_path: Path) -> None:
             rig.client.decode(b"x", width=8, height=8)
     finally:
         assert rig.stop() == 0
-
-
-def test_without_a_sandbox_nothing_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("havenline_guard.decoderd.probe", lambda: sandbox.Closed(False, "no Landlock"))
-    with pytest.raises(DecoderdError, match="so none is: no Landlock"):
-        serve(Settings(tmp_path / "s", users=frozenset()), say=print)
-    assert not (tmp_path / "s").exists()
 
 
 def test_it_starts_where_no_loop_was_ever_compiled_and_keeps_them(
