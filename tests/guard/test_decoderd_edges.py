@@ -563,6 +563,8 @@ def test_what_cannot_be_accepted_or_woken_or_told_is_passed_over(supervisor: Any
     assert supervisor._links == set()
     supervisor._woken(0)
     job = decoderd._Job(1, None, -1, 1, Asked(8, 8))
+    supervisor._hear(job)
+    assert job.said == b"", "it was settled in the same round of events"
     supervisor._kill(job)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     supervisor._zygote = ours
