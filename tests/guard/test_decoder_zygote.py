@@ -81,10 +81,13 @@ def zygote(
 def said(reading: int) -> bytes:
     """What comes out of a pipe until nobody holds its other end."""
     told = b""
-    while select.select([reading], [], [], 30)[0] and (piece := os.read(reading, 1 << 16)):
+    while True:
+        assert select.select([reading], [], [], 30)[0], "somebody holds it still"
+        piece = os.read(reading, 1 << 16)
+        if not piece:
+            os.close(reading)
+            return told
         told += piece
-    os.close(reading)
-    return told
 
 
 def test_a_zygote_that_is_left_alone_ends_well_and_one_that_cannot_warm_up_says_why() -> None:
