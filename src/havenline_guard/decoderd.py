@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import Any
@@ -144,7 +145,7 @@ class _Job:
     content: int
     length: int
     asked: decoder_child.Asked
-    reading: int = -1
+    reading: int | None = None
     said: bytearray = field(default_factory=bytearray)
     deadline: float = 0.0
     status: int | None = None
@@ -169,22 +170,19 @@ class _Supervisor:
         self._running: dict[int, _Job] = {}
         self._zygote: socket.socket | None = None
         self._zygote_pid, self._ready, self._started, self._pause = 0, False, 0.0, 0.0
-        self._numbers = 0
+        self._numbers = count(1)
         self._counts = dict.fromkeys(
             ("pictures", "sheets", "texts", "refused", "ended", "late", "restarts", "most_kib"), 0
         )
         self._ending = False
         self._falls = 0
         """How often in a row the zygote fell before it was ready."""
-        self._wake, self._waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
-        """Serve until told to end; signals stay as they are then, for the process has nothing left that it may do."""
+        """Serve until told to end, a quarter of a second later; signals are not put back, for nothing is left to do."""
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(each, self._end)
-        signal.set_wakeup_fd(self._waking)
         try:
-            self._selector.register(self._wake, EVENT_READ, self._woken)
             while not self._ending:
                 for key, events in self._selector.select(0.25):
                     key.data(events)
@@ -196,10 +194,6 @@ class _Supervisor:
 
     def _end(self, _number: int, _frame: object) -> None:
         self._ending = True
-
-    def _woken(self, _events: int) -> None:
-        with suppress(BlockingIOError):
-            os.read(self._wake, 4096)
 
     def start_zygote(self) -> None:
         """Fork the process that children are forked from; it says when it is warm."""
@@ -302,8 +296,7 @@ class _Supervisor:
     def _ask(self, link: _Link, asked: decoder_child.Asked, length: int, descriptors: list[int]) -> None:
         if len(descriptors) != 1 or asked.wanted == Wanted.STATE or not _is_sealed(descriptors[0], length):
             raise wire.Malformed("the content comes in one sealed descriptor of its exact length, 256 MiB at most")
-        self._numbers += 1
-        link.job = _Job(self._numbers, link, descriptors[0], length, asked)
+        link.job = _Job(next(self._numbers), link, descriptors[0], length, asked)
         self._waiting.append(link.job)
         self._give()
 
@@ -330,7 +323,7 @@ class _Supervisor:
             os.close(job.content)
 
     def _hear(self, job: _Job) -> None:
-        if job.reading < 0:
+        if job.reading is None:
             return  # settled by what was heard before it in the same round
         piece = os.read(job.reading, _PIECE)
         job.said += piece
@@ -342,10 +335,10 @@ class _Supervisor:
             self._finish(job)
 
     def _deaf(self, job: _Job) -> None:
-        if job.reading >= 0:
+        if job.reading is not None:
             self._selector.unregister(job.reading)
             os.close(job.reading)
-            job.reading = -1
+            job.reading = None
 
     def _kill(self, job: _Job) -> None:
         if self._zygote is not None:
@@ -354,7 +347,7 @@ class _Supervisor:
 
     def _finish(self, job: _Job) -> None:
         """Answer, once the child has ended and all that it said was heard."""
-        if job.status is None or job.reading >= 0:
+        if job.status is None or job.reading is not None:
             return
         if not job.status and not job.too_much:
             with suppress(wire.Malformed):

@@ -452,8 +452,6 @@ def supervisor() -> Any:
     made._selector = Selecting()  # type: ignore[assignment]
     yield made
     listener.close()
-    os.close(made._wake)
-    os.close(made._waking)
 
 
 def linked(supervisor: Any) -> tuple[Any, socket.socket]:
@@ -558,10 +556,9 @@ def test_a_control_socket_that_fails_counts_as_a_zygote_that_fell(supervisor: An
     control.close()
 
 
-def test_what_cannot_be_accepted_or_woken_or_told_is_passed_over(supervisor: Any) -> None:
+def test_what_cannot_be_accepted_or_told_is_passed_over(supervisor: Any) -> None:
     supervisor._accept(0)
     assert supervisor._links == set()
-    supervisor._woken(0)
     job = decoderd._Job(1, None, -1, 1, Asked(8, 8))
     supervisor._hear(job)
     assert job.said == b"", "it was settled in the same round of events"
