@@ -112,7 +112,7 @@ def _listening(settings: Settings) -> tuple[socket.socket, int]:
             path.chmod(0o660)
     except (DecoderdError, OSError) as error:
         made.close()
-        if lock >= 0:
+        if lock != -1:
             os.close(lock)
         if isinstance(error, BlockingIOError):
             raise DecoderdError(f"{path}: another decoderd serves this socket already") from None
@@ -169,7 +169,9 @@ class _Supervisor:
         self._waiting: deque[_Job] = deque()
         self._running: dict[int, _Job] = {}
         self._zygote: socket.socket | None = None
-        self._zygote_pid, self._ready, self._started, self._pause = 0, False, 0.0, 0.0
+        self._zygote_pid: int
+        self._ready: bool
+        self._started, self._pause = 0.0, 0.0
         self._numbers = count(1)
         self._counts = dict.fromkeys(
             ("pictures", "sheets", "texts", "refused", "ended", "late", "restarts", "most_kib"), 0

@@ -130,6 +130,7 @@ def test_the_child_of_one_job_is_ended_and_no_other() -> None:
         made.end(2)
         assert made.ended()[:2] == (2, -signal.SIGKILL)
         assert said(second) == b""
+        assert not select.select([first], [], [], 0.1)[0], "it lives"
         made.end(1)
         assert made.ended()[:2] == (1, -signal.SIGKILL)
         assert said(first) == b""
