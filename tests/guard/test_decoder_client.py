@@ -17,12 +17,14 @@ import pytest
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
-from tests.guard.light_decoderd import PICTURE
+from havenline_guard.decoder_wire import Wanted
+from tests.guard.light_decoderd import PICTURE, SHEET
 
 
 @contextmanager
-def saying(path: Path, said: bytes) -> Iterator[None]:
-    """In place of `decoderd`: says one thing to whoever connects."""
+def saying(path: Path, said: bytes) -> Iterator[list[bytes]]:
+    """In place of `decoderd`: says one thing to whoever connects; what it was asked."""
+    asked: list[bytes] = []
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.fspath(path))
         listener.listen()
@@ -30,12 +32,12 @@ def saying(path: Path, said: bytes) -> Iterator[None]:
         def answer() -> None:
             taken, _ = listener.accept()
             with taken:
-                taken.recv(1 << 16)
+                asked.append(taken.recv(1 << 16))
                 taken.sendall(said)
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        yield
+        yield asked
         thread.join(30)
         assert not thread.is_alive()
 
@@ -54,6 +56,21 @@ def saying(path: Path, said: bytes) -> Iterator[None]:
 def test_what_no_server_of_this_version_says_is_no_answer(tmp_path: Path, said: bytes, why: str) -> None:
     with saying(tmp_path / "s", said), pytest.raises(DecoderdUnreachable, match=why):
         DecoderClient(tmp_path / "s").decode(b"x", width=8, height=8)
+
+
+def test_each_question_is_asked_as_it_stands_and_its_answer_given(tmp_path: Path) -> None:
+    client, refused = DecoderClient(tmp_path / "s"), Refused(Refusal.BROKEN, "cut")
+    for ask, wanted, width, number, made, said in (
+        (lambda: client.decode(b"xyz", width=9, height=8), Wanted.PICTURE, 9, 0, PICTURE, wire.picture(PICTURE)),
+        (lambda: client.sheet(b"xyz", width=9, height=8, frames=7), Wanted.SHEET, 9, 7, SHEET, wire.sheet(SHEET)),
+        (lambda: client.text(b"xyz", place=7), Wanted.TEXT, 0, 7, b"words", wire.one_text(b"words")),
+    ):
+        for answer, expected in ((said, made), (wire.refusal(refused), refused)):
+            with saying(tmp_path / "s", answer) as asked:
+                assert ask() == expected
+            (tmp_path / "s").unlink()
+            height = 8 if width else 0
+            assert asked == [wire.question(wanted=wanted, width=width, height=height, number=number, length=3)]
 
 
 def test_an_answer_is_taken_up_to_its_end_and_as_long_as_the_longest(tmp_path: Path) -> None:
