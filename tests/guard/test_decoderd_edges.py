@@ -573,6 +573,15 @@ def test_what_cannot_be_accepted_or_told_is_passed_over(supervisor: Any) -> None
     ours.close()
 
 
+def test_a_whole_answer_counts_for_nothing_where_its_child_fell_or_said_too_much(supervisor: Any) -> None:
+    said = bytearray(wire.picture(PICTURE))
+    for fields in ({"status": int(signal.SIGSEGV)}, {"status": 0, "too_much": True}):
+        supervisor._finish(decoderd._Job(1, None, -1, 1, Asked(8, 8), said=said, **fields))
+    assert (supervisor._counts["ended"], supervisor._counts["pictures"]) == (2, 0)
+    supervisor._finish(decoderd._Job(1, None, -1, 1, Asked(8, 8), said=said, status=0))
+    assert (supervisor._counts["ended"], supervisor._counts["pictures"]) == (2, 1)
+
+
 def test_a_question_whose_connection_is_gone_or_empty_is_dropped(supervisor: Any) -> None:
     link, theirs = linked(supervisor)
     supervisor._read(link)
