@@ -72,6 +72,17 @@ def test_content_is_read_from_its_start_as_long_as_it_was_said_to_be() -> None:
     os.close(content)
 
 
+def test_what_is_no_picture_is_refused_by_name() -> None:
+    for content, reason in (
+        (b"", Refusal.EMPTY),
+        (b"words", Refusal.UNKNOWN_KIND),
+        (b"%PDF-1.7\n", Refusal.UNSUPPORTED_KIND),
+    ):
+        found = wire.read_answer(decoder_child.answer(content, Asked(8, 8)), width=8, height=8)
+        assert isinstance(found, Refused)
+        assert found.reason is reason
+
+
 def test_where_there_is_no_memory_the_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(content: bytes, asked: Asked) -> bytes:
         raise MemoryError
