@@ -14,6 +14,7 @@ import concurrent.futures
 import contextlib
 import os
 import random
+import secrets
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+from havenline_desk.sites.cluster import DATABASE, OWNER_ROLE, Cluster, throwaway_folder
 
 ROOT = Path(__file__).parents[2]
 FOLDER = f"havenline-mutant-{os.getpid()}-"
@@ -182,9 +187,53 @@ def _text(node: ast.AST) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
 
 
-def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> bool:
+@contextlib.contextmanager
+def database_server(module: str) -> Iterator[Cluster | None]:
+    """For a module of the desk a server whose database has its tables: making them takes longer than most tests."""
+    if not module.startswith("havenline_desk/"):
+        yield None
+        return
+    folder = throwaway_folder()
+    cluster = Cluster(folder / "postgresql", throwaway=True)
+    try:
+        cluster.start()
+        cluster.ensure_roles_and_database()
+        where = make_conninfo(**cluster.connection(role=OWNER_ROLE))
+        environ = {
+            "DJANGO_SETTINGS_MODULE": "havenline_desk.sites.settings",
+            "HAVENLINE_SECRET_KEY": "only for tests, signs nothing that matters",
+            "HAVENLINE_HOME": str(folder),
+            "HAVENLINE_DATABASE_URL": where,
+            "PYTHONPATH": str(ROOT / "src"),
+        }
+        migrate = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
+        subprocess.run(migrate, env=os.environ | environ, check=True)
+        yield cluster
+    finally:
+        cluster.discard()
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def database_of_its_own(server: Cluster | None) -> Iterator[dict[str, str]]:
+    """A copy of that database, and what the tests are told of it; without a server nothing: they start their own."""
+    if server is None:
+        yield {}
+        return
+    name = f"changed_{secrets.token_hex(4)}"
+    server.create_database(name, template=DATABASE)
+    try:
+        yield {"HAVENLINE_TESTS_CLUSTER": str(server.folder), "HAVENLINE_TESTS_DATABASE": name}
+    finally:
+        server.drop_database(name)
+
+
+def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float, server: Cluster | None) -> bool:
     """Whether every test passes with the change, or with none: then the change lives."""
-    with tempfile.TemporaryDirectory(prefix=FOLDER, ignore_cleanup_errors=True) as place:
+    with (
+        tempfile.TemporaryDirectory(prefix=FOLDER, ignore_cleanup_errors=True) as place,
+        database_of_its_own(server) as told,
+    ):
         tree = Path(place)
         for part in ("src", "tests", "docs"):
             shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -193,9 +242,11 @@ def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> 
         if mutant is not None:
             (tree / "src" / mutant.module).write_text(mutant.source)
         where = [f"tests/{each}" for each in tests]
-        environ = os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}", "PYTHONDONTWRITEBYTECODE": "1"}
+        path = f"{tree / 'src'}{os.pathsep}{tree}"
+        environ = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | told
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where]
         command += [f"--deselect=tests/{each}" for each in LONG]
+        command += ["--reuse-db"] if told else []
         running = subprocess.Popen(
             command, cwd=tree, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -235,15 +286,15 @@ class Score:
 def scored(module: str, *, sample: int | None, seed: int, at_once: int) -> Score | None:
     """Try the changes of one module, or so many drawn by the seed; None where its tests fail as it is."""
     tests = TESTS[module]
-    began = time.monotonic()
-    if not tested(None, tests, seconds=600):
-        return None
-    seconds = 30 + 5 * (time.monotonic() - began)
     found = list(mutants(module))
     drawn = found if sample is None or sample >= len(found) else random.Random(seed).sample(found, sample)
-    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+    with database_server(module) as server, concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        began = time.monotonic()
+        if not tested(None, tests, seconds=600, server=server):
+            return None
+        seconds = 30 + 5 * (time.monotonic() - began)
         try:
-            lives = list(pool.map(lambda each: tested(each, tests, seconds=seconds), drawn))
+            lives = list(pool.map(lambda each: tested(each, tests, seconds=seconds, server=server), drawn))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for tree in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
