@@ -84,12 +84,23 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "havenline_desk/gates.py": ("desk/test_gates_edges.py", "desk/test_ways_in.py", "desk/test_two_people.py"),
     "havenline_desk/evidence.py": ("desk/test_evidence_refusals.py", "desk/test_storage.py", "desk/test_keyd.py"),
-    "havenline_desk/audit/log.py": ("desk/test_audit_log.py", "desk/test_keyd.py"),
+    "havenline_desk/audit/key_file.py": ("desk/test_audit_signing.py",),
+    "havenline_desk/audit/log.py": (
+        "desk/test_audit_signing.py",
+        "desk/test_audit_log.py",
+        "desk/test_keyd.py::test_both_logs_tell_the_same_to_the_offline_verifier",
+    ),
     "havenline_desk/audit/outside.py": ("desk/test_audit_folder.py", "desk/test_audit_log.py"),
+    "havenline_desk/audit/record.py": ("desk/test_audit_signing.py",),
+    "havenline_desk/audit/reopen.py": ("desk/test_audit_signing.py",),
 }
 """By module: the tests that must notice, quickest first."""
 
 LONG = (
+    "desk/test_audit_log.py::test_many_writers_at_once_leave_one_gapless_chain",
+    "desk/test_audit_log.py::test_no_byte_is_shown_where_the_view_cannot_be_logged_or_sealed",
+    "desk/test_audit_log.py::test_where_the_log_cannot_be_written_every_act_is_refused_or_logged_and_never_neither",
+    "desk/test_audit_log.py::test_wherever_a_note_was_cut_off_the_next_one_stands_whole_behind_the_last_whole_one",
     "guard/test_keyd_process.py::test_ten_thousand_keys_are_rotated_while_they_are_read",
     "guard/test_keyd_process.py::test_nothing_acknowledged_is_lost_in_fifty_kills_under_four_writers",
     "guard/test_matchd.py::test_nothing_acknowledged_is_lost_in_kills_under_four_who_change_the_lists",
