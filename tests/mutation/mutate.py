@@ -208,9 +208,9 @@ def _text(node: ast.AST) -> bool:
 
 
 @contextlib.contextmanager
-def database_server(module: str) -> Iterator[Cluster | None]:
-    """For a module of the desk a server whose database has its tables: making them takes longer than most tests."""
-    if not module.startswith("havenline_desk/"):
+def database_server(tests: tuple[str, ...]) -> Iterator[Cluster | None]:
+    """For tests of the desk a server whose database has its tables: making them takes longer than most tests."""
+    if not any(each.startswith("desk/") for each in tests):
         yield None
         return
     folder = throwaway_folder()
@@ -308,7 +308,7 @@ def scored(module: str, *, sample: int | None, seed: int, at_once: int) -> Score
     tests = TESTS[module]
     found = list(mutants(module))
     drawn = found if sample is None or sample >= len(found) else random.Random(seed).sample(found, sample)
-    with database_server(module) as server, concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+    with database_server(tests) as server, concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         began = time.monotonic()
         if not tested(None, tests, seconds=600, server=server):
             return None
