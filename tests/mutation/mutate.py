@@ -84,15 +84,16 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "havenline_desk/gates.py": ("desk/test_gates_edges.py", "desk/test_ways_in.py", "desk/test_two_people.py"),
     "havenline_desk/evidence.py": ("desk/test_evidence_refusals.py", "desk/test_storage.py", "desk/test_keyd.py"),
-    "havenline_desk/audit/key_file.py": ("desk/test_audit_signing.py",),
+    "havenline_desk/audit/key_file.py": ("desk/test_audit_key_file.py",),
     "havenline_desk/audit/log.py": (
+        "desk/test_audit_record.py",
         "desk/test_audit_signing.py",
         "desk/test_audit_log.py",
         "desk/test_keyd.py::test_both_logs_tell_the_same_to_the_offline_verifier",
     ),
     "havenline_desk/audit/outside.py": ("desk/test_audit_folder.py", "desk/test_audit_log.py"),
-    "havenline_desk/audit/record.py": ("desk/test_audit_signing.py",),
-    "havenline_desk/audit/reopen.py": ("desk/test_audit_signing.py",),
+    "havenline_desk/audit/record.py": ("desk/test_audit_record.py",),
+    "havenline_desk/audit/reopen.py": ("desk/test_audit_reopen.py",),
 }
 """By module: the tests that must notice, quickest first."""
 
