@@ -257,7 +257,7 @@ def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float, ser
     ):
         tree = Path(place)
         for part in ("src", "tests", "docs"):
-            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / part, tree / part)  # with the bytecode, which holds for what is not changed
         for part in ("pyproject.toml",):
             shutil.copy(ROOT / part, tree / part)
         if mutant is not None:
