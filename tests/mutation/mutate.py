@@ -326,7 +326,7 @@ def scored(module: str, *, sample: int | None, seed: int, at_once: int) -> Score
     drawn = found if sample is None or sample >= len(found) else random.Random(seed).sample(found, sample)
     with database_server(tests) as server, concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         began = time.monotonic()
-        if not tested(None, tests, seconds=600, server=server):
+        if not pool.submit(tested, None, tests, seconds=600, server=server).result():  # whose folder is used again
             return None
         seconds = 30 + 5 * (time.monotonic() - began)
         try:
