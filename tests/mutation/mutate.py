@@ -80,6 +80,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/vault_store.py": ("guard/test_vault.py",),
     "havenline_guard/retention_run.py": ("guard/test_retention_run.py",),
     "havenline_guard/verify.py": (
+        "guard/test_agreements.py",
         "guard/test_verify_edges.py",
         "guard/test_verify.py",
         "desk/test_agreements_verified.py",
