@@ -32,9 +32,12 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A throw-away PostgreSQL of the embedded kind, whose owner role may create databases."""
+    """A throw-away PostgreSQL of the embedded kind, whose owner role may create databases; or one that was lent."""
     from havenline_desk.sites.cluster import Cluster, throwaway_folder
 
+    if lent := os.environ.get("HAVENLINE_TESTS_CLUSTER"):
+        yield Cluster(Path(lent), throwaway=True)
+        return
     folder = throwaway_folder()
     embedded = Cluster(folder / "postgresql", throwaway=True)
     try:
@@ -62,5 +65,6 @@ def django_db_modify_db_settings(cluster: Cluster) -> Iterator[None]:
         USER=parts["user"],
         OPTIONS={"requirepeer": parts["requirepeer"]},
     )
+    settings["TEST"]["NAME"] = os.environ.get("HAVENLINE_TESTS_DATABASE")
     yield
     connections.close_all()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def key_process(tmp_path: Path, settings: Settings) -> Iterator[Process]:
     assert client is not None
     client.close()
     made.stop()
+
+
+@pytest.fixture
+def signed_log(transactional_db: None, home: Path) -> Path:
+    """An audit log of two entries, each signed at once; the folder outside the database."""
+    from havenline_desk import audit
+    from havenline_desk.actions.declare_policy import declare_policy
+    from havenline_desk.models import InstallationKind
+
+    for size in (1, 2):
+        declare_policy(InstallationKind.DEMO, at=dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC))
+        last = audit.sink().last_checkpoint()
+        assert last is not None
+        assert last.size == size
+    return home / "audit"
 
 
 @pytest.fixture

@@ -180,9 +180,12 @@ def test_both_logs_tell_the_same_to_the_offline_verifier(
     audit.seal()
     entries = list(AuditEntry.objects.filter(act=AuditAct.REVEAL_USED))
     with key_process.client() as client:
-        unwrapped = {each["grant"] for each in map(json.loads, client.export()) if each.get("act") == "unwrap"}
-        (tmp_path / "keyd.ndjson").write_text("".join(client.export()))
-    assert unwrapped <= {entry.grant.hex for entry in entries if entry.grant}
+        exported = list(client.export())
+    (tmp_path / "keyd.ndjson").write_text("".join(exported))
+    written = [json.loads(line)["entry"] for line in exported[1:]]
+    unwrapped = {each["grant"] for each in written if each["act"] == "unwrap"}
+    assert len(unwrapped) == 3
+    assert unwrapped == {entry.grant.hex for entry in entries if entry.grant}
     (tmp_path / "log.ndjson").write_bytes(b"".join(export_lines()))
     arguments = ["--key", log_key(), "--checkpoints", str(home / "audit/checkpoints"), "--keyd"]
     code = verify.main([str(tmp_path / "log.ndjson"), *arguments, str(tmp_path / "keyd.ndjson")])

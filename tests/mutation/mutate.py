@@ -15,6 +15,7 @@ import concurrent.futures
 import contextlib
 import os
 import random
+import secrets
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.conninfo import make_conninfo
+
+from havenline_desk.sites.cluster import DATABASE, OWNER_ROLE, Cluster, throwaway_folder
+
 ROOT = Path(__file__).parents[2]
 FOLDER = f"havenline-mutant-{os.getpid()}-"
 
@@ -36,9 +41,18 @@ TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/matchd.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
     "havenline_guard/wire.py": ("guard/test_wire.py",),
     "havenline_guard/worker.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
-    "havenline_guard/keyd.py": ("guard/test_keyd_refusals.py", "guard/test_keyd_process.py"),
-    "havenline_guard/keyd_client.py": ("guard/test_keyd_copy.py", "guard/test_keyd_process.py"),
-    "havenline_guard/keyd_clock.py": ("guard/test_keyd_refusals.py",),
+    "havenline_guard/keyd.py": (
+        "guard/test_keyd_edges.py",
+        "guard/test_keyd_refusals.py",
+        "guard/test_keyd_process.py",
+    ),
+    "havenline_guard/keyd_client.py": (
+        "guard/test_keyd_edges.py",
+        "guard/test_keyd_copy.py",
+        "guard/test_keyd_log.py",
+        "guard/test_keyd_process.py",
+    ),
+    "havenline_guard/keyd_clock.py": ("guard/test_keyd_edges.py",),
     "havenline_guard/call_filter.py": ("guard/test_sandbox.py", "guard/test_lockdown.py"),
     "havenline_guard/decoder_child.py": (
         "guard/test_decoder_child.py",
@@ -69,18 +83,31 @@ TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/vault_store.py": ("guard/test_vault.py",),
     "havenline_guard/retention_run.py": ("guard/test_retention_run.py",),
     "havenline_guard/verify.py": (
+        "guard/test_agreements.py",
         "guard/test_verify_edges.py",
         "guard/test_verify.py",
         "desk/test_agreements_verified.py",
     ),
     "havenline_desk/gates.py": ("desk/test_gates_edges.py", "desk/test_ways_in.py", "desk/test_two_people.py"),
     "havenline_desk/evidence.py": ("desk/test_evidence_refusals.py", "desk/test_storage.py", "desk/test_keyd.py"),
-    "havenline_desk/audit/log.py": ("desk/test_audit_log.py", "desk/test_keyd.py"),
+    "havenline_desk/audit/key_file.py": ("desk/test_audit_key_file.py",),
+    "havenline_desk/audit/log.py": (
+        "desk/test_audit_record.py",
+        "desk/test_audit_signing.py",
+        "desk/test_audit_log.py",
+        "desk/test_keyd.py::test_both_logs_tell_the_same_to_the_offline_verifier",
+    ),
     "havenline_desk/audit/outside.py": ("desk/test_audit_folder.py", "desk/test_audit_log.py"),
+    "havenline_desk/audit/record.py": ("desk/test_audit_record.py",),
+    "havenline_desk/audit/reopen.py": ("desk/test_audit_reopen.py",),
 }
 """By module: the tests that must notice, quickest first."""
 
 LONG = (
+    "desk/test_audit_log.py::test_many_writers_at_once_leave_one_gapless_chain",
+    "desk/test_audit_log.py::test_no_byte_is_shown_where_the_view_cannot_be_logged_or_sealed",
+    "desk/test_audit_log.py::test_where_the_log_cannot_be_written_every_act_is_refused_or_logged_and_never_neither",
+    "desk/test_audit_log.py::test_wherever_a_note_was_cut_off_the_next_one_stands_whole_behind_the_last_whole_one",
     "guard/test_keyd_process.py::test_ten_thousand_keys_are_rotated_while_they_are_read",
     "guard/test_keyd_process.py::test_nothing_acknowledged_is_lost_in_fifty_kills_under_four_writers",
     "guard/test_matchd.py::test_nothing_acknowledged_is_lost_in_kills_under_four_who_change_the_lists",
@@ -187,20 +214,63 @@ def _text(node: ast.AST) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
 
 
-def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> bool:
+@contextlib.contextmanager
+def database_server(tests: tuple[str, ...]) -> Iterator[Cluster | None]:
+    """For tests of the desk a server whose database has its tables: making them takes longer than most tests."""
+    if not any(each.startswith("desk/") for each in tests):
+        yield None
+        return
+    folder = throwaway_folder()
+    cluster = Cluster(folder / "postgresql", throwaway=True)
+    try:
+        cluster.start()
+        cluster.ensure_roles_and_database()
+        where = make_conninfo(**cluster.connection(role=OWNER_ROLE))
+        environ = {
+            "DJANGO_SETTINGS_MODULE": "havenline_desk.sites.settings",
+            "HAVENLINE_SECRET_KEY": "only for tests, signs nothing that matters",
+            "HAVENLINE_HOME": str(folder),
+            "HAVENLINE_DATABASE_URL": where,
+            "PYTHONPATH": str(ROOT / "src"),
+        }
+        migrate = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
+        subprocess.run(migrate, env=os.environ | environ, check=True)
+        yield cluster
+    finally:
+        cluster.discard()
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def database_of_its_own(server: Cluster | None) -> Iterator[dict[str, str]]:
+    """A copy of that database, and what the tests are told of it; without a server nothing: they start their own."""
+    if server is None:
+        yield {}
+        return
+    name = f"changed_{secrets.token_hex(4)}"
+    server.create_database(name, template=DATABASE)
+    try:
+        yield {"HAVENLINE_TESTS_CLUSTER": str(server.folder), "HAVENLINE_TESTS_DATABASE": name}
+    finally:
+        server.drop_database(name)
+
+
+def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float, server: Cluster | None) -> bool:
     """Whether every test passes with the change, or with none: then the change lives."""
-    with _emptied_tree() as tree:
+    with _emptied_tree() as tree, database_of_its_own(server) as told:
         for part in ("src", "tests", "docs"):
-            shutil.copytree(ROOT / part, tree / part)
+            shutil.copytree(ROOT / part, tree / part)  # with the bytecode, which holds for what is not changed
         for part in ("pyproject.toml",):
             shutil.copy(ROOT / part, tree / part)
         if mutant is not None:
             (tree / "src" / mutant.module).write_text(mutant.source)
         where = [f"tests/{each}" for each in tests]
-        environ = os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}", "PYTHONDONTWRITEBYTECODE": "1"}
+        path = f"{tree / 'src'}{os.pathsep}{tree}"
+        environ = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | told
         environ["NUMBA_CACHE_DIR"] = f"{_folder('kernels')}"
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where]
         command += [f"--deselect=tests/{each}" for each in LONG]
+        command += ["--reuse-db"] if told else []
         running = subprocess.Popen(
             command, cwd=tree, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -256,15 +326,15 @@ class Score:
 def scored(module: str, *, sample: int | None, seed: int, at_once: int) -> Score | None:
     """Try the changes of one module, or so many drawn by the seed; None where its tests fail as it is."""
     tests = TESTS[module]
-    began = time.monotonic()
-    if not tested(None, tests, seconds=600):
-        return None
-    seconds = 30 + 5 * (time.monotonic() - began)
     found = list(mutants(module))
     drawn = found if sample is None or sample >= len(found) else random.Random(seed).sample(found, sample)
-    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+    with database_server(tests) as server, concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        began = time.monotonic()
+        if not pool.submit(tested, None, tests, seconds=600, server=server).result():  # whose folder is used again
+            return None
+        seconds = 30 + 5 * (time.monotonic() - began)
         try:
-            lives = list(pool.map(lambda each: tested(each, tests, seconds=seconds), drawn))
+            lives = list(pool.map(lambda each: tested(each, tests, seconds=seconds, server=server), drawn))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for tree in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
