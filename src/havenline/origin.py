@@ -37,14 +37,16 @@ def origins(
     workers: int,
     close_off: CloseOff | None = None,
     signers: Signers | None = None,
+    pixels: bool = False,
 ) -> Iterator[Origin]:
     """The origin of each posting of a source, in order, read by `workers` processes, closed off by `close_off`.
 
-    `key`: what the digests of texts are keyed with, at least 16 bytes. `signers`: whom the house trusts to sign. A file
-    that kills its worker, or takes longer than 300 seconds, is refused. Raises `scan_workers.WorkersFailedError` when
-    no worker can be started. Not read: pictures and films above 256 MiB.
+    `key`: what the digests of texts are keyed with, at least 16 bytes. `signers`: whom the house trusts to sign.
+    `pixels`: marks in decoded pixels are looked for too. A file that kills its worker, or takes longer than 300
+    seconds, is refused. Raises `scan_workers.WorkersFailedError` when no worker can be started. Not read: pictures and
+    films above 256 MiB.
     """
-    for answer in _answered(postings, _Read(key, signers), workers=workers, close_off=close_off):
+    for answer in _answered(postings, _Read(key, signers, pixels), workers=workers, close_off=close_off):
         posting, reply = answer.task, answer.reply
         if reply is None:
             yield Origin(posting.path, refused=posting.refused)
@@ -63,6 +65,7 @@ class _Read:
 
     key: bytes
     signers: Signers | None = None
+    pixels: bool = False
 
     def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
         from havenline.media.containers import PostingUnreadableError
@@ -101,7 +104,7 @@ class _Read:
             return _refusal(
                 Refusal.UNKNOWN_KIND, "it is neither a picture, nor a film, nor a model file that is known here"
             )
-        signals = read_picture(content, key=self.key, signers=self.signers)
+        signals = read_picture(content, key=self.key, signers=self.signers, pixels=self.pixels)
         return {"media_type": kind, "signals": [asdict(each) for each in signals]}
 
 

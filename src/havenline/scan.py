@@ -83,6 +83,7 @@ def fingerprint_source(
     keep_content: bool = False,
     origin_key: bytes | None = None,
     signers: Signers | None = None,
+    pixels: bool = False,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     close_off: CloseOff | None = None,
@@ -92,11 +93,12 @@ def fingerprint_source(
     `known`: SHA-256 values (lower-case hex) that need no fingerprint; such a posting comes with
     `known_sha256` alone. With `keep_content` the bytes come along,
     unless the file is larger than pictures may be. With `origin_key` the signals of origin of what is
-    fingerprinted come along, their texts digested under that key; `signers` are whom the house trusts to sign. A few
-    postings are held at a time, whatever the source's size. A file that kills its worker twice, the second time with no
-    other file at work, or takes longer than `seconds_per_file`, is refused as `decoder_failed`; the others are not
-    touched by it. Closing the iterator, or an interrupt, kills the workers at once. `close_off` closes each worker
-    off before its first file (`havenline_guard.sandbox.close_worker`), and has an archive unpacked by one more such
+    fingerprinted come along, their texts digested under that key; `signers` are whom the house trusts to sign, and with
+    `pixels` marks in decoded pixels are looked for too. A few postings are held at a time, whatever the source's size.
+    A file that kills its worker twice, the second time with no other file at work, or takes longer than
+    `seconds_per_file`, is refused as `decoder_failed`; the others are not touched by it. Closing the iterator, or an
+    interrupt, kills the workers at once. `close_off` closes each worker off before its first file
+    (`havenline_guard.sandbox.close_worker`), and has an archive unpacked by one more such
     process; without it workers are processes like any other, and archives are unpacked here.
 
     Raises `containers.SourceError` when the source cannot be opened, `scan_workers.WorkersFailedError` when
@@ -115,6 +117,7 @@ def fingerprint_source(
         keep_content=keep_content,
         origin_key=origin_key,
         signers=signers,
+        pixels=pixels,
         seconds_per_file=seconds_per_file,
         effort=effort,
         close_off=close_off,
@@ -129,6 +132,7 @@ def fingerprint_postings(
     keep_content: bool = False,
     origin_key: bytes | None = None,
     signers: Signers | None = None,
+    pixels: bool = False,
     seconds_per_file: int = SECONDS_PER_FILE,
     effort: Effort = FULL_EFFORT,
     fingerprint: Callable[[bytes], Fingerprint] | None = None,
@@ -141,7 +145,13 @@ def fingerprint_postings(
     if workers < 1:
         raise ValueError(f"workers are 1 or more, not {workers}")
     work = _Work(
-        frozenset(bytes.fromhex(each) for each in known), keep_content, effort, fingerprint, origin_key, signers
+        frozenset(bytes.fromhex(each) for each in known),
+        keep_content,
+        effort,
+        fingerprint,
+        origin_key,
+        signers,
+        pixels,
     )
     for answer in answers(
         postings,
@@ -257,6 +267,7 @@ class _Work:
     fingerprint: Callable[[bytes], Fingerprint] | None
     origin_key: bytes | None = None
     signers: Signers | None = None
+    pixels: bool = False
 
     def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
         from havenline.media.containers import PostingUnreadableError
@@ -312,7 +323,8 @@ class _Work:
                 model = read_model(stream, key=self.origin_key)
                 return None if model is None else [asdict(each) for each in model.signals]
             if content and made.media_type in kinds.PICTURES | kinds.FILMS:
-                return [asdict(each) for each in read_picture(content, key=self.origin_key, signers=self.signers)]
+                found = read_picture(content, key=self.origin_key, signers=self.signers, pixels=self.pixels)
+                return [asdict(each) for each in found]
         except Exception:  # whatever it is, it may quote the file
             return None
         return None

@@ -50,6 +50,14 @@ def provenance(
             show_default="nobody",
         ),
     ] = None,
+    pixels: Annotated[
+        bool,
+        typer.Option(
+            "--pixels",
+            help="Decode every JPEG, PNG and WebP too, for invisible marks that programs put in (Stable Diffusion, "
+            "FLUX) and texts in the lowest bits of WebP. Takes longer.",
+        ),
+    ] = False,
     workers: Workers = None,
     sandbox: SandboxOption = Sandbox.AUTO,
     as_json: AsJson = False,
@@ -67,7 +75,9 @@ def provenance(
     unpacking = members if close_off is None else unpacked_by(close_off, seconds=SECONDS_PER_FILE)
     postings = open_source(path, unpacking=unpacking)
     found, refusals = [], Refusals()
-    for each in origins(postings, key=key, workers=workers or all_cores(), close_off=close_off, signers=signers):
+    for each in origins(
+        postings, key=key, workers=workers or all_cores(), close_off=close_off, signers=signers, pixels=pixels
+    ):
         found.append(each)
         if each.refused is not None:
             refusals.add(each.path, each.refused)

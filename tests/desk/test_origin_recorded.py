@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from django.db import connection, transaction
+from pytest_django import Settings
 
 from havenline.entries import Entries
 from havenline.matching import Lists
@@ -80,6 +81,19 @@ def test_every_file_is_read_and_its_texts_are_digests_under_the_key_of_the_house
     assert (plain.origin.could_be_read, plain.origin.signals.count()) == (True, 0)
     assert (words.origin.could_be_read, words.origin.signals.count()) == (False, 0)
     assert plain.origin.keyed_by == key_name(origin_key())
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_marks_in_pixels_are_recorded_where_the_house_asks_for_them(
+    folder: Path, settings: Settings, asked: bool
+) -> None:
+    settings.ORIGIN_PIXELS = asked
+    make.world(at=NOON, stacks=0)
+    content = (Path(marks.__file__).with_name("marked") / "flux.jpg").read_bytes()
+    (folder / "flux.jpg").write_bytes(content)
+    take_in(folder)
+    found = of(content).origin.signals.values_list("kind", "value", "strength")
+    assert list(found) == ([("generator", "flux", "hint")] if asked else [])
 
 
 def test_no_text_of_a_file_and_no_digest_without_the_key_is_in_the_database(folder: Path) -> None:

@@ -57,6 +57,27 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.parametrize("sandbox", ["required", "off"])
+def test_marks_in_pixels_are_looked_for_where_asked_in_closed_workers_too(
+    havenline: Any, tmp_path: Path, sandbox: str
+) -> None:
+    marked = tmp_path / "marked"
+    marked.mkdir()
+    forms: dict[str, dict[str, Any]] = {
+        "a.jpg": {"quality": 95, "subsampling": 0},
+        "b.png": {},
+        "c.webp": {"lossless": True},
+    }
+    with Image.open(Path(marks.__file__).with_name("marked") / "sdxl.jpg") as picture:
+        for name, options in forms.items():
+            picture.save(marked / name, **options)
+    asked = ("provenance", str(marked), "--json", "--sandbox", sandbox)
+    assert [each["observed"] for each in havenline(*asked).summary["files"]] == [[], [], []]
+    told = havenline(*asked, "--pixels").summary["files"]
+    assert [[row["value"] for row in each["observed"]] for each in told] == [["stable-diffusion"]] * 3
+    assert {row["strength"] for each in told for row in each["observed"]} == {"hint"}
+
+
 def test_signals_are_told_with_their_limits_and_no_text_of_a_file(havenline: Any, folder: Path, tmp_path: Path) -> None:
     for form in (["--json"], []):
         ran = havenline("provenance", "in", "--sandbox", "required", *form)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from havenline.provenance.part import MOST_STEPS, PART_BYTES, Part
+from havenline.provenance.part import MOST_STEPS, PART_BYTES, Part, inflated
 
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _MOST_ITEMS = 4096
 _MOST_EXTENTS = 1024
 _XMP_TYPE = b"application/rdf+xml"
+_PACKINGS = {b"": 0, b"deflate": 15, b"gzip": 31}
 
 
 def iso_parts(content: bytes) -> Iterator[Part]:
     """The `uuid` boxes, and the items of the `meta` box that are EXIF or XMP.
 
-    Not read: items in other files or packed, metadata of tracks, a `meta` box of more than 8 MiB.
+    Not read: items in other files, or packed otherwise than by zlib or gzip, metadata of tracks, a `meta` box of more
+    than 8 MiB.
     """
     metas = []
     for name, start, end in _boxes(content, 0, len(content)):
@@ -99,7 +101,7 @@ def _items(content: bytes, start: int, end: int) -> Iterator[Part]:
         if kinds[item] == "exif":
             yield _exif(_sized("exif", "item of the meta box, EXIF", content, extents))
         else:
-            yield _sized("xmp", "item of the meta box, XMP", content, extents)
+            yield _xmp(_sized("xmp", "item of the meta box, XMP", content, extents), kinds[item][3:].encode())
 
 
 def _kinds_of_items(content: bytes, start: int, end: int) -> dict[int, str]:
@@ -117,8 +119,8 @@ def _kinds_of_items(content: bytes, start: int, end: int) -> dict[int, str]:
             found[item] = "exif"
         elif content[kind : kind + 4] == b"mime":
             _, content_type, encoding, *_ = [*content[kind + 4 : min(last, kind + 1024)].split(b"\0"), b"", b"", b""]
-            if content_type == _XMP_TYPE and not encoding:
-                found[item] = "xmp"
+            if content_type == _XMP_TYPE and encoding in _PACKINGS:
+                found[item] = f"xmp{encoding.decode()}"
     return found
 
 
@@ -159,6 +161,16 @@ def _sized(form: str, place: str, content: bytes, extents: list[tuple[int, int]]
     if size > PART_BYTES:
         return Part("unread", place, b"it is larger than 8 MiB")
     return Part(form, place, b"".join(content[start:end] for start, end in extents))
+
+
+def _xmp(part: Part, packing: bytes) -> Part:
+    """An XMP item as it was before it was packed; packings are named as those of HTTP (RFC 9110, 8.4.1)."""
+    if part.form != "xmp" or not packing:
+        return part
+    body = inflated(part.raw, wbits=_PACKINGS[packing])
+    if body is None:
+        return Part("unread", part.location, b"it is packed wrongly, or unpacks to more than 8 MiB")
+    return part._replace(raw=body)
 
 
 def _exif(part: Part) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple
 
 PART_BYTES = 8 << 20
@@ -10,6 +11,16 @@ MOST_PARTS = 4096
 MOST_STEPS = 1 << 18
 MOST_BLOCKS = 1 << 20
 """Chunks, boxes or blocks that are stepped over in one file: an odd file is not walked for minutes."""
+
+
+def inflated(packed: bytes, *, wbits: int = 15, most: int = PART_BYTES) -> bytes | None:
+    """What zlib-packed bytes unpack to, or None where they are broken or unpack to more than `most` bytes."""
+    stream = zlib.decompressobj(wbits)
+    try:
+        text = stream.decompress(packed, most + 1)
+    except zlib.error:
+        return None
+    return text if stream.eof and len(text) <= most else None
 
 
 class Part(NamedTuple):

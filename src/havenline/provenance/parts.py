@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from havenline.media import kinds
 from havenline.media.jpeg_segments import segments
 from havenline.provenance.boxes import iso_parts, jxl_parts
-from havenline.provenance.part import ALL_BYTES, MOST_BLOCKS, MOST_PARTS, MOST_STEPS, PART_BYTES, Part
+from havenline.provenance.part import ALL_BYTES, MOST_BLOCKS, MOST_PARTS, MOST_STEPS, PART_BYTES, Part, inflated
 
 _XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
@@ -101,16 +101,6 @@ def _profile(keyword: bytes, text: bytes, place: str) -> Part:
     if block.startswith(_XMP_JPEG) or keyword.endswith(b"xmp"):
         return Part("xmp", f"{place}, XMP", block.removeprefix(_XMP_JPEG))
     return Part("exif", f"{place}, EXIF", block)
-
-
-def inflated(packed: bytes, *, wbits: int = 15, most: int = PART_BYTES) -> bytes | None:
-    """What zlib-packed bytes unpack to, or None where they are broken or unpack to more than `most` bytes."""
-    stream = zlib.decompressobj(wbits)
-    try:
-        text = stream.decompress(packed, most + 1)
-    except zlib.error:
-        return None
-    return text if stream.eof and len(text) <= most else None
 
 
 def _jpeg(content: bytes) -> Iterator[Part]:

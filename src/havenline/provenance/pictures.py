@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from havenline.media import kinds
-from havenline.provenance import exif, generator_text, parts, xmp
+from havenline.provenance import exif, generator_text, parts, watermarks, xmp
 from havenline.provenance.c2pa_manifest import note_c2pa
 from havenline.provenance.generators import FAMILIES, family_of
 from havenline.provenance.part import Part
@@ -11,6 +11,7 @@ from havenline.provenance.pixel_marks import pixel_parts
 from havenline.provenance.signals import Notes, Signal, SignalKind, Strength
 from havenline.provenance.signers import Signers
 from havenline.provenance.source_types import MACHINE_MADE, source_type
+from havenline.provenance.watermarks import watermark
 
 READER = "pictures/1"
 _KNOWN_FIELDS = frozenset(
@@ -34,19 +35,22 @@ _KNOWN_FIELDS = frozenset(
 """Names of texts that are told; any other may be a text itself."""
 
 
-def read_picture(content: bytes, *, key: bytes, signers: Signers | None = None) -> tuple[Signal, ...]:
+def read_picture(
+    content: bytes, *, key: bytes, signers: Signers | None = None, pixels: bool = False
+) -> tuple[Signal, ...]:
     """The signals of a picture or a film in the order in which they stand. None at all means nothing.
 
     `key`: what the digests of texts are keyed with, at least 16 bytes, else ValueError. `signers`: whom the house
     trusts to sign manifests. Broken files give what was found before the damage. Pixels are decoded where the lowest
-    bits of a PNG begin with a signature, else never. Not read: watermarks, and what `boxes` and `pixel_marks` name.
+    bits of a PNG begin with a signature, and, with `pixels`, in every JPEG, PNG and WebP: for `watermarks`, and texts
+    in the lowest bits of WebP. Not read: other watermarks, and what `boxes` and `pixel_marks` name.
     """
     notes = Notes(key)
-    note_picture(notes, content, signers)
+    note_picture(notes, content, signers, pixels=pixels)
     return notes.done()
 
 
-def note_picture(notes: Notes, content: bytes, signers: Signers | None = None) -> None:
+def note_picture(notes: Notes, content: bytes, signers: Signers | None = None, *, pixels: bool = False) -> None:
     """As `read_picture`, into `notes`."""
     kind, signed = kinds.recognise(content[: kinds.HEAD_BYTES]), False
     for part in parts.parts_of(content, kind):
@@ -56,9 +60,18 @@ def note_picture(notes: Notes, content: bytes, signers: Signers | None = None) -
                 note_c2pa(notes, content, kind or "", part.location, embedded=part.raw, signers=signers)
         else:
             _note_part(notes, part)
-    for part in pixel_parts(content, kind):
+    for part in pixel_parts(content, kind, webp=pixels):
         _note_part(notes, part)
+    if pixels:
+        _note_watermark(notes, content, kind)
     _infer(notes)
+
+
+def _note_watermark(notes: Notes, content: bytes, kind: str | None) -> None:
+    found = watermark(content, kind)
+    if found is not None:
+        place = f"pixels, invisible mark of {found.name}, {found.agree} of {found.bits} bits"
+        notes.add(SignalKind.GENERATOR, place, Strength.HINT, watermarks.READER, value=found.family)
 
 
 def read_sidecar(content: bytes, *, key: bytes) -> tuple[Signal, ...]:

@@ -1,4 +1,4 @@
-"""Texts in the lowest bits of a PNG's pixels, as NovelAI and an extension of A1111 write them ("stealth PNG info").
+"""Texts in the lowest bits of pixels, as NovelAI and an extension of A1111 write them ("stealth PNG info").
 
 Down the columns, from the left: 15 letters of signature, 32 bits that count the bits of the text, the text, plain or as
 gzip; one bit a pixel in alpha, or three in red, green and blue (NovelAI/novelai-image-metadata and
@@ -9,14 +9,14 @@ pictures are decoded.
 from __future__ import annotations
 
 import json
+import warnings
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from havenline.media import kinds
-from havenline.provenance.part import MOST_STEPS, PART_BYTES, Part
-from havenline.provenance.parts import inflated
+from havenline.provenance.part import MOST_STEPS, PART_BYTES, Part, inflated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,22 +31,27 @@ _MOST_PIXELS = 16_000_000
 _MOST_TEXTS = 64
 
 
-def pixel_parts(content: bytes, kind: str | None) -> Iterator[Part]:
-    """The texts in the lowest bits of a PNG of 8 bits a channel; none of another kind.
+def pixel_parts(content: bytes, kind: str | None, *, webp: bool = False) -> Iterator[Part]:
+    """The texts in the lowest bits of a PNG of 8 bits a channel and, with `webp`, of a WebP; none of another kind.
 
-    Not read: interlaced pictures, those of fewer than 120 rows or of more than 16 million pixels, WebP, other marks in
-    pixels. Needs the memory of the decoded picture where a signature is there.
+    Not read: interlaced PNG, pictures of fewer than 120 rows or of more than 16 million pixels, other marks in pixels.
+    Needs the memory of the decoded picture where a signature is there; every WebP is decoded to look for one.
     """
-    signature = _signature(content) if kind == kinds.PNG else None
+    form, pixels = "PNG" if kind == kinds.PNG else "WebP", None
+    if kind == kinds.PNG:
+        signature = _signature(content)
+    else:
+        pixels = decoded(content, "WEBP") if webp and kind == kinds.WEBP else None
+        signature = None if pixels is None else _signed(pixels[:_ROWS, 0].tolist())
     if signature is None:
         return
     channels, packed = _SIGNATURES[signature]
-    place = f"PNG pixels, lowest bits of {'alpha' if channels == 4 else 'red, green and blue'}"
-    try:
-        text = _text(_pixels(content), channels)
-    except (OSError, ValueError, SyntaxError, MemoryError):
+    place = f"{form} pixels, lowest bits of {'alpha' if channels == 4 else 'red, green and blue'}"
+    pixels = decoded(content, "PNG") if pixels is None else pixels
+    if pixels is None:
         yield Part("unread", place, b"there is a signature, and the picture cannot be opened")
         return
+    text = _text(pixels, channels)
     text = inflated(text, wbits=31) if packed and text is not None else text
     if text is None:
         yield Part("unread", place, b"there is a signature, and no whole text of up to 8 MiB behind it")
@@ -77,8 +82,12 @@ def _signature(content: bytes) -> bytes | None:
     if not 0 < width * height <= _MOST_PIXELS:
         return None
     stride, rows = 1 + width * channels, _ROWS if channels == 4 else _ROWS // 3
-    column = _first_column(_scanlines(content, rows * stride), stride, channels)
-    if channels == 4:
+    return _signed(_first_column(_scanlines(content, rows * stride), stride, channels))
+
+
+def _signed(column: list[list[int]]) -> bytes | None:
+    """The signature by the values of the first column's pixels, of three or four channels."""
+    if column and len(column[0]) == 4:
         signature = _letters([pixel[3] for pixel in column])
         if signature in _SIGNATURES:
             return signature
@@ -118,12 +127,31 @@ def _letters(values: list[int]) -> bytes:
     return int(bits, 2).to_bytes(_LETTERS, "big") if len(bits) == _ROWS else b""
 
 
-def _pixels(content: bytes) -> NDArray[Any]:
+def decoded(content: bytes, form: str, *, mode: str | None = None) -> NDArray[Any] | None:
+    """The pixels of a picture of one of Pillow's forms, in Pillow's `mode` or as they are; uint8 for those of 8 bits.
+
+    None where it has more than 16 million pixels, or cannot be decoded.
+    """
     import numpy as np
     from PIL import Image
 
-    with Image.open(BytesIO(content), formats=("PNG",)) as picture:
-        return np.asarray(picture)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(content), formats=(form,)) as picture:
+                width, height = picture.size
+                if width * height > _MOST_PIXELS:
+                    return None
+                return np.asarray(picture if mode is None else picture.convert(mode))
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        MemoryError,
+        Image.DecompressionBombWarning,
+        Image.DecompressionBombError,
+    ):
+        return None
 
 
 def _text(pixels: NDArray[Any], channels: int) -> bytes | None:

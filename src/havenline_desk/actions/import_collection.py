@@ -15,6 +15,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from havenline.formats.manifest import Manifest
@@ -105,6 +106,7 @@ def import_collection(
             keep_content=evidence.storage_declared(at=at),
             origin_key=key,
             signers=signers,
+            pixels=settings.ORIGIN_PIXELS,
             close_off=close_off,
         )
         read = 0

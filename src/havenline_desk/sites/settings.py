@@ -24,6 +24,8 @@ KEYD = os.environ.get("HAVENLINE_KEYD", "")
 """Path of the socket of `keyd`; empty: no content is kept but by a demonstration, and the signer is a file's."""
 C2PA_SIGNERS = os.environ.get("HAVENLINE_C2PA_SIGNERS", "")
 """A file of certificates (PEM) of authorities whose signers of C2PA manifests are trusted; empty: nobody's are."""
+ORIGIN_PIXELS = os.environ.get("HAVENLINE_ORIGIN_PIXELS", "") == "1"
+"""Whether imports look for marks of generators in decoded pixels too, which takes each picture longer."""
 CONTENT_STORE = os.environ.get("HAVENLINE_CONTENT_STORE", "")
 """s3://bucket/prefix of this installation alone, for sealed content; empty: a folder in the data folder."""
 S3_ENDPOINT = os.environ.get("HAVENLINE_S3_ENDPOINT", "")

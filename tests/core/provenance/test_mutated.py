@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from gguf import GGUFWriter
+from PIL import Image
 from tests.core.provenance import drawn_marks as marks
 from tests.core.provenance.signed import signed
 from tests.core.provenance.test_models import HEADER, TENSORS, onnx_file, torch_zip
@@ -68,6 +69,10 @@ def originals() -> list[tuple[str, bytes]]:
     made += [(f"items {form}", marks.drawn(form, **boxed)) for form in ("AVIF", "HEIF")]
     made.append(("boxes JXL", marks.drawn("JXL") + marks.box(b"xml ", packet) + marks.brotli_box(b"xml ", packet)))
     made.append(("pixels", filtered(marked("pngcomp", marks.A1111.encode(), size=(130, 64)), 0)))
+    stealth = io.BytesIO()
+    Image.fromarray(marked("pngcomp", marks.A1111.encode(), size=(130, 64))).save(stealth, "WEBP", lossless=True)
+    made.append(("pixels of WebP", stealth.getvalue()))
+    made.append(("invisible mark", (Path(__file__).with_name("marked") / "sdxl.jpg").read_bytes()))
     made.append(("gif", marks.drawn("GIF", comment=marks.A1111.encode())))
     forms = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff", "AVIF": "image/avif"}
     forms |= {"JXL": "image/jxl"}
@@ -97,7 +102,7 @@ def read_all(content: bytes) -> int:
     """How many signals all readers find; nothing of the file's words is among them."""
     key = marks.KEY
     model = read_model(io.BytesIO(content), key=key)
-    found = [*read_picture(content, key=key), *(model.signals if model else ())]
+    found = [*read_picture(content, key=key, pixels=True), *(model.signals if model else ())]
     found += read_sidecar(content, key=key)
     said = repr(found).lower()
     assert not [word for word in marks.SECRETS if word in said]

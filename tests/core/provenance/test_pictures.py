@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import struct
@@ -164,6 +165,8 @@ XMP_FORMS = {
     "JXL packed": lambda packet: marks.drawn("JXL") + marks.brotli_box(b"xml ", packet),
     "PNG profile": lambda packet: marks.png_with(raw_profile("xmp", packet)),
     "item in idat": lambda packet: in_idat(packet),
+    "item, deflate": lambda packet: in_idat(zlib.compress(packet), b"deflate"),
+    "item, gzip": lambda packet: in_idat(gzip.compress(packet), b"gzip"),
 }
 XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -182,15 +185,29 @@ def raw_profile(name: str, block: bytes) -> bytes:
     return marks.chunk(b"zTXt", f"Raw profile type {name}".encode() + b"\0\0" + zlib.compress(text.encode()))
 
 
-def in_idat(packet: bytes) -> bytes:
+def in_idat(packet: bytes, packing: bytes = b"") -> bytes:
     """A HEIF file by hand, whose one item, of XMP, lies in two pieces inside `idat` (ISO/IEC 14496-12, 8.11.3)."""
     half = len(packet) // 2
-    item = marks.box(b"infe", b"\2\0\0\0" + b"\0\7\0\0" + b"mime\0application/rdf+xml\0")
+    item = marks.box(b"infe", b"\2\0\0\0" + b"\0\7\0\0" + b"mime\0application/rdf+xml\0" + packing + b"\0")
     pieces = struct.pack(">HIIII", 2, 0, half, half + 3, len(packet) - half)
     place = b"\1\0\0\0\x44\0" + struct.pack(">HHHH", 1, 7, 1, 0) + pieces
     inside = packet[:half] + b"\0\0\0" + packet[half:]
     boxes = marks.box(b"iinf", b"\0\0\0\0\0\1" + item) + marks.box(b"iloc", place) + marks.box(b"idat", inside)
     return marks.box(b"ftyp", b"heic\0\0\0\0mif1heic") + marks.box(b"meta", bytes(4) + boxes)
+
+
+@pytest.mark.parametrize(
+    ("body", "packing", "said"),
+    [
+        (b"no stream", b"deflate", "it is packed wrongly"),
+        (zlib.compress(bytes((8 << 20) + 1)), b"deflate", "more than 8 MiB"),
+        (b"<x/>", b"br", None),
+    ],
+)
+def test_an_item_that_is_packed_otherwise_is_told_or_passed_over(body: bytes, packing: bytes, said: str | None) -> None:
+    signals = read_picture(in_idat(body, packing), key=KEY)
+    assert [each.kind for each in signals] == ([] if said is None else [K.UNREAD])
+    assert said is None or said in str(signals[0].value)
 
 
 @pytest.mark.parametrize("form", XMP_FORMS)

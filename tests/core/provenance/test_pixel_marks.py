@@ -89,10 +89,10 @@ def test_the_signature_is_found_behind_every_filter_of_rows(form: str, how: int)
 
 
 def test_a_picture_without_a_signature_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_content: bytes) -> Pixels:
+    def fail(*_: object, **__: object) -> Pixels:
         raise AssertionError
 
-    monkeypatch.setattr("havenline.provenance.pixel_marks._pixels", fail)
+    monkeypatch.setattr("havenline.provenance.pixel_marks.decoded", fail)
     plain = np.zeros((200, 256, 4), np.uint8)
     assert read_picture(written(plain), key=KEY) == ()
     assert read_picture(written(plain[:, :, :3].copy()), key=KEY) == ()
