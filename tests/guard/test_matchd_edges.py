@@ -25,7 +25,6 @@ from havenline.matching.change_log import Change, LiveListsDamaged
 from havenline.matching.lists import Lists
 from havenline.matching.live import ChangeRefused, LiveLists
 from havenline.vocabulary import HavenlineError, ListTerms
-from havenline_guard import client as asking
 from havenline_guard import lockdown, matchd, wire
 from havenline_guard.counters import Count, Counters
 from havenline_guard.matchd import MatchdError, Settings
@@ -58,6 +57,7 @@ class Rig:
         LiveLists.create(folder / "lists", [edition("a", "b")])
         self.held = Faulty(LiveLists.open(folder / "lists").current())
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control.settimeout(20)
         self.counters = Counters(3)
         self.worker = Worker(
             self.held,
@@ -546,90 +546,6 @@ def test_a_table_and_a_welcome_that_cannot_be_read_are_named() -> None:
         wire.read_welcome(b"short")
 
 
-class Answering:
-    """A server that says what it is told to, once, to each who comes."""
-
-    def __init__(self, folder: Path, *answers: bytes) -> None:
-        self.path, self._answers = folder / "s", answers
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self.path))
-        self._listener.listen()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        taken, _ = self._listener.accept()
-        with taken:
-            taken.recv(1 << 16)
-            taken.sendall(wire.message(Kind.WELCOME, 1, wire.welcome()))
-            taken.recv(1 << 16)
-            for part in self._answers:
-                taken.sendall(part)
-                time.sleep(0.05)
-
-    def __enter__(self) -> Answering:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(20)
-        self._listener.close()
-
-
-@pytest.mark.parametrize(
-    ("answers", "error", "text"),
-    [
-        ((wire.message(Kind.HEALTHY, 77, b"{}"),), Malformed, "an answer to something else came"),
-        ((wire.HEAD.pack(0, Kind.HEALTHY, 0, 0, 2) + b"x",), Malformed, "an impossible length"),
-        ((wire.HEAD.pack((1 << 31) + 1, Kind.HEALTHY, 0, 0, 2),), Malformed, "an impossible length"),
-        ((wire.HEAD.pack(9, Kind.HEALTHY, 0, 0, 2), b"{"), asking.MatchdUnreachable, "ended the connection"),
-        ((wire.HEAD.pack(2, Kind.HEALTHY, 0, 0, 2)[:3],), asking.MatchdUnreachable, "ended the connection"),
-    ],
-)
-def test_an_answer_that_is_none_is_named(
-    tmp_path: Path, answers: tuple[bytes, ...], error: type[Exception], text: str
-) -> None:
-    with (
-        Answering(tmp_path, *answers) as server,
-        asking.MatchClient(server.path, timeout=5) as client,
-        pytest.raises(error, match=text),
-    ):
-        client.health()
-
-
-def test_an_answer_in_small_pieces_is_one(tmp_path: Path) -> None:
-    whole = wire.message(Kind.HEALTHY, 2, b'{"a":1}')
-    with Answering(tmp_path, whole[:3], whole[3:]) as server, asking.MatchClient(server.path, timeout=5) as client:
-        assert client.health() == {"a": 1}
-
-
-def test_a_path_that_no_socket_can_have_is_refused_before_it_is_tried(tmp_path: Path) -> None:
-    with pytest.raises(asking.MatchdUnreachable, match="at most"):
-        asking.MatchClient(tmp_path / ("x" * 200)).health()
-
-
-def test_an_answer_about_what_was_not_asked_is_malformed(tmp_path: Path) -> None:
-    lists = Lists.build([edition("a")])
-    leads = lists.look_up(Asked.of([fingerprint("a")]), at=dt.datetime.now(dt.UTC))
-    other = replace(leads, asked=np.array([1], np.uint32))
-    body = wire.leads_body(other, wire.Table.of(lists.heads), 0)
-    with (
-        Answering(tmp_path, wire.message(Kind.LEADS, 2, body)) as server,
-        asking.MatchClient(server.path, timeout=5) as client,
-        pytest.raises(Malformed, match="fingerprints that were not asked for"),
-    ):
-        client.look_up(Asked.of([fingerprint("a")]))
-
-
-def test_a_server_that_greets_otherwise_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "welcome", lambda: b"short")
-    with (
-        Answering(tmp_path) as server,
-        asking.MatchClient(server.path, timeout=5) as client,
-        pytest.raises(Malformed, match="greeting cannot be read"),
-    ):
-        client.health()
-
-
 def test_who_is_reset_in_the_middle_of_a_question_is_let_go(rig: Rig) -> None:
     _, link = rig.link()
 
@@ -656,16 +572,6 @@ def test_a_large_question_that_waits_at_the_end_is_answered(rig: Rig) -> None:
     assert rig.worker._links == {}
 
 
-def test_a_server_of_another_form_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "welcome", lambda: wire._WELCOME.pack(wire.FORM + 1, 1, 1))
-    with (
-        Answering(tmp_path) as server,
-        asking.MatchClient(server.path, timeout=5) as client,
-        pytest.raises(asking.MatchdUnreachable, match="use matching ones"),
-    ):
-        client.health()
-
-
 def test_a_question_whose_head_comes_in_pieces_is_answered(rig: Rig) -> None:
     asker = rig.start().connected()
     whole = lookup("a")
@@ -688,7 +594,8 @@ class Late:
         return [*first, *self.behind.poll(timeout)]
 
 
-def test_a_connection_that_is_gone_when_its_turn_comes_is_passed_over(rig: Rig) -> None:
+def test_a_connection_that_is_gone_when_its_turn_comes_is_passed_over(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ending=0.3)
     rig.worker._poll = Late(rig.worker._poll)  # type: ignore[assignment]
     asker = rig.start().connected()
     asker.sendall(lookup("a"))
@@ -699,3 +606,4 @@ def test_a_connection_that_is_gone_when_its_turn_comes_is_passed_over(rig: Rig) 
     rig.control.shutdown(socket.SHUT_WR)
     rig.thread.join(20)
     assert rig.worker._links == {}
+    rig.stop()

@@ -27,13 +27,23 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FOLDER = f"havenline-mutant-{os.getpid()}-"
 
+_OF_MATCHD = (
+    "guard/test_matchd.py::test_what_is_no_question_gets_one_answer_and_the_end",
+    "guard/test_matchd.py::test_a_connection_begins_with_a_greeting_of_this_form",
+    "guard/test_matchd.py::test_a_question_may_arrive_byte_by_byte",
+    "guard/test_matchd.py::test_a_change_holds_for_every_process_from_its_acknowledgement_on",
+    "guard/test_matchd.py::test_metrics_and_health_hold_numbers_and_no_word_of_a_case",
+    "guard/test_matchd.py::test_one_who_does_not_read_keeps_nobody_waiting",
+    "guard/test_matchd.py::test_a_large_question_lets_others_in_and_too_many_leads_are_refused",
+)
+"""Of the tests of whole servers those that tell most in a few seconds."""
 TESTS: dict[str, tuple[str, ...]] = {
-    "havenline_guard/client.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
+    "havenline_guard/client.py": ("guard/test_match_client.py", *_OF_MATCHD),
     "havenline_guard/counters.py": ("guard/test_matchd_parts.py",),
     "havenline_guard/held.py": ("guard/test_matchd_parts.py",),
     "havenline_guard/matchd.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
     "havenline_guard/wire.py": ("guard/test_wire.py",),
-    "havenline_guard/worker.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
+    "havenline_guard/worker.py": ("guard/test_matchd_edges.py", *_OF_MATCHD),
     "havenline_guard/keyd.py": ("guard/test_keyd_refusals.py", "guard/test_keyd_process.py"),
     "havenline_guard/keyd_client.py": ("guard/test_keyd_copy.py", "guard/test_keyd_process.py"),
     "havenline_guard/keyd_clock.py": ("guard/test_keyd_refusals.py",),
@@ -78,6 +88,8 @@ TESTS: dict[str, tuple[str, ...]] = {
 LONG = (
     "guard/test_keyd_process.py::test_ten_thousand_keys_are_rotated_while_they_are_read",
     "guard/test_keyd_process.py::test_nothing_acknowledged_is_lost_in_fifty_kills_under_four_writers",
+    "guard/test_matchd.py::test_answers_are_those_of_the_lists_themselves",
+    "guard/test_matchd.py::test_scan_asks_it_beside_lists_of_its_own_or_alone",
     "guard/test_matchd.py::test_nothing_acknowledged_is_lost_in_kills_under_four_who_change_the_lists",
 )
 """Left out here, for a change that these alone notice costs a minute for each that nothing notices."""
