@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import datetime as dt
 import os
 import select
 import signal
@@ -13,25 +11,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from havenline.matching.asked import Asked, AskedFrames
-from havenline.matching.change_log import Change, LiveListsDamaged
+from havenline.matching.asked import Asked
+from havenline.matching.change_log import LiveListsDamaged
 from havenline.matching.lists import Lists
 from havenline.matching.live import ChangeRefused, LiveLists
-from havenline.vocabulary import HavenlineError, ListTerms
+from havenline.vocabulary import HavenlineError
 from havenline_guard import lockdown, matchd, wire
 from havenline_guard.counters import Count, Counters
 from havenline_guard.matchd import MatchdError, Settings
-from havenline_guard.wire import Kind, Malformed, Reason
+from havenline_guard.wire import Kind, Reason
 from havenline_guard.worker import Limits, Worker, _Link
 
-from .drawn import edition, entry, fingerprint
+from .drawn import edition, fingerprint
 
 
 class Faulty:
@@ -494,56 +491,6 @@ def test_an_unknown_machine_and_a_kernel_that_refuses_are_told_apart(monkeypatch
     with pytest.raises(OSError, match="prctl was refused"):
         lockdown.give_up_privileges()
     lockdown.end_with_parent(signal.SIGTERM)
-
-
-def forced(of: Any, **fields: object) -> Any:
-    """A copy with fields that its own class would refuse."""
-    made = copy.copy(of)
-    for name, value in fields.items():
-        object.__setattr__(made, name, value)
-    return made
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        Change(add={"l": [forced(entry("a"), opaque=(("x", 7),))]}),
-        Change(add={"l": [forced(entry("a"), frames=(("x", "0" * 64, 90),))]}),
-        Change(add={"l": [forced(entry("a"), pdq_quality=101)]}),
-        Change(withdraw={"l": [forced(7)]}),
-        Change(terms={"l": forced(ListTerms(), enabled=7)}),
-        Change(terms={"l": forced(ListTerms(), listed_share="all")}),
-        Change(terms={"l": forced(ListTerms(), radius=3.5)}),
-    ],
-)
-def test_a_change_of_the_wrong_kinds_is_none(change: Change) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        wire._check_change(change)
-
-
-def test_a_question_with_too_many_frames_is_not_sent() -> None:
-    count = wire.MOST_FRAMES_ASKED + 1
-    frames = AskedFrames(np.zeros(count, np.uint32), np.zeros(count, np.uint32), np.zeros(count, np.bool_))
-    with pytest.raises(ValueError, match="frames of films"):
-        wire.asked_body(replace(Asked.of([fingerprint("a")]), frames=frames), 0)
-
-
-def test_an_answer_that_names_what_there_is_not_is_malformed() -> None:
-    lists = Lists.build([edition("a")])
-    table = wire.Table.of(lists.heads)
-    leads = lists.look_up(Asked.of([fingerprint("a")]), at=dt.datetime.now(dt.UTC))
-    for wrong in ({"edition": np.array([9], np.uint16)}, {"kind": np.array([wire._FILM], np.uint8)}):
-        with pytest.raises(Malformed):
-            wire.read_leads(wire.leads_body(replace(leads, **wrong), table, 0), None)
-    with pytest.raises(Malformed, match="moments of no film"):
-        wire._read_films(b"", 0, 0, 3, leads=0)
-
-
-def test_a_table_and_a_welcome_that_cannot_be_read_are_named() -> None:
-    with pytest.raises(Malformed, match="list of editions cannot be read"):
-        wire.Table.read(b"[{}]")
-    with pytest.raises(Malformed, match="greeting cannot be read"):
-        wire.read_welcome(b"short")
 
 
 def test_who_is_reset_in_the_middle_of_a_question_is_let_go(rig: Rig) -> None:
