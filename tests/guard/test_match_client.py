@@ -200,7 +200,7 @@ def test_a_refusal_that_ends_the_connection_ends_it_on_this_side_too_and_another
             assert not server.left.is_set()
             with pytest.raises(MatchdRefused, match="too much") as caught:
                 client.health()
-            assert caught.value.reason == Reason.TOO_MUCH
+            assert (caught.value.reason, str(caught.value)) == (Reason.TOO_MUCH, f"{server.path}: too much")
             assert server.connections == 1, number
         assert server.left.wait(10)
 

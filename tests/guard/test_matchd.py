@@ -434,6 +434,32 @@ def test_a_connection_begins_with_a_greeting_of_this_form(serving: Running) -> N
     assert refused(connection) == Reason.MALFORMED
 
 
+def test_signals_that_end_the_parent_end_no_other_process(serving: Running) -> None:
+    """Whoever ends all of them from a keyboard ends them in order."""
+    pids = serving.children()
+    for pid in pids:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(pid, number)
+    each_worker(serving, ("a", "x"), {"a"})
+    assert serving.children() == pids
+    assert MatchClient(serving.socket).health()["restarts_total"] == 0
+
+
+def test_the_processes_have_nothing_open_that_is_the_parents_alone(serving: Running) -> None:
+    def opened(pid: int) -> list[str]:
+        return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()]
+
+    listening = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    own = {f"socket:[{each[6]}]" for each in listening if each[-1].startswith(str(serving.socket))}
+    parent = opened(serving.process.pid)
+    # Both ends of a pipe: what wakes the parent.
+    own |= {each for each in parent if each.startswith("pipe:") and parent.count(each) == 2}
+    own |= {f"{serving.socket}.lock"}
+    assert own <= set(parent)
+    assert len(own) == 4
+    assert [own & set(opened(pid)) for pid in serving.children()] == [set()] * 3
+
+
 @given(st.binary(min_size=1, max_size=120), st.integers(0, 140), st.booleans())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_bring_it_down(serving: Running, noise: bytes, kind: int, greeted: bool) -> None:
