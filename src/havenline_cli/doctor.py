@@ -9,6 +9,7 @@ import re
 import shutil
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -100,6 +101,7 @@ def examine(home: Home, *, environ: Mapping[str, str] | None = None, at: dt.date
         check_clock(now, made=_made(home.kind_file)),
         check_kernel_cache(kernel_cache(surroundings), uid=home.uid),
         check_sandbox(),
+        check_bubblewrap(),
         *check_home(home),
         check_disk(shutil.disk_usage(_nearest(home.path)).free),
         *check_database(home, environ=surroundings),
@@ -220,6 +222,15 @@ def check_sandbox() -> Check:
         "Pictures cannot be shown here, and `scan` opens files without a sandbox: use Linux 5.13 or newer with "
         "Landlock on x86-64 or aarch64.",
     )  # fmt: skip
+
+
+def check_bubblewrap() -> Check:
+    """Try whether `decoderd` as a whole can be put into namespaces of its own under `havenline up`."""
+    from havenline_cli.bubble import bubble
+
+    with tempfile.TemporaryDirectory(prefix="havenline-") as folder:
+        why = bubble(folder=Path(folder)).why
+    return Check("bubblewrap", Verdict.OK, why or "`decoderd` has namespaces of its own under `havenline up`")
 
 
 def compile_kernels(folder: Path) -> float:

@@ -113,12 +113,18 @@ def _exchanges_part(home: Path) -> Program:
 
 
 def decoderd_part(folder: Path) -> Program:
-    """A `decoderd` with its socket in `folder`; where it never comes, the desk shows nothing and says so."""
+    """A `decoderd` with its socket in a folder of its own within `folder`, in namespaces of its own where that can be.
+
+    Where it never comes, the desk shows nothing and says so.
+    """
+    from havenline_cli.bubble import bubble
     from havenline_desk.sites.supervisor import Program
 
-    path = folder / "decoderd"
+    path = folder / "decoderd" / "s"
+    path.parent.mkdir(mode=0o700)
+    Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["HAVENLINE_DECODERD"] = str(path)
-    command = [*_HAVENLINE, "decoderd", "--socket", str(path)]
+    command = [*bubble(folder=path.parent).before, *_HAVENLINE, "decoderd", "--socket", str(path)]
     return Program(
         "decoderd", command, answers=lambda: _listens(path), responds=lambda: _tells_state(path), required=False
     )
