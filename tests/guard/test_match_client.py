@@ -16,13 +16,12 @@ import pytest
 
 from havenline.matching.asked import Asked
 from havenline.matching.lists import Lists
-from havenline.vocabulary import Fingerprint, FrameHash
 from havenline_guard import client as asking
 from havenline_guard import wire
 from havenline_guard.client import MatchClient, MatchdRefused, MatchdUnreachable
 from havenline_guard.wire import Kind, Malformed, Reason, Table
 
-from .drawn import edition, fingerprint
+from .drawn import edition, film, fingerprint
 
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 LISTS = Lists.build([edition("a")])
@@ -100,12 +99,6 @@ def nothing(_: int, tag: int, body: bytes) -> list[bytes]:
     known = wire.read_asked(memoryview(body))[1]
     leads = LISTS.look_up(Asked.of([fingerprint("x")]), at=NOON)
     return [wire.message(Kind.LEADS, tag, wire.leads_body(leads, TABLE, known))]
-
-
-def film(count: int, *, turned: bool = False) -> Fingerprint:
-    frames = tuple(FrameHash(float(number), f"{number:064x}", 90) for number in range(count))
-    upright = frames if turned else ()
-    return replace(fingerprint("x"), pdq=None, pdq_quality=None, frames=frames, frames_upright=upright)
 
 
 def test_all_that_the_table_of_messages_names_as_questions_can_be_asked() -> None:

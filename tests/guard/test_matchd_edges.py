@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import select
 import signal
 import socket
@@ -18,92 +17,19 @@ import numpy as np
 import pytest
 
 from havenline.entries import Entries, Values
-from havenline.matching.asked import Asked, Leads
+from havenline.matching.asked import Asked
 from havenline.matching.change_log import LiveListsDamaged
 from havenline.matching.lists import Lists
-from havenline.matching.live import ChangeRefused, LiveLists
-from havenline.vocabulary import VALUE_KINDS, Fingerprint, FrameHash, HavenlineError, ListEntry, ListTerms
+from havenline.matching.live import ChangeRefused
+from havenline.vocabulary import VALUE_KINDS, HavenlineError, ListEntry, ListTerms
 from havenline_guard import lockdown, wire
 from havenline_guard import worker as working
-from havenline_guard.counters import Count, Counters
+from havenline_guard.counters import Count
 from havenline_guard.wire import Kind, Reason
-from havenline_guard.worker import CLOSED, Limits, Worker, _Link
+from havenline_guard.worker import CLOSED, _Link
 
-from .drawn import edition, fingerprint
-
-
-class Faulty:
-    """Lists that are there, until `fault` is set."""
-
-    generation = 0
-
-    def __init__(self, lists: Lists) -> None:
-        self.lists, self.fault = lists, None
-
-    fault: Exception | None
-
-    def current(self) -> Lists:
-        if self.fault is not None:
-            raise self.fault
-        return self.lists
-
-
-class Rig:
-    """A worker in a thread of this process; `control` is the parent's end."""
-
-    def __init__(self, folder: Path, **limits: float) -> None:
-        LiveLists.create(folder / "lists", [edition("a", "b")])
-        self.held = Faulty(LiveLists.open(folder / "lists").current())
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(20)
-        self.counters = Counters(3)
-        self.worker = Worker(
-            self.held,
-            theirs,
-            counters=self.counters,
-            row=2,
-            limits=Limits(**limits),  # type: ignore[arg-type]
-        )
-        self.thread = threading.Thread(target=self.worker.run)
-        self.theirs = theirs
-        self.opened = [self.control, theirs]
-
-    def start(self) -> Rig:
-        self.thread.start()
-        self.control.recv(8)
-        return self
-
-    def connected(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX)
-        self.opened.append(ours)
-        socket.send_fds(self.control, [b"+"], [theirs.fileno()])
-        theirs.close()
-        ours.settimeout(20)
-        ours.sendall(wire.message(Kind.HELLO, 1, wire.hello()))
-        assert said(ours)[0] == Kind.WELCOME
-        return ours
-
-    def count(self, which: Count) -> int:
-        return self.counters.of(2, which)
-
-    def link(self) -> tuple[socket.socket, _Link]:
-        """A connection that the worker has and that is not served by its loop."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX)
-        theirs.setblocking(False)
-        self.opened += [ours, theirs]
-        made = _Link(theirs)
-        self.worker._links[theirs.fileno()] = made
-        self.worker._poll.register(theirs.fileno(), select.EPOLLIN)
-        self.counters.row(2)[Count.OPEN] += 1
-        return ours, made
-
-    def stop(self) -> None:
-        if self.thread.is_alive():
-            self.control.shutdown(socket.SHUT_WR)
-            self.thread.join(20)
-        assert not self.thread.is_alive()
-        for each in self.opened:
-            each.close()
+from .drawn import edition, film, fingerprint
+from .worker_rig import Rig, answered, lookup, many, now, said, settled
 
 
 @pytest.fixture
@@ -111,27 +37,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made = Rig(tmp_path)
     yield made
     made.stop()
-
-
-def said(connection: socket.socket) -> tuple[int, bytes]:
-    head = connection.recv(wire.HEAD.size, socket.MSG_WAITALL)
-    if not head:
-        return 0, b""
-    length, kind, one, two, _ = wire.HEAD.unpack(head)
-    assert (one, two) == (0, 0)
-    return kind, connection.recv(length, socket.MSG_WAITALL) if length else b""
-
-
-def now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
-def lookup(*names: str) -> bytes:
-    return wire.message(Kind.LOOKUP, 2, wire.asked_body(Asked.of([fingerprint(name) for name in names]), 0))
-
-
-def many() -> bytes:
-    return lookup(*(str(number) for number in range(5000)))
 
 
 @pytest.mark.parametrize(
@@ -314,26 +219,6 @@ def test_an_unknown_machine_and_a_kernel_that_refuses_are_told_apart(monkeypatch
     with pytest.raises(OSError, match="prctl was refused"):
         lockdown.give_up_privileges()
     lockdown.end_with_parent(signal.SIGTERM)
-
-
-def answered(asker: socket.socket, asked: Asked, known: wire.Table | None = None) -> tuple[Leads, wire.Table]:
-    asker.sendall(wire.message(Kind.LOOKUP, 9, wire.asked_body(asked, known.number if known else 0)))
-    kind, body = said(asker)
-    assert kind == Kind.LEADS
-    return wire.read_leads(body, known)
-
-
-def settled(asker: socket.socket) -> None:
-    """An answer is counted behind it: another message waits for that."""
-    asker.sendall(wire.message(Kind.HEALTH, 3, b""))
-    assert said(asker)[0] == Kind.HEALTHY
-
-
-def film(count: int) -> Fingerprint:
-    frames = tuple(
-        FrameHash(float(number), f"{number * 0x1111_1111_1111_1111 << 90:064x}", 90) for number in range(count)
-    )
-    return replace(fingerprint("x"), pdq=None, pdq_quality=None, frames=frames)
 
 
 def test_a_large_question_is_answered_as_the_lists_answer_it_and_counted_as_one(rig: Rig) -> None:
