@@ -51,7 +51,7 @@ class Rig:
             row=2,
             limits=Limits(**limits),  # type: ignore[arg-type]
         )
-        self.thread = threading.Thread(target=self.worker.run)
+        self.thread = threading.Thread(target=self.worker.run, daemon=True)
         self.theirs = theirs
         self.opened = [self.control, theirs]
 
