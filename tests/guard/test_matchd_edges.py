@@ -394,14 +394,17 @@ def test_who_is_reset_in_the_middle_of_a_question_is_let_go(rig: Rig) -> None:
     assert rig.worker._links == {}
 
 
-def test_a_large_question_that_waits_at_the_end_is_answered(rig: Rig) -> None:
+def test_at_the_end_a_large_question_is_answered_and_one_that_has_arrived_beside_it(rig: Rig) -> None:
     ours, link = rig.link()
+    beside, _ = rig.link()
     rig.worker._renewed(rig.held.current())
     rig.worker._look_up(link, 1, memoryview(many())[wire.HEAD.size :], 0)
-    answered = threading.Thread(target=rig.worker._drain)
-    answered.start()
+    beside.sendall(wire.message(Kind.HELLO, 1, wire.hello()))
+    draining = threading.Thread(target=rig.worker._drain)
+    draining.start()
+    assert said(beside)[0] == Kind.WELCOME
     assert said(ours)[0] == Kind.LEADS
-    answered.join(20)
+    draining.join(20)
     assert rig.worker._links == {}
 
 
