@@ -79,16 +79,19 @@ def key(home: opening.HomeOption = None) -> None:
 
 @app.command("check")
 def check(home: opening.HomeOption = None) -> None:
-    """Compare the final columns of the records with what their entries vouch for; name each that differs."""
+    """Compare the final columns of the records with what entries vouch for: name what differs, is gone or was added."""
     with opening.desk(opening.existing_home(home)):
-        from havenline_desk.queries.audit import rows_that_differ
+        from havenline_desk.queries.audit import rows_that_differ, rows_without_entry
 
         differing = list(rows_that_differ())
+        added = list(rows_without_entry())
     for each in differing:
         typer.echo(f"entry {each.seq} ({each.act}): its record {'is gone' if each.gone else 'was changed'}")
-    if differing:
+    for row in added:
+        typer.echo(f"{row.table} {row.row}: no entry vouches for it; it was added past the log, or changed since")
+    if differing or added:
         raise typer.Exit(FAILED)
-    typer.echo("Every record is as its entry vouches for.")
+    typer.echo("Every record is as its entry vouches for, and none was added past the log.")
 
 
 @app.command("reopen")

@@ -45,7 +45,14 @@ from havenline_desk.models import (
     SourceKind,
     StoredContent,
 )
-from havenline_desk.queries.audit import export_lines, log_key, proof_of, rows_that_differ
+from havenline_desk.queries.audit import (
+    Unvouched,
+    export_lines,
+    log_key,
+    proof_of,
+    rows_that_differ,
+    rows_without_entry,
+)
 from havenline_guard import verify as checker
 
 from . import factories as make
@@ -82,6 +89,7 @@ def test_a_day_of_work_verifies_and_names_no_person_file_or_case(home: Path) -> 
     assert acts.count(AuditAct.OUTCOME_SETTLED) == Outcome.objects.count() == 2
     assert acts.count(AuditAct.ROLE_GRANTED) == RoleGrant.objects.count()
     assert list(rows_that_differ()) == []
+    assert list(rows_without_entry()) == []
     written = b"".join(path.read_bytes() for path in (home / "audit").iterdir()) + b"".join(export_lines())
     secret = ["analyst-one", "analyst-two", "HL-1", "drawn", "opinion"]  # other names are those of roles
     for file in File.objects.all():
@@ -172,6 +180,19 @@ def test_a_record_that_the_owner_of_the_tables_changes_or_deletes_is_found() -> 
         ("outcome_settled", False),
         ("certificate_recorded", True),
     }
+    (outcome,) = Outcome.objects.all()
+    assert list(rows_without_entry()) == [Unvouched("outcome", str(outcome.pk))]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_record_that_is_added_past_the_log_is_found() -> None:
+    """As somebody could who writes to the database by what the desk is let in with."""
+    people = make.world(at=AT)
+    assert list(rows_without_entry()) == []
+    forged = RoleGrant.objects.create(person=people["analyst-one"], role=Role.AUDITOR, granted_at=AT, effective_from=AT)
+    late = Person.objects.create(name="late", enrolled_at=AT)
+    assert list(rows_that_differ()) == [], "no entry speaks of them"
+    assert set(rows_without_entry()) == {Unvouched("role grant", str(forged.pk)), Unvouched("person", str(late.pk))}
 
 
 @pytest.mark.django_db(transaction=True)

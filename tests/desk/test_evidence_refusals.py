@@ -111,6 +111,23 @@ def test_without_the_sandbox_nothing_is_decoded(
         evidence.rendition(reveal, token=token)
 
 
+def test_a_comparison_opens_nothing_for_a_view_that_was_recorded_for_somebody_to_see(
+    people: dict[str, Person], at: dt.datetime
+) -> None:
+    reveal, token = used(people, at=at, step=1)
+    with pytest.raises(RevealRefused, match="not opened for a comparison"):
+        evidence.grey(reveal, token=token)
+
+
+def test_whether_films_can_be_shown_is_left_to_the_view_where_nobody_says(settings: Settings, tmp_path: Path) -> None:
+    assert evidence.shows_films(), "the tests install what opens films"
+    with mock.patch.object(evidence.DecoderClient, "state", return_value={"films": 0}):
+        assert not evidence.shows_films()
+    for nobody in ("", str(tmp_path / "gone")):
+        settings.DECODERD = nobody
+        assert evidence.shows_films()
+
+
 def test_what_the_sandbox_refuses_is_said() -> None:
     with pytest.raises(EvidenceError) as told:
         evidence._pixels(b"no picture at all", (64, 64))
@@ -132,6 +149,9 @@ def test_a_vault_that_will_not_keep_or_open_is_told_from_a_grant_that_is_refused
             evidence.rendition(reveal, token=token)
         vault.return_value.open.side_effect = VaultError("the object was changed")
         with pytest.raises(EvidenceError, match="the object was changed") as told:
+            evidence.rendition(reveal, token=token)
+        vault.return_value.open.side_effect = StoreError("the object could not be read")
+        with pytest.raises(EvidenceError, match="the object could not be read; nothing was shown"):
             evidence.rendition(reveal, token=token)
     assert not isinstance(told.value, RevealRefused)
     assert evidence.kept([fresh]) == frozenset()

@@ -12,16 +12,18 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from havenline.provenance import SignalKind, read_picture
+from havenline.vocabulary import Refusal, Refused
 from havenline_desk import evidence
 from havenline_desk.actions.look_at_text import grant_text_look, use_text_look
 from havenline_desk.actions.record_origin import record_origin
 from havenline_desk.actions.set_budget import USUAL, set_budget
-from havenline_desk.evidence import RevealRefused
+from havenline_desk.evidence import EvidenceError, RevealRefused
 from havenline_desk.gates import Denied
 from havenline_desk.keys import key_name, keyd, origin_key
 from havenline_desk.models import (
     Assignment,
     AuditEntry,
+    OriginReading,
     OriginSignal,
     Outcome,
     Person,
@@ -132,6 +134,37 @@ def test_a_grant_is_for_one_person_one_session_once_and_for_two_minutes(
     assert marks.CANARY in evidence.text(look, token=token)
     with pytest.raises(RevealRefused):
         use_text_look(token, person=people["lead"], session_key="one", at=at)
+
+
+def test_a_text_that_cannot_be_read_as_it_was_recorded_is_not_shown(
+    people: dict[str, Person], at: dt.datetime, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = prompt()
+    asked = {"person": people["lead"], "session_key": "one", "at": at}
+    token = grant_text_look(Outcome.objects.get(), recorded.place, reason=TextReason.REFERRAL, **asked)  # type: ignore[arg-type]
+    with pytest.raises(RevealRefused, match="not been recorded as used"):
+        evidence.text(TextLook.objects.get(), token=token)
+    look = use_text_look(token, **asked)  # type: ignore[arg-type]
+    here = settings.DECODERD
+    for nobody, why in (("", "no decoderd is running"), (str(tmp_path / "gone"), "decoderd cannot be reached")):
+        settings.DECODERD = nobody
+        with pytest.raises(EvidenceError, match=why):
+            evidence.text(look, token=token)
+    settings.DECODERD = here
+    with monkeypatch.context() as patched:
+        refused = Refused(Refusal.BROKEN, "the file ends too early")
+        patched.setattr(evidence.DecoderClient, "text", lambda *_, **__: refused)
+        with pytest.raises(EvidenceError, match="ends too early"):
+            evidence.text(look, token=token)
+        patched.setattr(evidence.DecoderClient, "text", lambda *_, **__: b"x" * recorded.length)
+        with pytest.raises(EvidenceError, match="does not give the text that was recorded"):
+            evidence.text(look, token=token)
+        # Under another key of the house the digest says nothing, so the length is all that is left.
+        OriginReading.objects.update(keyed_by="0" * 16)
+        assert evidence.text(look, token=token) == "x" * recorded.length
+        patched.setattr(evidence.DecoderClient, "text", lambda *_, **__: b"x" * (recorded.length + 1))
+        with pytest.raises(EvidenceError, match="does not give the text that was recorded"):
+            evidence.text(look, token=token)
 
 
 def test_who_may_not_and_what_is_no_text_is_refused(people: dict[str, Person], at: dt.datetime) -> None:

@@ -255,6 +255,7 @@ def test_after_the_minutes_without_a_pause_comes_a_pause(rig: Rig) -> None:
         (Budget(9, 2, 99, 99, 99), 86400 - 60),
         (Budget(9, 9, 1, 99, 99), 900),
         (Budget(9, 9, 99, 10, 99), 86400 - 60),
+        (Budget(9, 9, 99, 5, 99), 86400),
         (Budget(9, 9, 99, 15, 99), 0),
         (Budget(9, 9, 99, 99, 2), 7 * 86400 - 60),
         (Budget(9, 9, 99, 99, 1), 7 * 86400),

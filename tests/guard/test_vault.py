@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from havenline_guard.keyd_wire import KeydRefused
 from havenline_guard.vault import Kept, Scrubbed, Vault, VaultError
 from havenline_guard.vault_object import SEGMENT, Damaged, check, sealed, unsealed
-from havenline_guard.vault_store import Absent, FolderStore, StoreError
+from havenline_guard.vault_store import Absent, FolderStore, StoreError, Unreachable
 from tests.guard.keyd_rig import AMPLE, OBJECTS, Rig, bound, refused
 
 KEY = bytes(range(32))
@@ -202,6 +203,21 @@ def test_an_object_that_cannot_be_read_counts_as_damaged(rig: Rig, vault: Vault)
     assert vault.scrub([kept.name]).damaged == (kept.name,)
     vault.destroy(kept.name, rule="cleared", by="retention")
     refused("destroyed", rig.keys.grant, bound(kept.name))
+
+
+def test_a_store_that_does_not_answer_says_nothing_of_its_objects(
+    rig: Rig, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = vault.keep(b"one", kind="original")
+
+    def silent(_store: FolderStore, _name: str) -> NoReturn:
+        raise Unreachable("the store does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStore, "get", silent)
+        with pytest.raises(Unreachable):
+            vault.scrub([kept.name])
+    assert vault.scrub([kept.name]).damaged == ()
 
 
 def test_a_destroyed_object_cannot_be_opened_by_anything_that_is_left(rig: Rig, vault: Vault) -> None:

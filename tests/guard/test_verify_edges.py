@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import io
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,19 @@ def test_a_log_without_entries_holds_and_every_one_it_announces_is_missed() -> N
     assert read(empty).exit_code == checker.HOLDS
     report = read(empty, announced=2)
     assert report.bad == [checker.Bad(1, 1, "the export announces 2 entries and holds 0")]
+
+
+def test_what_does_not_begin_as_an_export_is_none(clean: logs.Log) -> None:
+    report = checker.check_log(io.BytesIO(b"".join(clean.lines)), [], checker.Report())
+    assert report.bad == [checker.Bad(0, 0, "the export does not begin with the header of an audit log")]
+    assert report.exit_code == checker.ALTERED
+
+
+def test_a_checkpoint_over_nothing_has_the_root_of_an_empty_tree() -> None:
+    for root, bad in ((hashlib.sha256(b"").digest(), 0), (bytes(32), 1)):
+        checkpoint = checker.Checkpoint(logs.ORIGIN.encode(), 0, root)
+        stream = io.BytesIO(header(origin=logs.ORIGIN, entries=0))
+        assert len(checker.check_log(stream, [checkpoint], checker.Report()).bad) == bad
 
 
 def test_an_announced_count_is_one_too_many_or_too_few(clean: logs.Log) -> None:
@@ -225,6 +241,13 @@ def test_each_end_of_the_command_has_its_code_and_says_why(
     with pytest.raises(SystemExit):
         checker.main([str(export), "--key", "n" * 200])
     assert f"'{'n' * 60}' is no Ed25519 key" in capsys.readouterr().err
+
+
+def test_as_a_program_of_its_own_it_ends_with_the_same_codes(clean: logs.Log, tmp_path: Path) -> None:
+    export, _, _ = clean.write(tmp_path)
+    program = [sys.executable, "-m", "havenline_guard.verify", str(export), "--key", KEY_TEXT]
+    assert subprocess.run(program, capture_output=True, check=False).returncode == checker.NOT_COVERED
+    assert subprocess.run([*program, "--no"], capture_output=True, check=False).returncode == checker.WRONG_USAGE
 
 
 def test_a_proof_that_is_cut_off_anywhere_is_refused_by_a_sentence(clean: logs.Log) -> None:

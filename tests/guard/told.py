@@ -77,6 +77,8 @@ def run(work: Callable[[], object]) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
 

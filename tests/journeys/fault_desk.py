@@ -224,7 +224,7 @@ def found() -> dict[str, Any]:
 def _unlike_the_log() -> Iterator[str]:
     """Where the records are not what the log makes of them: `audit == state`."""
     from havenline_desk.models import Assignment, AuditEntry, Person, Reveal, RoleGrant
-    from havenline_desk.queries.audit import rows_that_differ
+    from havenline_desk.queries.audit import rows_that_differ, rows_without_entry
 
     def logged(act: str, what: str) -> collections.Counter[str]:
         rows = AuditEntry.objects.filter(act=act).values_list(what, flat=True)
@@ -248,6 +248,7 @@ def _unlike_the_log() -> Iterator[str]:
         if state != said:
             yield f"{what} are not what the log says"
     yield from (f"entry {each.seq} does not fit its row" for each in rows_that_differ())
+    yield from (f"{each.table} {each.row} fits no entry" for each in rows_without_entry())
 
 
 def _not_verified() -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The audit log: every act of consequence is one entry in the act's own transaction. No log, no act."""
 
-from .log import AuditDamaged, append, entry_of, record_digest, seal, signer, sink
+from .log import AuditDamaged, append, entry_of, record_digest, record_digests, seal, signer, sink
 from .outside import AuditUnavailable, note_id
 from .reopen import ClosedLog, close_log, sign_under_new_name
 
@@ -13,6 +13,7 @@ __all__ = [
     "entry_of",
     "note_id",
     "record_digest",
+    "record_digests",
     "seal",
     "sign_under_new_name",
     "signer",

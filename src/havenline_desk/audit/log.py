@@ -16,11 +16,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from havenline.formats.audit_log import BEFORE_THE_FIRST, Checkpoint, CheckpointSigner, LogEntry, signed
 from havenline.formats.merkle_tree import Frontier
@@ -33,7 +33,7 @@ from ..keys import keyd
 from ..models import URGENT_ACTS, AuditAct, AuditCheckpoint, Audited, AuditEntry
 from .key_file import KeyFileSigner
 from .outside import AuditUnavailable, Sink, note_id
-from .record import record_bytes
+from .record import record_bytes, records
 
 MOST_UNSEALED = 256
 LONGEST_UNSEALED = dt.timedelta(seconds=60)
@@ -179,12 +179,23 @@ def entry_of(row: AuditEntry) -> LogEntry:
 
 def record_digest(row: Model) -> str:
     """HMAC-SHA-256, hexadecimal, of the columns of `row` that never change, under the installation's own key."""
+    return hmac.new(_record_key(), record_bytes(row), "sha256").hexdigest()
+
+
+def record_digests(rows: QuerySet[Any]) -> Iterator[tuple[object, str]]:
+    """The same of very many rows, each with its primary key."""
+    key = _record_key()
+    for row, said in records(rows):
+        yield row, hmac.new(key, said, "sha256").hexdigest()
+
+
+def _record_key() -> bytes:
     key = settings.HOME / "audit_record_key"
     try:
         if not key.exists():
             with contextlib.suppress(FileExistsError), write_whole(key, replace=False) as fresh:
                 fresh.write(secrets.token_hex(32).encode())
-        return hmac.new(bytes.fromhex(key.read_text()), record_bytes(row), "sha256").hexdigest()
+        return bytes.fromhex(key.read_text())
     except (OSError, ValueError):
         raise AuditUnavailable(
             "the key of the audit log's records cannot be read; acts are refused until it can"

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from ..models.changeable import CHANGEABLE, DERIVED
 
 
 def record_bytes(row: Model) -> bytes:
     """Table and final columns of `row` as the database holds them now, in one canonical form."""
-    left_out = {"id", *CHANGEABLE.get(type(row), ()), *DERIVED.get(type(row), ())}
-    columns = [field.attname for field in type(row)._meta.concrete_fields if field.attname not in left_out]
-    held = type(row)._default_manager.filter(pk=row.pk).values(*columns).get()
-    said = {"table": type(row)._meta.db_table, **{name: _plain(value) for name, value in held.items()}}
+    ((_, said),) = records(type(row)._default_manager.filter(pk=row.pk))
+    return said
+
+
+def records(rows: QuerySet[Any]) -> Iterator[tuple[object, bytes]]:
+    """As `record_bytes`, each with its primary key, for very many rows."""
+    model = rows.model
+    left_out = {"id", *CHANGEABLE.get(model, ()), *DERIVED.get(model, ())}
+    columns = [field.attname for field in model._meta.concrete_fields if field.attname not in left_out]
+    for held in rows.values("pk", *columns).iterator(chunk_size=2048):
+        yield held.pop("pk"), _canonical(model, held)
+
+
+def _canonical(model: type[Model], held: Mapping[str, object]) -> bytes:
+    said = {"table": model._meta.db_table, **{name: _plain(value) for name, value in held.items()}}
     return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
