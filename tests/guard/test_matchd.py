@@ -449,8 +449,11 @@ def test_the_processes_have_nothing_open_that_is_the_parents_alone(serving: Runn
     def opened(pid: int) -> list[str]:
         return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()]
 
-    listening = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-    own = {f"socket:[{each[6]}]" for each in listening if each[-1].startswith(str(serving.socket))}
+    sockets = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    # Listening sockets alone: connections that were taken bear the same path.
+    own = {
+        f"socket:[{each[6]}]" for each in sockets if each[3] == "00010000" and each[-1].startswith(f"{serving.socket}")
+    }
     parent = opened(serving.process.pid)
     # Both ends of a pipe: what wakes the parent.
     own |= {each for each in parent if each.startswith("pipe:") and parent.count(each) == 2}
