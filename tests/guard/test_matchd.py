@@ -653,6 +653,7 @@ def test_snapshot_files_are_served_and_cannot_be_changed(matchd: Start, tmp_path
 
     Snapshot.build([edition("a", "b")]).save(tmp_path / "x.snapshot")
     running = matchd(lists=tmp_path / "x.snapshot")
+    assert len(running.children()) == 2, "none that changes"
     with MatchClient(running.socket) as client:
         assert found(client, "a", "b", "c") == {"a", "b"}
         with pytest.raises(MatchdUnreachable):
