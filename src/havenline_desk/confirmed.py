@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from havenline.formats.edition import ListKind
 from havenline.frameworks.model import NOT_APPROVED, LegalStatus
@@ -147,7 +148,8 @@ def counted(found: Iterable[Candidate]) -> Mapping[ReleaseState, int]:
 
 def not_confirmed(files: Collection[int] | QuerySet[ReleasedEntry, int]) -> frozenset[int]:
     """Those files of which a standing outcome, under its own framework, is not criminal or undetermined."""
-    rows = Outcome.objects.filter(correction=None, file__in=files).exclude(
+    among = files if isinstance(files, QuerySet) else _among(files)
+    rows = Outcome.objects.filter(correction=None, file__in=among).exclude(
         investigation__source_kind=SourceKind.TRAINING
     )
     # Where its own rules found it criminal, nothing else can say otherwise: of very many files hardly any is left.
@@ -183,7 +185,7 @@ def judged(files: Collection[int], *, ncii: bool) -> dict[int, Judged]:
     """
     rows = [
         row
-        for row in Outcome.objects.filter(correction=None, file__in=files)
+        for row in Outcome.objects.filter(correction=None, file__in=_among(files))
         .exclude(investigation__source_kind=SourceKind.TRAINING)
         .select_related("copy_of")
         if row.framework.startswith("ncii") is ncii
@@ -211,7 +213,7 @@ class Police:
     def __init__(self, rows: Iterable[Outcome], *, at: dt.datetime) -> None:
         rows = list(rows)
         said = Deconfliction.objects.filter(
-            Q(outcome__in=[row.pk for row in rows])
+            Q(outcome__in=_among(row.pk for row in rows))
             | Q(outcome=None, investigation__in={row.investigation_id for row in rows})
         )
         self._outcomes: dict[int, Deconfliction] = {}
@@ -239,12 +241,17 @@ def _standing(house_list: HouseList | None, outcomes: Collection[int] | None) ->
     )
     rows = rows.exclude(investigation__source_kind=SourceKind.TRAINING).exclude(framework__startswith="ncii")
     if outcomes is not None:
-        rows = rows.filter(pk__in=outcomes).select_related("file")
+        rows = rows.filter(pk__in=_among(outcomes)).select_related("file")
     if house_list is not None:
         on_it = ReleasedEntry.objects.filter(list=house_list, withdrawal=None)
         rows = rows.exclude(file__in=on_it.values("file"))
     # Of very many outcomes the investigations are few: each is made once.
     return rows.select_related("copy_of").prefetch_related("investigation").order_by("settled_at", "pk")
+
+
+def _among(ids: Iterable[int | None]) -> RawSQL:
+    """For `__in`, as one array: of very many ids, each as a parameter of its own, reading the question took longest."""
+    return RawSQL("SELECT unnest(%s::bigint[])", [list(ids)])
 
 
 def _original(row: Outcome) -> Outcome:
@@ -256,7 +263,7 @@ def _decided(rows: Iterable[Outcome]) -> dict[int, Decided]:
     own = {row.pk: row.framework for row in rows if row.rule_path == [NOT_APPROVED]}
     later = {
         one.outcome_id: one
-        for one in Derivation.objects.filter(outcome__in=own, replaced_by=None).select_related("run")
+        for one in Derivation.objects.filter(outcome__in=_among(own), replaced_by=None).select_related("run")
         if one.run.framework == own[one.outcome_id]
     }
     made = {}
@@ -291,7 +298,9 @@ def _kind(name: str, version: str, class_id: str) -> ListKind | None:
 
 def _pairs(rows: Iterable[Outcome]) -> dict[int, ConfirmingPair]:
     """By outcome, the two others who were asked for it."""
-    asked = ConfirmingPair.objects.filter(outcome__in={_original(row).pk for row in rows}).select_related("result")
+    asked = ConfirmingPair.objects.filter(outcome__in=_among({_original(row).pk for row in rows})).select_related(
+        "result"
+    )
     return {pair.outcome_id: pair for pair in asked}
 
 
@@ -302,14 +311,14 @@ def _verdict(pair: ConfirmingPair) -> str | None:
 
 def _apart(rows: Iterable[Outcome]) -> set[int]:
     """Outcomes whose perceptual hash was shown to lie far from the original's."""
-    shown = AlterationApart.objects.filter(outcome__in={_original(row).pk for row in rows})
+    shown = AlterationApart.objects.filter(outcome__in=_among({_original(row).pk for row in rows}))
     return set(shown.values_list("outcome_id", flat=True))
 
 
 def _assessed(revisions: Collection[int | None]) -> dict[int, dict[int, Mapping[str, str]]]:
     """By revision, what each person who assessed it said."""
     made: dict[int, dict[int, Mapping[str, str]]] = defaultdict(dict)
-    for revision, person, said in Assessment.objects.filter(revision__in=revisions).values_list(
+    for revision, person, said in Assessment.objects.filter(revision__in=_among(revisions)).values_list(
         "revision_id", "person_id", "facts"
     ):
         made[revision][person] = said
@@ -317,13 +326,13 @@ def _assessed(revisions: Collection[int | None]) -> dict[int, dict[int, Mapping[
 
 
 def _shown(revisions: Collection[int | None]) -> set[tuple[int | None, int]]:
-    members = StackMember.objects.filter(revision__in=revisions, place=MemberPlace.SHOWN)
+    members = StackMember.objects.filter(revision__in=_among(revisions), place=MemberPlace.SHOWN)
     return set(members.values_list("revision_id", "file_id"))
 
 
 def _hashed(rows: Iterable[Outcome]) -> set[int]:
     files = {row.file_id for row in rows}
-    good = PerceptualHash.objects.filter(file__in=files, pipeline=PDQ_FULL, quality__gte=QUALITY_FLOOR)
+    good = PerceptualHash.objects.filter(file__in=_among(files), pipeline=PDQ_FULL, quality__gte=QUALITY_FLOOR)
     return set(good.values_list("file_id", flat=True))
 
 

@@ -36,7 +36,8 @@ def fill(due: int) -> None:
     """People, work to do, and `due` kept objects that were settled long ago."""
     from django.db import transaction
 
-    from havenline_desk.models import Import, Outcome, Stack, StackRevision
+    from havenline_desk import audit
+    from havenline_desk.models import AuditAct, Import, Outcome, Stack, StackRevision
     from tests.desk import factories as make
 
     fault_desk.set_up()
@@ -47,7 +48,7 @@ def fill(due: int) -> None:
             file = make.add_file(taken_in, picture + str(number).encode(), at=at)
             stack = Stack.objects.create(investigation=taken_in.investigation, representative=file, formed_at=at)
             revision = StackRevision.objects.create(stack=stack, number=1, opened_at=at)
-            Outcome.objects.create(
+            settled = Outcome.objects.create(
                 investigation=taken_in.investigation,
                 file=file,
                 revision=revision,
@@ -59,6 +60,14 @@ def fill(due: int) -> None:
                 settled_by="agreement",
                 viewed_by_person=True,
                 settled_at=at,
+            )
+            audit.append(
+                AuditAct.OUTCOME_SETTLED,
+                at=fault_desk.now(),
+                actor=None,
+                about=settled,
+                investigation=taken_in.investigation,
+                record=settled,
             )
     fault_desk.sessions()
 
