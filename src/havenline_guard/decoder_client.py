@@ -128,7 +128,7 @@ class DecoderClient:
         said = bytearray()
         wanted = wire.HEAD.size
         while len(said) < wanted:
-            piece = made.recv(min(1 << 20, wanted - len(said)))
+            piece = made.recv(wanted - len(said))
             if not piece:
                 raise ConnectionResetError("the connection was ended")
             said += piece

@@ -24,11 +24,14 @@ ENDED = struct.Struct("<QiI")
 """From the zygote: number, wait status, greatest resident memory in KiB. Number 0: ready."""
 
 
-def be_zygote(control: socket.socket, *, warm: Callable[[], None], answering: Answering) -> NoReturn:
-    """Warm up, then fork a child for each job that comes over `control`, until that is closed; never returns."""
+def be_zygote(control: socket.socket, *, parent: int, warm: Callable[[], None], answering: Answering) -> NoReturn:
+    """Warm up, then fork a child for each job that comes over `control`, until that is closed; never returns.
+
+    It ends with `parent`, the process that started it.
+    """
     code = 1
     try:
-        end_with_parent(signal.SIGKILL)
+        end_with_parent(signal.SIGKILL, parent=parent)
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(each, signal.SIG_IGN)
         warm()
@@ -72,8 +75,6 @@ class _Zygote:
         """Do what the parent says; whether it is still there."""
         said, descriptors, _, _ = socket.recv_fds(self._control, JOB.size, 2)
         if not said:
-            for pid in self._children:
-                os.kill(pid, signal.SIGKILL)
             return False
         job, wanted, width, height, number, length = JOB.unpack(said)
         if not wanted:
@@ -82,10 +83,11 @@ class _Zygote:
                     os.kill(pid, signal.SIGKILL)
             return True
         content, reply = descriptors
+        zygote = os.getpid()
         pid = os.fork()
         if not pid:
             asked = Asked(width, height, number, Wanted(wanted))
-            live(content, length, reply, asked=asked, answering=self._answering)
+            live(content, length, reply, parent=zygote, asked=asked, answering=self._answering)
         self._children[pid] = job
         os.close(content)
         os.close(reply)

@@ -15,13 +15,13 @@ import signal
 import socket
 import stat
 import struct
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import Any
@@ -112,7 +112,7 @@ def _listening(settings: Settings) -> tuple[socket.socket, int]:
             path.chmod(0o660)
     except (DecoderdError, OSError) as error:
         made.close()
-        if lock >= 0:
+        if lock != -1:
             os.close(lock)
         if isinstance(error, BlockingIOError):
             raise DecoderdError(f"{path}: another decoderd serves this socket already") from None
@@ -145,7 +145,7 @@ class _Job:
     content: int
     length: int
     asked: decoder_child.Asked
-    reading: int = -1
+    reading: int | None = None
     said: bytearray = field(default_factory=bytearray)
     deadline: float = 0.0
     status: int | None = None
@@ -169,57 +169,46 @@ class _Supervisor:
         self._waiting: deque[_Job] = deque()
         self._running: dict[int, _Job] = {}
         self._zygote: socket.socket | None = None
-        self._zygote_pid, self._ready, self._started, self._pause = 0, False, 0.0, 0.0
-        self._numbers = 0
+        self._zygote_pid: int
+        self._ready: bool
+        self._started, self._pause = 0.0, 0.0
+        self._numbers = count(1)
         self._counts = dict.fromkeys(
             ("pictures", "sheets", "texts", "refused", "ended", "late", "restarts", "most_kib"), 0
         )
         self._ending = False
         self._falls = 0
         """How often in a row the zygote fell before it was ready."""
-        self._wake, self._waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
-        """Serve until told to end."""
-        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        before = {each: signal.signal(each, self._end) for each in signals}
-        woken = signal.set_wakeup_fd(self._waking, warn_on_full_buffer=False)
+        """Serve until told to end, a quarter of a second later; signals are not put back, for nothing is left to do."""
+        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(each, self._end)
         try:
-            self._selector.register(self._wake, EVENT_READ, self._woken)
             while not self._ending:
                 for key, events in self._selector.select(0.25):
                     key.data(events)
                 self._sweep()
         finally:
-            signal.set_wakeup_fd(woken)
-            for each, earlier in before.items():
-                signal.signal(each, earlier)
-            if self._zygote is not None and self._zygote_pid:
-                self._zygote.close()
+            if self._zygote is not None:
                 os.kill(self._zygote_pid, signal.SIGKILL)
                 os.waitpid(self._zygote_pid, 0)
 
     def _end(self, _number: int, _frame: object) -> None:
         self._ending = True
 
-    def _woken(self, _events: int) -> None:
-        with suppress(BlockingIOError):
-            os.read(self._wake, 4096)
-
     def start_zygote(self) -> None:
         """Fork the process that children are forked from; it says when it is warm."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        supervisor = os.getpid()
         pid = os.fork()
         if not pid:
-            signal.set_wakeup_fd(-1)
             self._selector.close()
             self._listener.close()
             ours.close()
             for link in self._links:
                 link.socket.close()
-            be_zygote(theirs, warm=self._warm, answering=self._answering)
+            be_zygote(theirs, parent=supervisor, warm=self._warm, answering=self._answering)
         theirs.close()
         self._zygote, self._zygote_pid, self._ready, self._started = ours, pid, False, time.monotonic()
         self._selector.register(ours, EVENT_READ, self._told)
@@ -271,7 +260,7 @@ class _Supervisor:
             return
         _, user, _ = _CREDENTIALS.unpack(taken.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         taken.setblocking(False)
-        link = _Link(taken, since=time.monotonic())
+        link = _Link(taken)
         self._links.add(link)
         if user not in self._settings.users or len(self._links) > _CONNECTIONS:
             why = "this user may not ask" if user not in self._settings.users else "too many ask at once; ask again"
@@ -309,8 +298,7 @@ class _Supervisor:
     def _ask(self, link: _Link, asked: decoder_child.Asked, length: int, descriptors: list[int]) -> None:
         if len(descriptors) != 1 or asked.wanted == Wanted.STATE or not _is_sealed(descriptors[0], length):
             raise wire.Malformed("the content comes in one sealed descriptor of its exact length, 256 MiB at most")
-        self._numbers += 1
-        link.job = _Job(self._numbers, link, descriptors[0], length, asked)
+        link.job = _Job(next(self._numbers), link, descriptors[0], length, asked)
         self._waiting.append(link.job)
         self._give()
 
@@ -325,7 +313,6 @@ class _Supervisor:
             reading, writing = os.pipe2(os.O_CLOEXEC)
             with suppress(OSError):  # beyond what one user may have of it
                 fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, _PIECE)
-            os.set_blocking(reading, False)
             job.reading, job.deadline = reading, time.monotonic() + self._settings.seconds
             self._running[job.number] = job
             self._selector.register(reading, EVENT_READ, lambda _, job=job: self._hear(job))
@@ -336,12 +323,11 @@ class _Supervisor:
                 socket.send_fds(self._zygote, [told], [job.content, writing])
             os.close(writing)
             os.close(job.content)
-            job.content = -1
 
     def _hear(self, job: _Job) -> None:
-        piece = b""
-        with suppress(OSError):
-            piece = os.read(job.reading, _PIECE)
+        if job.reading is None:
+            return  # settled by what was heard before it in the same round
+        piece = os.read(job.reading, _PIECE)
         job.said += piece
         if len(job.said) > wire.LARGEST_ANSWER:
             job.too_much = True
@@ -351,10 +337,10 @@ class _Supervisor:
             self._finish(job)
 
     def _deaf(self, job: _Job) -> None:
-        if job.reading >= 0:
+        if job.reading is not None:
             self._selector.unregister(job.reading)
             os.close(job.reading)
-            job.reading = -1
+            job.reading = None
 
     def _kill(self, job: _Job) -> None:
         if self._zygote is not None:
@@ -363,7 +349,7 @@ class _Supervisor:
 
     def _finish(self, job: _Job) -> None:
         """Answer, once the child has ended and all that it said was heard."""
-        if job.status is None or job.reading >= 0:
+        if job.status is None or job.reading is not None:
             return
         if not job.status and not job.too_much:
             with suppress(wire.Malformed):

@@ -150,9 +150,11 @@ def give_up_privileges() -> None:
             raise OSError(ctypes.get_errno(), "prctl was refused")
 
 
-def end_with_parent(signal: int) -> None:
-    """Have the kernel send this process `signal` when the thread that started it ends."""
+def end_with_parent(signal: int, *, parent: int) -> None:
+    """Have the kernel send this process `signal` when the thread that started it ends; at once if `parent` did."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal)
 
 
 def is_dumpable() -> bool:

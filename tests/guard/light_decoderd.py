@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from havenline_guard.decoderd import Settings, serve
 from tests.guard import told
 
 PICTURE = Decoded(8, 8, 1, 1, False, "image/png", "0" * 64, 0, "1" * 64, 100, 2, 2, bytes(12))
+LONGEST = replace(PICTURE, width=1024, height=1024, shown_width=1024, shown_height=1024, rgb=bytes(3 << 20))
 SHEET = DecodedSheet(8, 8, 1000, 1, False, "video/mp4", 2, 2, bytes(12))
 
 
@@ -44,6 +46,8 @@ def answering(content: bytes, asked: Asked) -> bytes:
             return wire.picture(PICTURE) + bytes(wire.LARGEST_ANSWER)
         case b"nothing":
             return b""
+        case b"longest":
+            return wire.picture(LONGEST)
     if asked.wanted == Wanted.SHEET:
         return wire.sheet(SHEET)
     return wire.one_text(content) if asked.wanted == Wanted.TEXT else wire.picture(PICTURE)
@@ -57,14 +61,26 @@ def at_once() -> None:
     """Nothing is to be loaded."""
 
 
+def say(text: str, *, written: str) -> None:
+    """Print it; and with a path, also what comes of writing there."""
+    if written:
+        try:
+            Path(written).touch()
+            text += ", and may write files"
+        except OSError:
+            text += ", and may write no file"
+    print(text, file=sys.stderr, flush=True)
+
+
 def main() -> None:
     settings = json.loads(sys.argv[2])
     warm = never if settings.pop("never", False) else at_once
+    written = settings.pop("written", "")
     settings["users"] = frozenset(settings.get("users", [os.geteuid()]))
     try:
         serve(
             Settings(Path(sys.argv[1]), **settings),
-            say=partial(print, file=sys.stderr, flush=True),
+            say=partial(say, written=written),
             answering=answering,
             warm=warm,
         )

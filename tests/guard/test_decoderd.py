@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import signal
@@ -10,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from havenline.provenance.signals import keyed
 from havenline.testing.films import film, still
 from havenline.vocabulary import Refusal, Refused
 from havenline_guard import decoder_wire as wire
-from havenline_guard import sandbox
 from havenline_guard.decoder_client import DecoderClient, DecoderdUnreachable, _sealed
 from havenline_guard.decoder_wire import Decoded, DecodedSheet, Wanted
 from havenline_guard.decoderd import DecoderdError, Settings, serve
@@ -112,22 +109,6 @@ def test_one_text_of_a_file_is_given_as_it_stands_or_refused(opening: Rig, probe
     assert isinstance(probed.client.text(content, place=place), bytes)
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"",
-        wire.one_text(b"words")[:-1],
-        wire.one_text(bytes(wire.LARGEST_TEXT + 1)),
-        wire.state("{}"),
-        wire.refusal(Refused(Refusal.BROKEN, "x"))[: wire.HEAD.size],
-    ],
-)
-def test_what_is_no_text_is_not_taken_for_one(said: bytes) -> None:
-    with pytest.raises(wire.Malformed):
-        wire.read_text(said)
-    assert wire.read_text(wire.one_text(b"\xff\0")) == b"\xff\0"
-
-
 def test_a_file_that_took_its_child_over_reaches_nothing_and_the_next_one_is_whole(probed: Rig) -> None:
     zygote, told = probed.zygote(), {}
     for name in PROBES:
@@ -209,61 +190,6 @@ def test_a_zygote_that_fell_is_started_again(probed: Rig) -> None:
     assert probed.client.state()["restarts"] == 1
 
 
-def asked(path: Path, question: bytes, *descriptors: int) -> bytes:
-    """What comes back until the connection ends."""
-    said = b""
-    with socket.socket(socket.AF_UNIX) as made:
-        made.settimeout(10)
-        made.connect(os.fspath(path))
-        socket.send_fds(made, [question], list(descriptors))
-        while piece := made.recv(65536):
-            said += piece
-    return said
-
-
-def test_content_that_could_still_change_is_not_opened(opening: Rig, tmp_path: Path) -> None:
-    content = saved("PNG")
-    (tmp_path / "file").write_bytes(content)
-    file = os.open(tmp_path / "file", os.O_RDONLY)
-    loose = os.memfd_create("x", os.MFD_ALLOW_SEALING)
-    os.write(loose, content)
-    short = _sealed(content[:-1])
-    question = wire.question(wanted=Wanted.PICTURE, width=8, height=8, length=len(content))
-    for descriptors in ([], [file], [loose], [short], [loose, loose]):
-        assert b"sealed descriptor" in asked(opening.path, question, *descriptors)
-    fcntl.fcntl(loose, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
-    assert b"sealed descriptor" in asked(opening.path, question, loose)
-    for each in (file, loose, short):
-        os.close(each)
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"x",
-        *(
-            wire.QUESTION.pack(wire.MAGIC, *fields)
-            for fields in (
-                (1, Wanted.PICTURE, 8, 8, 0, 0, 1),
-                (2, 0, 8, 8, 0, 0, 1),
-                (2, 5, 8, 8, 0, 0, 1),
-                (2, Wanted.PICTURE, 2000, 8, 0, 0, 1),
-                (2, Wanted.PICTURE, 8, 0, 0, 0, 1),
-                (2, Wanted.PICTURE, 8, 8, 1, 0, 1),
-                (2, Wanted.PICTURE, 8, 8, 0, 1, 1),
-                (2, Wanted.SHEET, 8, 8, 0, 0, 1),
-                (2, Wanted.TEXT, 1, 1, 0, 0, 1),
-                (2, Wanted.TEXT, 0, 0, wire.MOST_TEXTS, 0, 1),
-                (2, Wanted.STATE, 0, 0, 0, 0, 1),
-            )
-        ),
-    ],
-)
-def test_a_malformed_question_is_refused_and_closes(opening: Rig, question: bytes) -> None:
-    assert wire.HEAD.unpack_from(asked(opening.path, question))[2] == wire.NOT_SERVED
-
-
 def test_only_named_users_are_answered(tmp_path: Path) -> None:
     rig = Rig(tmp_path, OPENING, "--allow", str(os.geteuid() + 1))
     try:
@@ -271,13 +197,6 @@ def test_only_named_users_are_answered(tmp_path: Path) -> None:
             rig.client.decode(b"x", width=8, height=8)
     finally:
         assert rig.stop() == 0
-
-
-def test_without_a_sandbox_nothing_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("havenline_guard.decoderd.probe", lambda: sandbox.Closed(False, "no Landlock"))
-    with pytest.raises(DecoderdError, match="so none is: no Landlock"):
-        serve(Settings(tmp_path / "s", users=frozenset()), say=print)
-    assert not (tmp_path / "s").exists()
 
 
 def test_it_starts_where_no_loop_was_ever_compiled_and_keeps_them(
@@ -384,26 +303,3 @@ def test_the_server_says_whether_films_can_be_opened(opening: Rig, tmp_path_fact
         assert isinstance(rig.client.decode(saved("PNG"), width=64, height=64), Decoded)
     finally:
         assert rig.stop() == 0
-
-
-def test_an_answer_that_is_no_sheet_is_taken_for_none() -> None:
-    made = DecodedSheet(192, 144, 4000, 4, False, "video/mp4", 8, 4, bytes(3 * 8 * 4))
-    good = wire.sheet(made)
-    assert wire.read_sheet(good, width=8, height=8, frames=4) == made
-    bad = [
-        wire.sheet(replace(made, frames=5)),
-        wire.sheet(replace(made, frames=0)),
-        wire.sheet(replace(made, width=0)),
-        wire.sheet(replace(made, shown_width=9)),
-        wire.sheet(replace(made, rgb=bytes(3 * 8 * 4 - 1))),
-        wire.picture(Decoded(8, 4, 1, 1, False, "image/png", "0" * 64, 0, "0" * 64, 0, 8, 4, bytes(3 * 8 * 4))),
-        good[:-1],
-        good + b"\0",
-    ]
-    for said in bad:
-        with pytest.raises(wire.Malformed):
-            wire.read_sheet(said, width=8, height=8, frames=4)
-    with pytest.raises(wire.Malformed):
-        wire.read_answer(good, width=8, height=8)
-    with pytest.raises(wire.Malformed):
-        wire.read_question(wire.question(wanted=Wanted.SHEET, width=8, height=8, length=5, number=17))

@@ -6,6 +6,7 @@ import ast
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -153,3 +154,17 @@ def test_nothing_of_the_guard_knows_the_web() -> None:
                 imported.add(node.module.split(".")[0])
     assert "socket" in imported
     assert imported & {"http", "ssl", "urllib", "requests", "httpx", "asyncio", "subprocess", "pickle"} == set()
+
+
+def test_a_process_ends_at_once_where_its_parent_had_ended_before_it_asked() -> None:
+    """Otherwise nothing would end it: the kernel tells only of parents that end later."""
+    codes = []
+    for parent in (os.getpid(), os.getppid()):
+        pid = os.fork()
+        if not pid:
+            try:
+                lockdown.end_with_parent(signal.SIGTERM, parent=parent)
+            finally:
+                os._exit(0)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    assert codes == [0, -signal.SIGTERM]

@@ -218,7 +218,7 @@ def test_an_unknown_machine_and_a_kernel_that_refuses_are_told_apart(monkeypatch
     monkeypatch.setattr(lockdown.resource, "setrlimit", lambda *_: None)
     with pytest.raises(OSError, match="prctl was refused"):
         lockdown.give_up_privileges()
-    lockdown.end_with_parent(signal.SIGTERM)
+    lockdown.end_with_parent(signal.SIGTERM, parent=os.getppid())
 
 
 def test_a_large_question_is_answered_as_the_lists_answer_it_and_counted_as_one(rig: Rig) -> None:

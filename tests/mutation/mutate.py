@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import atexit
 import concurrent.futures
 import contextlib
 import os
@@ -19,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,10 +62,13 @@ TESTS: dict[str, tuple[str, ...]] = {
     "havenline_guard/keyd_client.py": ("guard/test_keyd_copy.py", "guard/test_keyd_process.py"),
     "havenline_guard/keyd_clock.py": ("guard/test_keyd_refusals.py",),
     "havenline_guard/call_filter.py": ("guard/test_sandbox.py", "guard/test_lockdown.py"),
-    "havenline_guard/decoder_child.py": ("guard/test_decoderd_edges.py",),
-    "havenline_guard/decoder_client.py": ("guard/test_decoderd_edges.py",),
-    "havenline_guard/decoder_wire.py": ("guard/test_decoderd_edges.py",),
-    "havenline_guard/decoder_zygote.py": ("guard/test_decoderd_edges.py",),
+    "havenline_guard/decoder_child.py": (
+        "guard/test_decoder_child.py",
+        "guard/test_decoderd.py::test_pixels_and_hashes_are_those_of_decoding_in_process",
+    ),
+    "havenline_guard/decoder_client.py": ("guard/test_decoder_client.py", "guard/test_decoderd_edges.py"),
+    "havenline_guard/decoder_wire.py": ("guard/test_decoder_wire.py", "guard/test_decoder_client.py"),
+    "havenline_guard/decoder_zygote.py": ("guard/test_decoder_zygote.py", "guard/test_decoderd_edges.py"),
     "havenline_guard/decoderd.py": ("guard/test_decoderd_edges.py",),
     "havenline_guard/lockdown.py": ("guard/test_sandbox.py", "guard/test_lockdown.py"),
     "havenline_guard/sandbox.py": ("guard/test_sandbox.py", "guard/test_closed_workers.py"),
@@ -206,16 +211,16 @@ def _text(node: ast.AST) -> bool:
 
 def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> bool:
     """Whether every test passes with the change, or with none: then the change lives."""
-    with tempfile.TemporaryDirectory(prefix=FOLDER, ignore_cleanup_errors=True) as place:
-        tree = Path(place)
+    with _emptied_tree() as tree:
         for part in ("src", "tests", "docs"):
-            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / part, tree / part)
         for part in ("pyproject.toml",):
             shutil.copy(ROOT / part, tree / part)
         if mutant is not None:
             (tree / "src" / mutant.module).write_text(mutant.source)
         where = [f"tests/{each}" for each in tests]
         environ = os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}", "PYTHONDONTWRITEBYTECODE": "1"}
+        environ["NUMBA_CACHE_DIR"] = f"{_folder('kernels')}"
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where]
         command += [f"--deselect=tests/{each}" for each in LONG]
         running = subprocess.Popen(
@@ -228,6 +233,22 @@ def tested(mutant: Mutant | None, tests: tuple[str, ...], *, seconds: float) -> 
         finally:
             end_all_of(tree)
             running.wait()
+
+
+@contextlib.contextmanager
+def _emptied_tree() -> Iterator[Path]:
+    """An own folder of this thread, always the same: compiled loops are found again by the path of their source."""
+    tree = _folder(str(threading.get_ident()))
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(mode=0o700)
+    try:
+        yield tree
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def _folder(name: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"{FOLDER}{name}"
 
 
 def end_all_of(tree: Path) -> None:
@@ -296,6 +317,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     scores: list[Score] = []
     broken = False
+    atexit.register(shutil.rmtree, _folder("kernels"), ignore_errors=True)
     for module in TESTS:
         if chosen.modules and not any(each in module for each in chosen.modules):
             continue
