@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from havenline.entries import Entries
 from havenline.matching import Edition
-from havenline.vocabulary import EditionRef, Fingerprint, ListEntry, ListTerms
+from havenline.vocabulary import EditionRef, Fingerprint, FrameHash, ListEntry, ListTerms
 
 
 def entry(name: str) -> ListEntry:
@@ -21,6 +22,14 @@ def fingerprint(name: str, *, near: bool = False) -> Fingerprint:
     return Fingerprint(
         md5="0" * 32, sha1="0" * 40, sha256=sha256, size=1, pdq=f"{value:064x}", pdq_quality=100, pipeline="x"
     )
+
+
+def film(count: int, *, turned: bool = False) -> Fingerprint:
+    """A film with so many different frames, a second apart; with `turned` they are told once more, as its mark says."""
+    values = (f"{number * 0x1111_1111_1111_1111 << 90:064x}" for number in range(count))
+    frames = tuple(FrameHash(float(second), value, 90) for second, value in enumerate(values))
+    upright = frames if turned else ()
+    return replace(fingerprint("x"), pdq=None, pdq_quality=None, frames=frames, frames_upright=upright)
 
 
 def edition(*names: str, of: str = "shapes", number: int = 1, terms: ListTerms | None = None) -> Edition:

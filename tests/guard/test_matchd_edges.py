@@ -1,108 +1,36 @@
-"""The rare branches of `matchd`'s processes, taken in this process: faults of sockets and lists, late readers, ends."""
+"""A process of `matchd` that answers, in a thread of this one: faults of lists, large questions, late readers, ends."""
 
 from __future__ import annotations
 
-import copy
-import datetime as dt
+import contextlib
 import os
 import select
 import signal
 import socket
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from havenline.matching.asked import Asked, AskedFrames
-from havenline.matching.change_log import Change, LiveListsDamaged
+from havenline.entries import Entries, Values
+from havenline.matching.asked import Asked
+from havenline.matching.change_log import LiveListsDamaged
 from havenline.matching.lists import Lists
-from havenline.matching.live import ChangeRefused, LiveLists
-from havenline.vocabulary import HavenlineError, ListTerms
-from havenline_guard import client as asking
-from havenline_guard import lockdown, matchd, wire
-from havenline_guard.counters import Count, Counters
-from havenline_guard.matchd import MatchdError, Settings
-from havenline_guard.wire import Kind, Malformed, Reason
-from havenline_guard.worker import Limits, Worker, _Link
+from havenline.matching.live import ChangeRefused
+from havenline.vocabulary import VALUE_KINDS, HavenlineError, ListEntry, ListTerms
+from havenline_guard import lockdown, wire
+from havenline_guard import worker as working
+from havenline_guard.counters import Count
+from havenline_guard.wire import Kind, Reason
+from havenline_guard.worker import CLOSED, _Link
 
-from .drawn import edition, entry, fingerprint
-
-
-class Faulty:
-    """Lists that are there, until `fault` is set."""
-
-    generation = 0
-
-    def __init__(self, lists: Lists) -> None:
-        self.lists, self.fault = lists, None
-
-    fault: Exception | None
-
-    def current(self) -> Lists:
-        if self.fault is not None:
-            raise self.fault
-        return self.lists
-
-
-class Rig:
-    """A worker in a thread of this process; `control` is the parent's end."""
-
-    def __init__(self, folder: Path, **limits: float) -> None:
-        LiveLists.create(folder / "lists", [edition("a", "b")])
-        self.held = Faulty(LiveLists.open(folder / "lists").current())
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.counters = Counters(3)
-        self.worker = Worker(
-            self.held,
-            theirs,
-            counters=self.counters,
-            row=2,
-            limits=Limits(**limits),  # type: ignore[arg-type]
-        )
-        self.thread = threading.Thread(target=self.worker.run)
-        self.theirs = theirs
-        self.opened = [self.control, theirs]
-
-    def start(self) -> Rig:
-        self.thread.start()
-        self.control.recv(8)
-        return self
-
-    def connected(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX)
-        self.opened.append(ours)
-        socket.send_fds(self.control, [b"+"], [theirs.fileno()])
-        theirs.close()
-        ours.settimeout(20)
-        ours.sendall(wire.message(Kind.HELLO, 1, wire.hello()))
-        assert said(ours)[0] == Kind.WELCOME
-        return ours
-
-    def link(self) -> tuple[socket.socket, _Link]:
-        """A connection that the worker has and that is not served by its loop."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX)
-        theirs.setblocking(False)
-        self.opened += [ours, theirs]
-        made = _Link(theirs)
-        self.worker._links[theirs.fileno()] = made
-        self.worker._poll.register(theirs.fileno(), select.EPOLLIN)
-        self.counters.row(2)[Count.OPEN] += 1
-        return ours, made
-
-    def stop(self) -> None:
-        if self.thread.is_alive():
-            self.control.shutdown(socket.SHUT_WR)
-            self.thread.join(20)
-        assert not self.thread.is_alive()
-        for each in self.opened:
-            each.close()
+from .drawn import edition, film, fingerprint
+from .worker_rig import Rig, answered, lookup, many, now, said, settled
 
 
 @pytest.fixture
@@ -110,24 +38,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made = Rig(tmp_path)
     yield made
     made.stop()
-
-
-def said(connection: socket.socket) -> tuple[int, bytes]:
-    head = connection.recv(wire.HEAD.size, socket.MSG_WAITALL)
-    if not head:
-        return 0, b""
-    length, kind, *_ = wire.HEAD.unpack(head)
-    return kind, connection.recv(length, socket.MSG_WAITALL) if length else b""
-
-
-def lookup(*names: str) -> bytes:
-    return wire.message(Kind.LOOKUP, 2, wire.asked_body(Asked.of([fingerprint(name) for name in names]), 0))
-
-
-def many() -> bytes:
-    values = np.random.default_rng(3).integers(0, 256, (5000, 32), dtype=np.uint8)
-    del values
-    return lookup(*(str(number) for number in range(5000)))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +60,9 @@ def test_a_fault_of_the_lists_is_said_and_the_process_goes_on(
     assert (kind, why, closes) == (Kind.REFUSED, reason, reason is Reason.INTERNAL)
     assert text in told
     assert "our own mistake" not in told
+    assert [rig.count(each) for each in (Count.REFUSED, Count.FAILED, Count.MALFORMED)] == [
+        1, int(reason is not Reason.CHANGE_REFUSED), 0,
+    ]  # fmt: skip
     rig.held.fault = None
     again = rig.connected()
     again.sendall(lookup("a"))
@@ -290,193 +203,6 @@ def test_a_hang_up_without_anything_to_read_drops_the_connection(rig: Rig) -> No
     assert link not in rig.worker._links.values()
 
 
-def test_at_least_one_process_answers(tmp_path: Path) -> None:
-    settings = Settings(tmp_path / "s", 0, frozenset(), frozenset())
-    with pytest.raises(MatchdError, match="at least one process"):
-        matchd.serve([], settings, say=print)
-
-
-def test_sockets_that_cannot_both_be_had_leave_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / f"s{wire.CHANGING}").write_text("no socket")
-    settings = Settings(tmp_path / "s", 1, frozenset(), frozenset())
-    with pytest.raises(MatchdError, match="is no socket"), matchd._Sockets(settings, changes=True):
-        pass
-    assert not (tmp_path / "s").exists()
-    with pytest.raises(OSError, match="No such file"):
-        matchd._Sockets._bound(str(tmp_path / "away" / "s"), None)
-
-
-def parent(folder: Path, **limits: float) -> matchd._Parent:
-    settings = Settings(folder / "s", 1, frozenset(), frozenset(), limits=Limits(**limits))  # type: ignore[arg-type]
-    sockets = matchd._Sockets(settings, changes=False)
-    return matchd._Parent(lambda: pytest.fail("not opened"), settings, sockets, Counters(3), print, changes=False)
-
-
-def test_the_parent_takes_what_its_children_tell_and_their_silence_as_an_end(tmp_path: Path) -> None:
-    above = parent(tmp_path)
-    child = above._children[2]
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    child.control = ours
-    above._told(child)  # nothing was said
-    assert child.control is ours
-    above._selector.register(ours, select.EPOLLIN, child)
-    above._selector.unregister(ours)
-    ours.close()
-    theirs.close()
-    child.control = Broken()  # type: ignore[assignment]
-    above._selector.register(child.control, select.EPOLLIN, child)
-    above._told(child)
-    assert child.control is None
-
-
-class Broken:
-    """A control socket whose other end is broken."""
-
-    def __init__(self) -> None:
-        self._pair = socket.socketpair()
-
-    def fileno(self) -> int:
-        return self._pair[0].fileno()
-
-    def recv(self, _: int) -> bytes:
-        raise ConnectionResetError
-
-    def close(self) -> None:
-        for each in self._pair:
-            each.close()
-
-
-def test_a_connection_that_is_gone_before_it_is_taken_is_passed_over(tmp_path: Path) -> None:
-    above = parent(tmp_path)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "l"))
-        listener.listen()
-        listener.setblocking(False)
-        above._accept(listener)
-    assert above._row[Count.CONNECTIONS] == 0
-
-
-def started(code: str) -> int:
-    """A child of this process that has printed something already."""
-    told, telling = os.pipe()
-    command = [sys.executable, "-c", code]
-    pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, telling, 1)])
-    os.close(telling)
-    os.read(told, 1)
-    os.close(told)
-    return pid
-
-
-STAYS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('.', flush=True); time.sleep(600)"
-
-
-def test_a_child_that_does_not_end_in_time_is_killed(tmp_path: Path) -> None:
-    above = parent(tmp_path, ending=-1.0)
-    child = above._children[2]
-    child.pid = started(STAYS)
-    above._end()
-    with pytest.raises(ProcessLookupError):
-        os.kill(child.pid, 0)
-
-
-def test_a_child_that_falls_with_its_end_still_open_is_let_go_of(tmp_path: Path) -> None:
-    above = parent(tmp_path)
-    child = above._children[2]
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    above._selector.register(ours, select.EPOLLIN, child)
-    child.control, child.pid, child.started, above._ending = ours, started("print('.')"), time.monotonic(), True
-    for _ in range(500):
-        above._reap()
-        if not child.pid:
-            break
-        time.sleep(0.01)
-    assert (child.pid, child.control) == (0, None)
-    theirs.close()
-
-
-class Folded:
-    """Lists whose changes wait, and whose folding does not go well."""
-
-    def __init__(self, fault: BaseException) -> None:
-        self.fault, self.pending = fault, 3
-
-    def fold(self) -> None:
-        raise self.fault
-
-
-@pytest.mark.parametrize(
-    ("fault", "text"), [(ChangeRefused("no room"), "matchd: no room"), (RuntimeError("a mistake"), "RuntimeError")]
-)
-def test_a_folding_that_fails_says_why_and_ends_alone(
-    tmp_path: Path, fault: Exception, text: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Left(BaseException):
-        pass
-
-    def leave(code: int) -> None:
-        raise Left(code)
-
-    monkeypatch.setattr(matchd.os, "_exit", leave)
-    settings = Settings(tmp_path / "s", 1, frozenset(), frozenset())
-    folding = matchd._Folding(Folded(fault), settings, Counters(3))  # type: ignore[arg-type]
-    with pytest.raises(Left, match="1"):
-        folding._fold()
-    assert text in capfd.readouterr().err
-
-
-def test_a_folding_that_is_under_way_is_ended_with_the_process_and_not_begun_twice(tmp_path: Path) -> None:
-    settings = Settings(tmp_path / "s", 1, frozenset(), frozenset(), fold_after=1)
-    folding = matchd._Folding(Folded(RuntimeError()), settings, Counters(3))  # type: ignore[arg-type]
-    folding._pid = pid = started(STAYS)
-    folding()
-    assert folding._pid == pid
-    folding.stop()
-    matchd._Folding(Folded(RuntimeError()), settings, Counters(3)).stop()  # type: ignore[arg-type]
-
-
-def test_a_process_whose_lists_cannot_be_opened_says_so_and_ends(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Left(BaseException):
-        pass
-
-    def leave(code: int) -> None:
-        raise Left(code)
-
-    kept = {each: signal.getsignal(each) for each in (signal.SIGCHLD, *matchd._SIGNALS)}
-    monkeypatch.setattr(matchd.os, "_exit", leave)
-    monkeypatch.setattr(matchd, "lock_down", lambda **_: lockdown.LockedDown(False))
-    try:
-        for fault, text in ((HavenlineError("they are damaged"), "matchd: they are damaged"), (OSError(), "Traceback")):
-            above = parent(tmp_path)
-            above._opening = raising(fault)
-            above._sockets = Closed()  # type: ignore[assignment]
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with pytest.raises(Left, match="1"), ours:
-                above._become(above._children[2], theirs)
-            theirs.close()
-            assert text in capfd.readouterr().err
-    finally:
-        for each, handler in kept.items():
-            signal.signal(each, handler)
-
-
-class Closed:
-    """Sockets that were never opened."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
-def raising(fault: BaseException) -> Any:
-    def opening() -> None:
-        raise fault
-
-    return opening
-
-
 def test_an_unknown_machine_and_a_kernel_that_refuses_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lockdown, "give_up_privileges", lambda: None)
     monkeypatch.setattr(lockdown.platform, "machine", lambda: "abacus")
@@ -496,138 +222,162 @@ def test_an_unknown_machine_and_a_kernel_that_refuses_are_told_apart(monkeypatch
     lockdown.end_with_parent(signal.SIGTERM, parent=os.getppid())
 
 
-def forced(of: Any, **fields: object) -> Any:
-    """A copy with fields that its own class would refuse."""
-    made = copy.copy(of)
-    for name, value in fields.items():
-        object.__setattr__(made, name, value)
-    return made
+def test_a_large_question_is_answered_as_the_lists_answer_it_and_counted_as_one(rig: Rig) -> None:
+    asker = rig.start().connected()
+    names = ["a", *(str(number) for number in range(2046)), "b", "a", *(str(number) for number in range(3000)), "b"]
+    asked = Asked.of([fingerprint(name) for name in names])
+    leads, table = answered(asker, asked)
+    assert leads.matches(len(names)) == rig.held.lists.look_up(asked, at=now()).matches(len(names))
+    assert sorted(set(leads.asked.tolist())) == [0, 2047, 2048, 5049]
+    again, _ = answered(asker, asked, table)
+    assert again.matches(len(names)) == leads.matches(len(names))
+    settled(asker)
+    assert [rig.count(each) for each in (Count.LOOKUPS, Count.QUESTIONS, Count.LEADS)] == [2, 2 * len(names), 8]
+    assert rig.count(Count.REFUSED) == 0
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        Change(add={"l": [forced(entry("a"), opaque=(("x", 7),))]}),
-        Change(add={"l": [forced(entry("a"), frames=(("x", "0" * 64, 90),))]}),
-        Change(add={"l": [forced(entry("a"), pdq_quality=101)]}),
-        Change(withdraw={"l": [forced(7)]}),
-        Change(terms={"l": forced(ListTerms(), enabled=7)}),
-        Change(terms={"l": forced(ListTerms(), listed_share="all")}),
-        Change(terms={"l": forced(ListTerms(), radius=3.5)}),
-    ],
-)
-def test_a_change_of_the_wrong_kinds_is_none(change: Change) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        wire._check_change(change)
+def test_a_question_is_large_by_its_fingerprints_or_by_their_hashes(rig: Rig) -> None:
+    rig.worker._renewed(rig.held.current())
+    bare = {kind: Values.none(kind) for kind in VALUE_KINDS}
+    few, none = Asked.of([film(2049)]), np.empty(0, np.uint8)
+    for asked in (Asked(2049, bare, none), few):
+        _, link = rig.link()
+        rig.worker._look_up(link, 1, memoryview(wire.asked_body(asked, 0)), 0)
+        assert rig.worker._long.pop().asked.count == asked.count
+    ours, link = rig.link()
+    rig.worker._look_up(link, 1, memoryview(wire.asked_body(Asked(2048, bare, none), 0)), 0)
+    assert rig.worker._long == deque()
+    assert said(ours)[0] == Kind.LEADS
 
 
-def test_a_question_with_too_many_frames_is_not_sent() -> None:
-    count = wire.MOST_FRAMES_ASKED + 1
-    frames = AskedFrames(np.zeros(count, np.uint32), np.zeros(count, np.uint32), np.zeros(count, np.bool_))
-    with pytest.raises(ValueError, match="frames of films"):
-        wire.asked_body(replace(Asked.of([fingerprint("a")]), frames=frames), 0)
-
-
-def test_an_answer_that_names_what_there_is_not_is_malformed() -> None:
-    lists = Lists.build([edition("a")])
-    table = wire.Table.of(lists.heads)
-    leads = lists.look_up(Asked.of([fingerprint("a")]), at=dt.datetime.now(dt.UTC))
-    for wrong in ({"edition": np.array([9], np.uint16)}, {"kind": np.array([wire._FILM], np.uint8)}):
-        with pytest.raises(Malformed):
-            wire.read_leads(wire.leads_body(replace(leads, **wrong), table, 0), None)
-    with pytest.raises(Malformed, match="moments of no film"):
-        wire._read_films(b"", 0, 0, 3, leads=0)
-
-
-def test_a_table_and_a_welcome_that_cannot_be_read_are_named() -> None:
-    with pytest.raises(Malformed, match="list of editions cannot be read"):
-        wire.Table.read(b"[{}]")
-    with pytest.raises(Malformed, match="greeting cannot be read"):
-        wire.read_welcome(b"short")
-
-
-class Answering:
-    """A server that says what it is told to, once, to each who comes."""
-
-    def __init__(self, folder: Path, *answers: bytes) -> None:
-        self.path, self._answers = folder / "s", answers
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self.path))
-        self._listener.listen()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        taken, _ = self._listener.accept()
-        with taken:
-            taken.recv(1 << 16)
-            taken.sendall(wire.message(Kind.WELCOME, 1, wire.welcome()))
-            taken.recv(1 << 16)
-            for part in self._answers:
-                taken.sendall(part)
-                time.sleep(0.05)
-
-    def __enter__(self) -> Answering:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(20)
-        self._listener.close()
-
-
-@pytest.mark.parametrize(
-    ("answers", "error", "text"),
-    [
-        ((wire.message(Kind.HEALTHY, 77, b"{}"),), Malformed, "an answer to something else came"),
-        ((wire.HEAD.pack(0, Kind.HEALTHY, 0, 0, 2) + b"x",), Malformed, "an impossible length"),
-        ((wire.HEAD.pack((1 << 31) + 1, Kind.HEALTHY, 0, 0, 2),), Malformed, "an impossible length"),
-        ((wire.HEAD.pack(9, Kind.HEALTHY, 0, 0, 2), b"{"), asking.MatchdUnreachable, "ended the connection"),
-        ((wire.HEAD.pack(2, Kind.HEALTHY, 0, 0, 2)[:3],), asking.MatchdUnreachable, "ended the connection"),
-    ],
-)
-def test_an_answer_that_is_none_is_named(
-    tmp_path: Path, answers: tuple[bytes, ...], error: type[Exception], text: str
+def test_moments_of_films_count_as_leads_where_there_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (
-        Answering(tmp_path, *answers) as server,
-        asking.MatchClient(server.path, timeout=5) as client,
-        pytest.raises(error, match=text),
-    ):
-        client.health()
+    long = film(40)
+    listed = Entries.of([ListEntry("f", frames=long.listed_films[0])])
+    rig = Rig(tmp_path)
+    rig.held.lists = Lists.build([replace(edition(), entries=listed)])
+    asked = Asked.of([long, *(fingerprint(str(number)) for number in range(2100))])
+    leads = rig.held.lists.look_up(asked, at=now())
+    bound = len(leads.asked) + len(leads.films.asked)
+    assert (len(leads.asked), bound) == (1, 41)
+    asker = rig.start().connected()
+    monkeypatch.setattr(working, "_MOST_LEADS", bound)
+    assert len(answered(asker, asked)[0].asked) == 1
+    monkeypatch.setattr(working, "_MOST_LEADS", bound - 1)
+    asker.sendall(wire.message(Kind.LOOKUP, 9, wire.asked_body(asked, 0)))
+    kind, body = said(asker)
+    assert (kind, wire.read_refusal(body)[:2]) == (Kind.REFUSED, (Reason.TOO_MUCH, False))
+    assert len(answered(asker, Asked.of([fingerprint("x")]))[0].asked) == 0, "the connection goes on"
+    rig.stop()
 
 
-def test_an_answer_in_small_pieces_is_one(tmp_path: Path) -> None:
-    whole = wire.message(Kind.HEALTHY, 2, b'{"a":1}')
-    with Answering(tmp_path, whole[:3], whole[3:]) as server, asking.MatchClient(server.path, timeout=5) as client:
-        assert client.health() == {"a": 1}
+def test_what_lists_in_shadow_would_give_is_counted_whether_a_question_is_large_or_not(rig: Rig) -> None:
+    shadow = ListTerms(enabled=False, shadow=True)
+    rig.held.lists = Lists.build([edition("a"), edition("b", of="tried", terms=shadow)])
+    asker = rig.start().connected()
+    for names, found, counted in ((["a", "b"], 1, 1), (["b", *(str(number) for number in range(2100)), "b"], 0, 3)):
+        leads, _ = answered(asker, Asked.of([fingerprint(name) for name in names]))
+        assert len(leads.asked) == found
+        settled(asker)
+        assert rig.count(Count.SHADOW) == counted
 
 
-def test_a_path_that_no_socket_can_have_is_refused_before_it_is_tried(tmp_path: Path) -> None:
-    with pytest.raises(asking.MatchdUnreachable, match="at most"):
-        asking.MatchClient(tmp_path / ("x" * 200)).health()
+def test_new_lists_answer_the_next_question_with_a_table_of_their_own(rig: Rig) -> None:
+    asker = rig.start().connected()
+    _, table = answered(asker, Asked.of([fingerprint("x")]))
+    assert table.heads == rig.held.lists.heads
+    assert [rig.count(each) for each in (Count.ENTRIES, Count.EDITIONS)] == [2, 1]
+    rig.held.lists = Lists.build([edition("x", number=2), edition("c", "d", of="other")])
+    for _ in range(2):
+        leads, newer = answered(asker, Asked.of([fingerprint("x")]), table)
+        assert newer.heads == rig.held.lists.heads
+        assert len(leads.asked) == 1
+    assert [rig.count(each) for each in (Count.ENTRIES, Count.EDITIONS)] == [3, 2]
 
 
-def test_an_answer_about_what_was_not_asked_is_malformed(tmp_path: Path) -> None:
-    lists = Lists.build([edition("a")])
-    leads = lists.look_up(Asked.of([fingerprint("a")]), at=dt.datetime.now(dt.UTC))
-    other = replace(leads, asked=np.array([1], np.uint32))
-    body = wire.leads_body(other, wire.Table.of(lists.heads), 0)
-    with (
-        Answering(tmp_path, wire.message(Kind.LEADS, 2, body)) as server,
-        asking.MatchClient(server.path, timeout=5) as client,
-        pytest.raises(Malformed, match="fingerprints that were not asked for"),
-    ):
-        client.look_up(Asked.of([fingerprint("a")]))
+def test_the_time_that_answers_took_is_counted_once_each_and_by_its_length(rig: Rig) -> None:
+    asker, began = rig.start().connected(), time.perf_counter_ns()
+    for _ in range(5):
+        answered(asker, Asked.of([fingerprint("a")]))
+    settled(asker)
+    assert 0 < rig.count(Count.NANOSECONDS) <= time.perf_counter_ns() - began
+    told = rig.counters.told(now=time.time_ns())
+    within = list(told["lookup_microseconds"].values())
+    assert within == sorted(within)
+    assert 0 < within[-1] <= 5
 
 
-def test_a_server_that_greets_otherwise_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "welcome", lambda: b"short")
-    with (
-        Answering(tmp_path) as server,
-        asking.MatchClient(server.path, timeout=5) as client,
-        pytest.raises(Malformed, match="greeting cannot be read"),
-    ):
-        client.health()
+def test_the_parent_is_told_of_each_connection_that_was_closed(rig: Rig) -> None:
+    askers = [rig.start().connected(), rig.connected(), rig.connected()]
+    assert rig.count(Count.OPEN) == 3
+    closed = 0
+    for number, each in enumerate(askers, 1):
+        each.close()
+        while closed < number:
+            closed += CLOSED.unpack(rig.control.recv(CLOSED.size))[0]
+    assert closed == 3
+    assert rig.count(Count.OPEN) == 0
+
+
+def test_a_parent_that_cannot_be_told_at_once_is_told_later(rig: Rig) -> None:
+    rig.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+    filled = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            rig.theirs.send(CLOSED.pack(0))
+            filled += 1
+    for _ in range(2):
+        rig.worker._drop(rig.link()[1])
+    for _ in range(filled):
+        assert rig.control.recv(CLOSED.size) == CLOSED.pack(0)
+    rig.worker._sweep()
+    rig.worker._sweep()
+    assert rig.control.recv(CLOSED.size) == CLOSED.pack(2)
+    rig.control.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        rig.control.recv(CLOSED.size)
+
+
+def test_once_a_second_there_is_time_for_what_is_done_now_and_then(rig: Rig) -> None:
+    done = threading.Event()
+    rig.worker._now_and_then = done.set
+    rig.start()
+    assert done.wait(20)
+
+
+def test_an_idle_connection_is_given_its_time_and_no_more(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, idle=50.0)
+    _, link = rig.link()
+    before = time.monotonic()
+    rig.worker._sweep()
+    assert before + 50 <= link.deadline <= time.monotonic() + 50
+    link.deadline = before - 1
+    rig.worker._sweep()
+    assert rig.worker._links == {}
+    rig.stop()
+
+
+def test_a_head_with_other_bytes_than_zero_is_no_question(rig: Rig) -> None:
+    rig.start()
+    for zeros in ((1, 0), (0, 1)):
+        asker, body = rig.connected(), wire.asked_body(Asked.of([fingerprint("a")]), 0)
+        asker.sendall(wire.HEAD.pack(len(body), Kind.LOOKUP, *zeros, 1) + body)
+        kind, told = said(asker)
+        assert (kind, wire.read_refusal(told)[:2]) == (Kind.REFUSED, (Reason.MALFORMED, True))
+        assert said(asker) == (0, b"")
+    assert rig.count(Count.MALFORMED) == rig.count(Count.REFUSED) == 2
+
+
+def test_a_message_may_be_as_long_as_is_allowed_and_no_longer(rig: Rig) -> None:
+    rig.start()
+    for more, reason in ((0, Reason.MALFORMED), (1, Reason.TOO_MUCH)):
+        asker = rig.connected()
+        asker.sendall(wire.HEAD.pack(wire.LARGEST - wire.HEAD.size + more, Kind.LOOKUP, 0, 0, 1))
+        if not more:
+            asker.sendall(bytes(wire.LARGEST - wire.HEAD.size))
+        kind, told = said(asker)
+        assert (kind, wire.read_refusal(told)[0]) == (Kind.REFUSED, reason)
 
 
 def test_who_is_reset_in_the_middle_of_a_question_is_let_go(rig: Rig) -> None:
@@ -645,25 +395,18 @@ def test_who_is_reset_in_the_middle_of_a_question_is_let_go(rig: Rig) -> None:
     assert rig.worker._links == {}
 
 
-def test_a_large_question_that_waits_at_the_end_is_answered(rig: Rig) -> None:
+def test_at_the_end_a_large_question_is_answered_and_one_that_has_arrived_beside_it(rig: Rig) -> None:
     ours, link = rig.link()
+    beside, _ = rig.link()
     rig.worker._renewed(rig.held.current())
     rig.worker._look_up(link, 1, memoryview(many())[wire.HEAD.size :], 0)
-    answered = threading.Thread(target=rig.worker._drain)
-    answered.start()
+    beside.sendall(wire.message(Kind.HELLO, 1, wire.hello()))
+    draining = threading.Thread(target=rig.worker._drain)
+    draining.start()
+    assert said(beside)[0] == Kind.WELCOME
     assert said(ours)[0] == Kind.LEADS
-    answered.join(20)
+    draining.join(20)
     assert rig.worker._links == {}
-
-
-def test_a_server_of_another_form_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "welcome", lambda: wire._WELCOME.pack(wire.FORM + 1, 1, 1))
-    with (
-        Answering(tmp_path) as server,
-        asking.MatchClient(server.path, timeout=5) as client,
-        pytest.raises(asking.MatchdUnreachable, match="use matching ones"),
-    ):
-        client.health()
 
 
 def test_a_question_whose_head_comes_in_pieces_is_answered(rig: Rig) -> None:
@@ -688,7 +431,8 @@ class Late:
         return [*first, *self.behind.poll(timeout)]
 
 
-def test_a_connection_that_is_gone_when_its_turn_comes_is_passed_over(rig: Rig) -> None:
+def test_a_connection_that_is_gone_when_its_turn_comes_is_passed_over(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ending=0.3)
     rig.worker._poll = Late(rig.worker._poll)  # type: ignore[assignment]
     asker = rig.start().connected()
     asker.sendall(lookup("a"))
@@ -699,3 +443,4 @@ def test_a_connection_that_is_gone_when_its_turn_comes_is_passed_over(rig: Rig) 
     rig.control.shutdown(socket.SHUT_WR)
     rig.thread.join(20)
     assert rig.worker._links == {}
+    rig.stop()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +17,9 @@ from hypothesis import strategies as st
 
 from havenline.entries import BYTES, Entries, Values
 from havenline.matching import Lists
-from havenline.matching.asked import Asked, AskedFrames
+from havenline.matching.asked import KINDS, Asked, AskedFrames
 from havenline.matching.change_log import Change
+from havenline.matching.snapshot import said_terms
 from havenline.vocabulary import VALUE_KINDS, Fingerprint, FrameHash, HashKind, ListEntry, ListTerms, listed_frames
 from havenline_guard import wire
 from havenline_guard.wire import Malformed, Table
@@ -56,11 +60,9 @@ def test_a_question_arrives_as_it_was_asked(asked: Asked, known: int) -> None:
 
 
 def test_one_perceptual_hash_alone_arrives_as_it_was_asked() -> None:
-    values = {kind: Values.none(kind) for kind in VALUE_KINDS}
-    code = np.arange(32, dtype=np.uint8).reshape(1, 32)
-    asked = Asked(1, values | {HashKind.PDQ: Values(np.zeros(1, np.uint32), code)}, np.array([51], np.uint8))
-    read, _ = wire.read_asked(memoryview(wire.asked_body(asked, 1)))
-    assert read.hashes[HashKind.PDQ].values.tolist() == code.tolist()
+    read, known = wire.read_asked(memoryview(wire.asked_body(one_value(), 1)))
+    assert (read.count, read.leeway, known, len(read.frames)) == (1, 0, 1, 0)
+    assert read.hashes[HashKind.PDQ].values.tolist() == [list(range(32))]
     assert read.hashes[HashKind.PDQ].rows.tolist() == [0]
     assert read.pdq_quality.tolist() == [51]
 
@@ -86,6 +88,102 @@ def test_one_perceptual_hash_alone_arrives_as_it_was_asked() -> None:
 def test_a_question_that_contradicts_itself_is_refused(asked: Asked) -> None:
     with pytest.raises(Malformed):
         wire.read_asked(memoryview(wire.asked_body(asked, 0)))
+
+
+def test_a_question_at_the_bounds_of_what_may_be_asked_is_one() -> None:
+    quality = replace(Asked.of([fingerprint("a")]), pdq_quality=np.array([100], np.uint8), leeway=64)
+    read, _ = wire.read_asked(memoryview(wire.asked_body(quality, 0)))
+    assert (read.pdq_quality.tolist(), read.leeway) == ([100], 64)
+    values = {kind: Values.none(kind) for kind in VALUE_KINDS}
+    bare = Asked(wire.MOST_QUESTIONS, values, np.empty(0, np.uint8))
+    assert wire.read_asked(memoryview(wire.asked_body(bare, 0)))[0].count == wire.MOST_QUESTIONS
+
+
+def test_the_bounds_are_those_that_the_description_of_the_messages_names() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats" / "matchd.md").read_text()
+    assert f"(at most {wire.LONGEST_PATH} bytes)" in text
+    assert f"fingerprints, at most {wire.MOST_QUESTIONS:,} |" in text
+    assert f"each at most {wire.MOST_VALUES:,} |" in text
+    assert f"frames of films, *f*, at most {wire.MOST_FRAMES_ASKED:,} |" in text
+    assert f"has at most {wire.LARGEST / (1 << 20):g} MiB in all" in text
+    assert f"# Messages of matchd, form {wire.FORM}\n" in text
+
+
+def test_more_than_may_be_asked_is_not_sent() -> None:
+    one, values = Asked.of([fingerprint("a")]), {kind: Values.none(kind) for kind in VALUE_KINDS}
+    rows = np.zeros(wire.MOST_VALUES + 1, np.uint32)
+    digests = Values(rows, np.zeros((len(rows), 16), np.uint8))
+    count = wire.MOST_FRAMES_ASKED + 1
+    frames = AskedFrames(np.zeros(count, np.uint32), np.zeros(count, np.uint32), np.zeros(count, np.bool_))
+    for asked, text in (
+        (Asked(wire.MOST_QUESTIONS + 1, values, np.empty(0, np.uint8)), "fingerprints"),
+        (replace(one, hashes=one.hashes | {HashKind.MD5: digests}), "values of a kind"),
+        (replace(one, frames=frames), "frames of films"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            wire.asked_body(asked, 0)
+
+
+@pytest.mark.parametrize(
+    ("at", "number"),
+    [(8, wire.MOST_QUESTIONS + 1), (16, wire.MOST_VALUES + 1), (28, wire.MOST_VALUES + 1), (36, 1)],
+    ids=["fingerprints", "perceptual", "digests", "zero"],
+)
+def test_a_head_that_says_too_much_is_refused(at: int, number: int) -> None:
+    body = bytearray(wire.asked_body(Asked.of([fingerprint("a")]), 0))
+    body[at : at + 4] = number.to_bytes(4, "little")
+    with pytest.raises(Malformed, match=r"at most|its numbers say"):
+        wire.read_asked(memoryview(body))
+
+
+def test_one_byte_more_or_less_than_a_question_has_is_refused() -> None:
+    for asked in (Asked.of([fingerprint("a")]), Asked.of(films()[1]), one_value()):
+        body = wire.asked_body(asked, 0)
+        for other in (body[:-1], body + b"\0"):
+            with pytest.raises(Malformed, match="its numbers say"):
+                wire.read_asked(memoryview(other))
+    with pytest.raises(Malformed, match="cut short"):
+        wire.read_asked(memoryview(body[:39]))
+
+
+def one_value() -> Asked:
+    """One perceptual hash and nothing else, as most questions are."""
+    values = {kind: Values.none(kind) for kind in VALUE_KINDS}
+    code = np.arange(32, dtype=np.uint8).reshape(1, 32)
+    return Asked(1, values | {HashKind.PDQ: Values(np.zeros(1, np.uint32), code)}, np.array([51], np.uint8))
+
+
+@pytest.mark.parametrize(("at", "byte"), [(8, 0), (32, 1), (36, 1), (72, 1), (76, 101)])
+def test_one_perceptual_hash_alone_is_looked_at_as_closely_as_many(at: int, byte: int) -> None:
+    """In turn: no fingerprint, a frame, the zero, a value of another fingerprint, a quality beyond 100."""
+    body = bytearray(wire.asked_body(one_value(), 0))
+    body[at] = byte
+    with pytest.raises(Malformed):
+        wire.read_asked(memoryview(body))
+    body = bytearray(wire.asked_body(replace(one_value(), leeway=3), 0))
+    assert wire.read_asked(memoryview(body))[0].leeway == 3
+
+
+def test_greetings_come_back_and_others_are_refused() -> None:
+    assert wire.read_hello(memoryview(wire.hello())) == wire.read_welcome(wire.welcome()) == wire.FORM
+    assert wire.read_hello(memoryview(b"HVLNMTCH" + bytes([9, 1, 0, 0]) + bytes(4))) == 0x109
+    for other in (b"HVLNMTCX" + wire.hello()[8:], wire.hello()[:-1] + b"\1"):
+        with pytest.raises(Malformed, match="no greeting of Havenline's"):
+            wire.read_hello(memoryview(other))
+    for other in (wire.hello()[:-1], wire.hello() + b"\0"):
+        with pytest.raises(Malformed, match="16 bytes"):
+            wire.read_hello(memoryview(other))
+    for other in (wire.welcome()[:-1], b"short"):
+        with pytest.raises(Malformed, match="greeting cannot be read"):
+            wire.read_welcome(other)
+    assert wire._WELCOME.unpack(wire.welcome()) == (wire.FORM, wire.MOST_QUESTIONS, wire.LARGEST)
+
+
+def test_a_refusal_says_why_and_whether_it_is_the_end() -> None:
+    for closes in (True, False):
+        said = wire.refusal(wire.Reason.BUSY, "später", closes=closes)
+        assert wire.read_refusal(said) == (wire.Reason.BUSY, closes, "später")
+        assert said[3] == 0
 
 
 @given(st.binary(max_size=400))
@@ -145,6 +243,84 @@ def test_an_answer_about_films_with_a_few_other_bytes_is_one_or_is_refused(data:
                 assert match.film is None or 0 < match.film.asked_share <= 1
 
 
+def of_films(**wrong: Any) -> bytes:
+    """The answer about the films, with some of what it tells of them put otherwise."""
+    lists, asking = films()
+    leads = lists.look_up(Asked.of(asking), at=NOON)
+    return wire.leads_body(replace(leads, films=replace(leads.films, **wrong)), Table.of(lists.heads), 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"ends": [6, 7]}, "moments of no film"),
+        ({"ends": [9, 8]}, "moments of no film"),
+        ({"leads": [0, 2]}, "moments of no film"),
+        ({"leads": [1, 0]}, "other films than"),
+        ({"counts": [[7, 6, 6, 6], [2, 2, 2, 6]]}, "impossible shares"),
+        ({"counts": [[6, 6, 6, 6], [2, 2, 7, 6]]}, "impossible shares"),
+        ({"counts": [[0, 6, 6, 6], [2, 2, 2, 6]]}, "impossible shares"),
+    ],
+)
+def test_an_answer_about_films_that_contradicts_itself_is_refused(wrong: dict[str, list[Any]], text: str) -> None:
+    wire.read_leads(of_films(), None)
+    with pytest.raises(Malformed, match=text):
+        wire.read_leads(of_films(**{name: np.array(numbers, np.uint32) for name, numbers in wrong.items()}), None)
+
+
+def test_moments_without_a_film_are_refused() -> None:
+    table = Table.of(())
+    body = wire._LEADS.pack(table.number, 0, 0, 0, 0, 1) + bytes(8 + 9)
+    with pytest.raises(Malformed, match="moments of no film"):
+        wire.read_leads(body, table)
+
+
+def test_an_answer_that_names_what_there_is_not_is_malformed() -> None:
+    lists = Lists.build([edition("a")])
+    table = Table.of(lists.heads)
+    leads = lists.look_up(Asked.of([fingerprint("a")]), at=NOON)
+    for wrong, text in (
+        ({"edition": np.array([1], np.uint16)}, "editions or kinds that there are not"),
+        ({"kind": np.array([len(KINDS)], np.uint8)}, "editions or kinds that there are not"),
+        ({"kind": np.array([KINDS.index(HashKind.FILM)], np.uint8)}, "other films than"),
+    ):
+        with pytest.raises(Malformed, match=text):
+            wire.read_leads(wire.leads_body(replace(leads, **wrong), table, 0), None)  # type: ignore[arg-type]
+    body = wire.leads_body(leads, table, 0)
+    for other in (body[:-1], body + b"\0", body[:20]):
+        with pytest.raises(Malformed):
+            wire.read_leads(other, None)
+
+
+def test_an_answer_of_other_editions_than_the_asker_knows_is_refused() -> None:
+    lists, other = Lists.build([edition("a")]), Table.of(Lists.build([edition("b")]).heads)
+    leads, table = lists.look_up(Asked.of([fingerprint("a")]), at=NOON), Table.of(lists.heads)
+    for known in (other, None):
+        with pytest.raises(Malformed, match="editions that were not told"):
+            wire.read_leads(wire.leads_body(leads, table, table.number), known)
+        assert wire.read_leads(wire.leads_body(leads, table, 0), known)[1].heads == lists.heads
+    with pytest.raises(Malformed, match="editions that were not told"):
+        wire.read_leads(wire.nothing_body(table), other)
+
+
+def test_an_answer_without_leads_is_the_same_bytes_by_the_short_way() -> None:
+    lists = Lists.build([edition("a")])
+    none, table = lists.look_up(Asked.of([fingerprint("x")]), at=NOON), Table.of(lists.heads)
+    assert wire.nothing_body(table) == wire.leads_body(none, table, table.number)
+    assert wire.read_leads(wire.leads_body(none, table, 0), None)[0].matches(1) == [()]
+
+
+def test_a_table_tells_all_of_an_edition_and_one_that_cannot_be_read_is_named() -> None:
+    terms = ListTerms(3, 60, True, False, NOON, 0.5, 0.25, True)
+    heads = Lists.build([edition("a", "b", of="liste", number=7, terms=terms), edition("c")]).heads
+    table = Table.of(heads)
+    assert Table.read(table.text).heads == heads
+    assert Table.read(table.text).number == table.number
+    for text in (b"[{}]", b"[7]", b"{", b"7"):
+        with pytest.raises(Malformed, match="list of editions cannot be read"):
+            Table.read(text)
+
+
 def test_an_answer_arrives_as_it_was_given_with_the_editions_once() -> None:
     lists = Lists.build([edition("a", "b", "c"), edition("c", "d", of="other", terms=ListTerms(radius=3))])
     asking = [fingerprint("a"), fingerprint("x"), fingerprint("c", near=True)]
@@ -173,6 +349,61 @@ def test_a_change_arrives_as_it_was_asked_for_at_the_servers_time() -> None:
     change = Change(change.withdraw, change.add, {"shapes": ListTerms(radius=10, expires_at=NOON)}, "whenever")
     read = wire.read_change(memoryview(wire.change_body(change)), at=NOON)
     assert read == Change(change.withdraw, change.add, change.terms, NOON.isoformat())
+
+
+TERMS = said_terms(ListTerms())
+LONG = "é" * (1 << 15)
+"""As many bytes as an id may have."""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [],
+        {"more": {}},
+        {"withdraw": {"l": [7]}},
+        {"withdraw": {"l": [""]}},
+        {"withdraw": {"": ["a"]}},
+        {"withdraw": {"l": [LONG + "x"]}},
+        {"add": {"": []}},
+        {"add": {"l": [{"entry": 7, "md5": "0" * 32}]}},
+        {"add": {"l": [{"entry": "", "md5": "0" * 32}]}},
+        {"add": {"l": [{"entry": "a", "md5": "0" * 32, "label": 7}]}},
+        {"add": {"l": [{"entry": "a", "md5": "0" * 32, "label": LONG + "x"}]}},
+        {"add": {"l": [{"entry": "a", "md5": "0" * 32, "opaque": [["other", 7]]}]}},
+        {"add": {"l": [{"entry": "a", "md5": "0" * 32, "opaque": [[7, "x"]]}]}},
+        {"add": {"l": [{"entry": "a", "pdq": "0" * 64, "pdq_quality": 101}]}},
+        {"add": {"l": [{"entry": "a", "pdq": "0" * 64, "pdq_quality": -1}]}},
+        {"add": {"l": [{"entry": "a", "pdq": "0" * 64, "pdq_quality": 1.5}]}},
+        {"add": {"l": [{"entry": "a", "pdq": "0" * 64, "pdq_quality": True}]}},
+        {"add": {"l": [{"film": "a", "frames": [[0, "0" * 64, 90.5]]}]}},
+        {"add": {"l": [{"film": "a", "frames": [[True, "0" * 64, 90]]}]}},
+        {"terms": {"": TERMS}},
+        *({"terms": {"l": TERMS | {name: 1}}} for name in ("enabled", "allow", "shadow")),
+        *({"terms": {"l": TERMS | {name: True}}} for name in ("asked_share", "listed_share", "radius")),
+        {"terms": {"l": TERMS | {"quality_floor": 50.5}}},
+        {"terms": {"l": TERMS | {"radius": 3.5}}},
+    ],
+    ids=itertools.count(),
+)
+def test_a_change_of_which_any_part_is_of_the_wrong_kind_is_refused_as_a_whole(said: object) -> None:
+    with pytest.raises(Malformed, match="a change cannot be read"):
+        wire.read_change(memoryview(json.dumps(said).encode()), at=NOON)
+
+
+def test_a_change_at_the_bounds_of_what_may_be_said_is_one() -> None:
+    added: list[dict[str, Any]] = [
+        {"entry": LONG, "pdq": "0" * 64, "pdq_quality": 0, "label": LONG, "opaque": [["other", LONG]]},
+        {"entry": "b", "pdq": "0" * 64, "pdq_quality": 100, "label": ""},
+        {"film": "c", "frames": [[0, "0" * 64, 90], [0.5, "f" * 64, 90]]},
+    ]
+    terms = TERMS | {"asked_share": 1, "listed_share": 0, "radius": 0}
+    said = {"withdraw": {"l": ["x"]}, "add": {"l": added}, "terms": {"l": terms}, "at": "whenever"}
+    read = wire.read_change(memoryview(json.dumps(said).encode()), at=NOON)
+    assert [(each.entry, each.label, each.pdq_quality) for each in read.add["l"]] == [
+        (LONG, LONG, 0), ("b", "", 100), ("c", None, None),
+    ]  # fmt: skip
+    assert (read.at, read.terms["l"].asked_share) == (NOON.isoformat(), 1)
 
 
 FILM = ListEntry("f", frames=(FrameHash(0.25, "0" * 64, 51),))

@@ -34,13 +34,35 @@ from havenline_desk.sites.cluster import DATABASE, OWNER_ROLE, Cluster, throwawa
 ROOT = Path(__file__).parents[2]
 FOLDER = f"havenline-mutant-{os.getpid()}-"
 
+_OF_MATCHD = (
+    "guard/test_matchd.py::test_what_is_no_question_gets_one_answer_and_the_end",
+    "guard/test_matchd.py::test_a_connection_begins_with_a_greeting_of_this_form",
+    "guard/test_matchd.py::test_a_question_may_arrive_byte_by_byte",
+    "guard/test_matchd.py::test_a_change_holds_for_every_process_from_its_acknowledgement_on",
+    "guard/test_matchd.py::test_metrics_and_health_hold_numbers_and_no_word_of_a_case",
+    "guard/test_matchd.py::test_one_who_does_not_read_keeps_nobody_waiting",
+    "guard/test_matchd.py::test_a_large_question_lets_others_in_and_too_many_leads_are_refused",
+)
+"""Of the tests of whole servers those that tell most in a few seconds."""
 TESTS: dict[str, tuple[str, ...]] = {
-    "havenline_guard/client.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
+    "havenline_guard/client.py": ("guard/test_match_client.py", *_OF_MATCHD),
     "havenline_guard/counters.py": ("guard/test_matchd_parts.py",),
     "havenline_guard/held.py": ("guard/test_matchd_parts.py",),
-    "havenline_guard/matchd.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
+    "havenline_guard/matchd.py": (
+        "guard/test_matchd_parent.py",
+        *_OF_MATCHD,
+        "guard/test_matchd.py::test_signals_that_end_the_parent_end_no_other_process",
+        "guard/test_matchd.py::test_the_processes_have_nothing_open_that_is_the_parents_alone",
+        "guard/test_matchd.py::test_what_stands_where_the_socket_should_be",
+        "guard/test_matchd.py::test_there_are_at_most_so_many_connections_and_a_closed_one_makes_room",
+        "guard/test_matchd.py::test_only_the_users_that_are_named_may_ask_and_change",
+        "guard/test_matchd.py::test_it_ends_politely_and_takes_its_sockets_away",
+        "guard/test_matchd.py::test_a_process_that_falls_is_started_again_and_who_asked_it_asks_anew",
+        "guard/test_matchd.py::test_changes_are_folded_when_there_are_many",
+        "guard/test_matchd.py::test_snapshot_files_are_served_and_cannot_be_changed",
+    ),
     "havenline_guard/wire.py": ("guard/test_wire.py",),
-    "havenline_guard/worker.py": ("guard/test_matchd_edges.py", "guard/test_matchd.py"),
+    "havenline_guard/worker.py": ("guard/test_matchd_edges.py", *_OF_MATCHD),
     "havenline_guard/keyd.py": (
         "guard/test_keyd_edges.py",
         "guard/test_keyd_refusals.py",
@@ -110,7 +132,7 @@ LONG = (
     "desk/test_audit_log.py::test_wherever_a_note_was_cut_off_the_next_one_stands_whole_behind_the_last_whole_one",
     "guard/test_keyd_process.py::test_ten_thousand_keys_are_rotated_while_they_are_read",
     "guard/test_keyd_process.py::test_nothing_acknowledged_is_lost_in_fifty_kills_under_four_writers",
-    "guard/test_matchd.py::test_nothing_acknowledged_is_lost_in_kills_under_four_who_change_the_lists",
+    "guard/test_wire.py::test_any_json_is_a_change_whose_parts_are_what_they_should_be_or_is_refused",
 )
 """Left out here, for a change that these alone notice costs a minute for each that nothing notices."""
 
