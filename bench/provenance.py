@@ -53,8 +53,8 @@ def picture_rows() -> bool:
     """Print the milliseconds of both pictures, and of looking into their pixels; whether both medians suffice."""
     from tests.core.provenance.signed import signed
 
+    from havenline.media.decode import decode_picture
     from havenline.provenance import read_picture
-    from havenline.provenance.pixel_marks import decoded
 
     content = drawn_jpeg()
     with_manifest, _ = signed(content, "image/jpeg")
@@ -79,7 +79,7 @@ def picture_rows() -> bool:
         begun = time.perf_counter()
         read_picture(content, key=KEY, pixels=True)
         read = time.perf_counter()
-        decoded(content, "JPEG", mode="RGB")
+        decode_picture(content)
         looked.append(1000 * (read - begun))
         decoding.append(1000 * (time.perf_counter() - read))
     ms, alone = statistics.median(looked), statistics.median(decoding)

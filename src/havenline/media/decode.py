@@ -157,7 +157,9 @@ def _plain_jpeg(content: bytes, limits: Limits) -> Picture | None:
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
-        return None  # an odd subsampling, or no JPEG at all: Pillow decides
+        if not bits:
+            raise UnidentifiedImageError from None  # Pillow would look for a frame byte by byte, for minutes
+        return None  # an odd subsampling: Pillow decides
     _check_pixels(int(width), int(height), limits)
     if colours in ("CMYK", "YCCK"):
         # Decoded here only to learn whether it is whole: Pillow passes over libjpeg's warnings.
@@ -200,7 +202,7 @@ def _rows_there(content: bytes, pixels: Pixels) -> int:
 
 def _by_pillow(content: bytes, kind: str, limits: Limits) -> Picture:
     if kind == kinds.WEBP:
-        _check_pixels(*_webp_size(content), limits)  # Pillow makes its canvas while it opens the file
+        _check_pixels(*webp_size(content), limits)  # Pillow makes its canvas while it opens the file
     mark = orientation.png_mark(content) if kind == kinds.PNG else 1
     with opened(content, kind) as image:
         _check_pixels(*image.size, limits)
@@ -245,7 +247,7 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _webp_size(content: bytes) -> tuple[int, int]:
+def webp_size(content: bytes) -> tuple[int, int]:
     """Width and height from the first chunk of a WebP file (RFC 9649, 2.5 to 2.7)."""
     form, body = content[12:16], content[20:30]
     if form == b"VP8X":

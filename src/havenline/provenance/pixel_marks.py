@@ -9,7 +9,6 @@ pictures are decoded.
 from __future__ import annotations
 
 import json
-import warnings
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -27,7 +26,8 @@ _LETTERS = 15
 _HEAD = _LETTERS + 4
 _ROWS = 8 * _LETTERS
 """Pixels of the first column that a signature in alpha takes; pictures of fewer rows are not looked at."""
-_MOST_PIXELS = 16_000_000
+MOST_PIXELS = 16_000_000
+"""Larger pictures are not decoded to look for marks."""
 _MOST_TEXTS = 64
 
 
@@ -41,13 +41,13 @@ def pixel_parts(content: bytes, kind: str | None, *, webp: bool = False) -> Iter
     if kind == kinds.PNG:
         signature = _signature(content)
     else:
-        pixels = decoded(content, "WEBP") if webp and kind == kinds.WEBP else None
+        pixels = _decoded(content, "WEBP") if webp and kind == kinds.WEBP else None
         signature = None if pixels is None else _signed(pixels[:_ROWS, 0].tolist())
     if signature is None:
         return
     channels, packed = _SIGNATURES[signature]
     place = f"{form} pixels, lowest bits of {'alpha' if channels == 4 else 'red, green and blue'}"
-    pixels = decoded(content, "PNG") if pixels is None else pixels
+    pixels = _decoded(content, "PNG") if pixels is None else pixels
     if pixels is None:
         yield Part("unread", place, b"there is a signature, and the picture cannot be opened")
         return
@@ -79,7 +79,7 @@ def _signature(content: bytes) -> bytes | None:
     channels = {b"\6": 4, b"\2": 3}.get(colours)
     if depth != b"\x08" or channels is None or interlaced != b"\0" or height < _ROWS:
         return None
-    if not 0 < width * height <= _MOST_PIXELS:
+    if not 0 < width * height <= MOST_PIXELS:
         return None
     stride, rows = 1 + width * channels, _ROWS if channels == 4 else _ROWS // 3
     return _signed(_first_column(_scanlines(content, rows * stride), stride, channels))
@@ -127,30 +127,21 @@ def _letters(values: list[int]) -> bytes:
     return int(bits, 2).to_bytes(_LETTERS, "big") if len(bits) == _ROWS else b""
 
 
-def decoded(content: bytes, form: str, *, mode: str | None = None) -> NDArray[Any] | None:
-    """The pixels of a picture of one of Pillow's forms, in Pillow's `mode` or as they are; uint8 for those of 8 bits.
-
-    None where it has more than 16 million pixels, or cannot be decoded.
-    """
+def _decoded(content: bytes, form: str) -> NDArray[Any] | None:
+    """The pixels as they are stored; None where they are more than 16 million, or cannot be decoded."""
     import numpy as np
     from PIL import Image
 
+    from havenline.media.decode import webp_size
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(content), formats=(form,)) as picture:
-                width, height = picture.size
-                if width * height > _MOST_PIXELS:
-                    return None
-                return np.asarray(picture if mode is None else picture.convert(mode))
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        MemoryError,
-        Image.DecompressionBombWarning,
-        Image.DecompressionBombError,
-    ):
+        if form == "WEBP":
+            width, height = webp_size(content)  # Pillow makes room for the whole while it opens the file
+            if width * height > MOST_PIXELS:
+                return None
+        with Image.open(BytesIO(content), formats=(form,)) as picture:
+            return np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, MemoryError):
         return None
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from havenline.media import kinds
-from havenline.provenance.pixel_marks import decoded
+from havenline.provenance.pixel_marks import MOST_PIXELS
+from havenline.vocabulary import Refused
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,7 @@ _SCALE = 36.0
 _BLOCK = 4
 LEAST_PIXELS = 256 * 256
 """Pictures with fewer pixels are not looked at: whoever marks them by that method refuses them too."""
-_READ = {kinds.JPEG: "JPEG", kinds.PNG: "PNG", kinds.WEBP: "WEBP"}
+_READ = frozenset((kinds.JPEG, kinds.PNG, kinds.WEBP))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,14 @@ def watermark(content: bytes, kind: str | None) -> Watermark | None:
     Not found: what was cut, turned or made larger or smaller since, and marks with words of one's own. Not checked:
     who put it in; anybody can.
     """
-    form = _READ.get(kind or "")
-    pixels = None if form is None else decoded(content, form, mode="RGB")
-    if pixels is None or pixels.shape[0] * pixels.shape[1] < LEAST_PIXELS or min(pixels.shape[:2]) < 4 * _BLOCK:
+    from havenline.media.decode import Limits, decode_picture
+
+    picture = decode_picture(content, limits=Limits(max_pixels=MOST_PIXELS)) if kind in _READ else None
+    if picture is None or isinstance(picture, Refused):
         return None
-    votes = _votes(_blocks(pixels))
+    if picture.width * picture.height < LEAST_PIXELS or min(picture.width, picture.height) < 4 * _BLOCK:
+        return None
+    votes = _votes(_blocks(picture.rgb))
     for name, family, bits, least in _MARKS:
         agree = _agreeing(votes, bits)
         if agree >= least:

@@ -311,6 +311,19 @@ def test_a_jpeg_whose_middle_is_lost_is_broken_although_it_ends_well(form: str) 
     assert refusal(content[: len(content) * 6 // 10] + b"\xff\xd9").reason is Refusal.BROKEN
 
 
+def test_a_jpeg_without_a_frame_is_not_looked_through_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow steps over fill bytes one at a time: a hundred megabytes of them kept it for forty seconds."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("havenline.media.decode.Image.open", fail)
+    for filled in (b"\xff\xd8\xff\xe0\0\4aa" + b"\xff" * 5000, b"\xff\xd8" + b"\xff" * 5000 + b"\xd9", b"\xff\xd8\xff"):
+        found = decode_picture(filled)
+        assert isinstance(found, Refused)
+        assert found.reason is Refusal.BROKEN
+
+
 def test_bytes_between_a_jpegs_picture_and_its_end_cost_nothing() -> None:
     whole = saved(RGB, "JPEG", quality=92)
     for content in (whole[:-2] + b"\0\1\2" + whole[-2:], whole + b"trailing junk" * 9):

@@ -92,7 +92,7 @@ def test_a_picture_without_a_signature_is_not_decoded(monkeypatch: pytest.Monkey
     def fail(*_: object, **__: object) -> Pixels:
         raise AssertionError
 
-    monkeypatch.setattr("havenline.provenance.pixel_marks.decoded", fail)
+    monkeypatch.setattr("havenline.provenance.pixel_marks._decoded", fail)
     plain = np.zeros((200, 256, 4), np.uint8)
     assert read_picture(written(plain), key=KEY) == ()
     assert read_picture(written(plain[:, :, :3].copy()), key=KEY) == ()
