@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from django.db import connection, transaction
+from PIL import Image
 from pytest_django import Settings
 
 from havenline.entries import Entries
@@ -30,6 +31,7 @@ from havenline_desk.actions.run_sealer import bury
 from havenline_desk.keys import key_name, origin_key
 from havenline_desk.models import File, Investigation, OriginReading, OriginSignal, StoredContent
 from tests.core.provenance import drawn_marks as marks
+from tests.core.provenance.invisible_marks import package_made
 from tests.core.provenance.signed import signed, signing_chain
 
 from . import factories as make
@@ -89,8 +91,8 @@ def test_marks_in_pixels_are_recorded_where_the_house_asks_for_them(
 ) -> None:
     settings.ORIGIN_PIXELS = asked
     make.world(at=NOON, stacks=0)
-    content = (Path(marks.__file__).with_name("marked") / "flux.jpg").read_bytes()
-    (folder / "flux.jpg").write_bytes(content)
+    Image.fromarray(package_made("flux")).save(folder / "flux.png")
+    content = (folder / "flux.png").read_bytes()
     take_in(folder)
     found = of(content).origin.signals.values_list("kind", "value", "strength")
     assert list(found) == ([("generator", "flux", "hint")] if asked else [])

@@ -17,6 +17,7 @@ from havenline.provenance import ABSENCE, STATE_MEANS
 from havenline.testing.drawing import choose_subject, draw_subject
 from havenline_cli import main
 from tests.core.provenance import drawn_marks as marks
+from tests.core.provenance.invisible_marks import package_made
 from tests.core.provenance.signed import signed, signing_chain
 
 
@@ -68,9 +69,8 @@ def test_marks_in_pixels_are_looked_for_where_asked_in_closed_workers_too(
         "b.png": {},
         "c.webp": {"lossless": True},
     }
-    with Image.open(Path(marks.__file__).with_name("marked") / "sdxl.jpg") as picture:
-        for name, options in forms.items():
-            picture.save(marked / name, **options)
+    for name, options in forms.items():
+        Image.fromarray(package_made("sdxl")).save(marked / name, **options)
     asked = ("provenance", str(marked), "--json", "--sandbox", sandbox)
     assert [each["observed"] for each in havenline(*asked).summary["files"]] == [[], [], []]
     told = havenline(*asked, "--pixels").summary["files"]

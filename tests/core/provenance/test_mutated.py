@@ -22,6 +22,7 @@ import safetensors.numpy
 from gguf import GGUFWriter
 from PIL import Image
 from tests.core.provenance import drawn_marks as marks
+from tests.core.provenance.invisible_marks import package_made
 from tests.core.provenance.signed import signed
 from tests.core.provenance.test_models import HEADER, TENSORS, onnx_file, torch_zip
 from tests.core.provenance.test_pixel_marks import filtered, marked
@@ -72,7 +73,9 @@ def originals() -> list[tuple[str, bytes]]:
     stealth = io.BytesIO()
     Image.fromarray(marked("pngcomp", marks.A1111.encode(), size=(130, 64))).save(stealth, "WEBP", lossless=True)
     made.append(("pixels of WebP", stealth.getvalue()))
-    made.append(("invisible mark", (Path(__file__).with_name("marked") / "sdxl.jpg").read_bytes()))
+    invisible = io.BytesIO()
+    Image.fromarray(package_made("sdxl")).save(invisible, "JPEG", quality=90, subsampling=0)
+    made.append(("invisible mark", invisible.getvalue()))
     made.append(("gif", marks.drawn("GIF", comment=marks.A1111.encode())))
     forms = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff", "AVIF": "image/avif"}
     forms |= {"JXL": "image/jxl"}

@@ -1,14 +1,10 @@
-"""Public marks in pixels: files that invisible-watermark 0.2.0 itself marked, and many that nobody did.
-
-`marked/*.jpg` are drawn waves and discs of 512 × 512 pixels, given the four public marks by that package's own
-`WatermarkEncoder(…).encode(picture, "dwtDct")`, saved by OpenCV as JPEG of quality 90 without subsampling.
-"""
+"""Public marks in pixels: pictures as invisible-watermark 0.2.0 itself marks them, and many that nobody did."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tests.core.provenance import drawn_marks as marks
 from tests.core.provenance.drawn_marks import KEY
+from tests.core.provenance.invisible_marks import BY_THE_PACKAGE, MARKS, package_made
 from tests.core.provenance.test_pixel_marks import FORMS, families, marked
 
 from havenline.media import kinds
@@ -23,8 +20,7 @@ from havenline.provenance import Signal, SignalKind, Strength, read_picture
 from havenline.provenance.one_text import text_at
 from havenline.provenance.watermarks import READER, watermark
 
-MARKED = Path(__file__).with_name("marked")
-MARKS = {
+PROGRAMS = {
     "sd1": ("Stable Diffusion 1", "stable-diffusion"),
     "sd2": ("Stable Diffusion 2", "stable-diffusion"),
     "sdxl": ("Stable Diffusion XL", "stable-diffusion"),
@@ -38,16 +34,22 @@ def saved(picture: Image.Image, form: str, **options: object) -> bytes:
     return made.getvalue()
 
 
+def jpeg(name: str) -> bytes:
+    return saved(Image.fromarray(package_made(name)), "JPEG", quality=90, subsampling=0)
+
+
 def looked_at(content: bytes) -> tuple[Signal, ...]:
     return read_picture(content, key=KEY, pixels=True)
 
 
 @pytest.mark.parametrize("name", MARKS)
 def test_what_the_package_itself_marked_is_a_hint_where_pixels_are_asked_for(name: str) -> None:
-    content = (MARKED / f"{name}.jpg").read_bytes()
+    made = package_made(name)
+    assert hashlib.sha256(made.tobytes()).hexdigest() == BY_THE_PACKAGE[name]
+    content = jpeg(name)
     assert read_picture(content, key=KEY) == ()
     (signal,) = looked_at(content)
-    program, family = MARKS[name]
+    program, family = PROGRAMS[name]
     assert (signal.kind, signal.value, signal.strength) == (SignalKind.GENERATOR, family, Strength.HINT)
     assert signal.location.startswith(f"pixels, invisible mark of {program}, ")
     assert (signal.reader, signal.digest, signal.inferred) == (READER, None, False)
@@ -56,25 +58,23 @@ def test_what_the_package_itself_marked_is_a_hint_where_pixels_are_asked_for(nam
 
 @pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
 def test_other_containers_of_the_same_pixels_say_the_same(form: str, options: dict[str, object]) -> None:
-    with Image.open(MARKED / "sdxl.jpg") as picture:
-        content = saved(picture, form, **options)
-        wide = saved(picture.convert("RGBA"), form, **options)
-    before = watermark((MARKED / "sdxl.jpg").read_bytes(), kinds.JPEG)
-    assert before is not None
-    for each in (content, wide):
-        assert watermark(each, kinds.recognise(each[: kinds.HEAD_BYTES])) == before
+    picture = Image.fromarray(package_made("sdxl"))
+    for each in (saved(picture, form, **options), saved(picture.convert("RGBA"), form, **options)):
+        found = watermark(each, kinds.recognise(each[: kinds.HEAD_BYTES]))
+        assert found is not None
+        assert (found.name, found.agree, found.bits) == ("Stable Diffusion XL", 48, 48)
 
 
 def test_what_was_cut_turned_or_resized_has_lost_it() -> None:
-    with Image.open(MARKED / "sd1.jpg") as picture:
-        changed = {
-            "cut": picture.crop((3, 5, 500, 500)),
-            "turned": picture.transpose(Image.Transpose.ROTATE_90),
-            "smaller": picture.resize((400, 400)),
-            "under the least size": picture.crop((0, 0, 256, 248)),
-        }
-        assert [name for name, each in changed.items() if watermark(saved(each, "PNG"), kinds.PNG) is not None] == []
-        assert watermark(saved(picture.crop((0, 0, 512, 264)), "PNG"), kinds.PNG) is not None, "cut at the bottom alone"
+    picture = Image.fromarray(package_made("sd1"))
+    changed = {
+        "cut": picture.crop((3, 5, 500, 500)),
+        "turned": picture.transpose(Image.Transpose.ROTATE_90),
+        "smaller": picture.resize((400, 400)),
+        "under the least size": picture.crop((0, 0, 256, 248)),
+    }
+    assert [name for name, each in changed.items() if watermark(saved(each, "PNG"), kinds.PNG) is not None] == []
+    assert watermark(saved(picture.crop((0, 0, 512, 264)), "PNG"), kinds.PNG) is not None, "cut at the bottom alone"
 
 
 def drawn(number: int, chance: np.random.Generator) -> NDArray[np.uint8]:
@@ -104,7 +104,7 @@ def test_nobody_marked_these() -> None:
 
 
 def test_what_cannot_be_decoded_or_is_too_large_says_nothing() -> None:
-    whole = (MARKED / "flux.jpg").read_bytes()
+    whole = jpeg("flux")
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     vast = b"\x89PNG\r\n\x1a\n" + marks.chunk(b"IHDR", header) + marks.chunk(b"IDAT", b"") + marks.chunk(b"IEND", b"")
     for content, kind in ((whole[:4000], kinds.JPEG), (vast, kinds.PNG), (b"", kinds.WEBP), (whole, kinds.GIF)):
