@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from havenline_guard import wire
-from havenline_guard.client import OPERATIONS
+from havenline_guard.client import OPERATIONS, MatchClient
 from havenline_guard.wire import Kind, Reason
 
 from .conftest import Running
@@ -30,6 +30,9 @@ def test_every_operation_is_open_to_the_peers_of_the_reviewed_table(matchd: Call
         for name in OPERATIONS:
             if any(answers(f"{running.socket}{beside}", Kind[name.upper()]) for beside in ("", wire.CHANGING)):
                 answered[name].add(peer)
+        if peer == "lookup":
+            with MatchClient(running.socket) as client:
+                assert "havenline_matchd_lookups_total" in client.metrics()
     assert answered == {name: said[f"matchd {name}"] for name in OPERATIONS}
 
 

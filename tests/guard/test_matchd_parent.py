@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -89,6 +90,20 @@ def test_all_is_compiled_before_the_lists_are_opened(tmp_path: Path, monkeypatch
         matchd.serve([], settings_of(tmp_path / "s"), say=print, opener=opening)
     assert done == ["compiled", "opened"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_calls_cannot_be_filtered_it_goes_on_and_says_what_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    filtered = []
+    monkeypatch.setattr(matchd, "lock_down", lambda **_: lockdown.LockedDown(False, "no filter is known for abacus"))
+    monkeypatch.setattr(matchd._Parent, "run", lambda parent: filtered.append(int(parent._row[Count.FILTERED])))
+    matchd.serve([], settings_of(tmp_path / "s"), say=said.append, opener=lambda _: mock.Mock())
+    assert said[-1:] == [
+        "warning: no filter is known for abacus; network and programs are not closed to these processes"
+    ]
+    assert filtered == [0]
 
 
 def parent(folder: Path, **limits: float) -> matchd._Parent:
