@@ -420,10 +420,10 @@ class Worker:
         end = time.monotonic() + self._limits.ending
         waiting = [link for link in self._links.values() if link.out is not None]
         while waiting and time.monotonic() < end:
-            for descriptor, _ in self._poll.poll(0.1):
-                late = self._links.get(descriptor)
-                if late is not None and late.out is not None:
-                    self._flush(late)
+            ready = {descriptor for descriptor, _ in self._poll.poll(0.1)}
+            for link in waiting:
+                if link.socket.fileno() in ready:
+                    self._flush(link)
             waiting = [link for link in self._links.values() if link.out is not None]
         for link in list(self._links.values()):
             self._drop(link)
