@@ -13,17 +13,19 @@ from ..models.changeable import CHANGEABLE, DERIVED
 
 def record_bytes(row: Model) -> bytes:
     """Table and final columns of `row` as the database holds them now, in one canonical form."""
-    ((_, said),) = records(type(row)._default_manager.filter(pk=row.pk))
-    return said
+    model = type(row)
+    return _canonical(model, model._default_manager.filter(pk=row.pk).values(*_columns(model)).get())
 
 
 def records(rows: QuerySet[Any]) -> Iterator[tuple[object, bytes]]:
     """As `record_bytes`, each with its primary key, for very many rows."""
-    model = rows.model
+    for held in rows.values("pk", *_columns(rows.model)).iterator(chunk_size=2048):
+        yield held.pop("pk"), _canonical(rows.model, held)
+
+
+def _columns(model: type[Model]) -> list[str]:
     left_out = {"id", *CHANGEABLE.get(model, ()), *DERIVED.get(model, ())}
-    columns = [field.attname for field in model._meta.concrete_fields if field.attname not in left_out]
-    for held in rows.values("pk", *columns).iterator(chunk_size=2048):
-        yield held.pop("pk"), _canonical(model, held)
+    return [field.attname for field in model._meta.concrete_fields if field.attname not in left_out]
 
 
 def _canonical(model: type[Model], held: Mapping[str, object]) -> bytes:
