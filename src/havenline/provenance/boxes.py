@@ -5,7 +5,7 @@ Boxes by ISO/IEC 14496-12, items by its 8.11 and ISO/IEC 23008-12 annex A, JPEG 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from havenline.provenance.part import MOST_STEPS, PART_BYTES, Part, inflated
 
@@ -89,7 +89,7 @@ def _boxes(content: bytes, at: int, stop: int) -> Iterator[tuple[bytes, int, int
 
 
 def _items(content: bytes, start: int, end: int) -> Iterator[Part]:
-    kinds: dict[int, str] = {}
+    kinds: dict[int, bytes | None] = {}
     places: dict[int, list[tuple[int, int]]] = {}
     found = {name: (first, last) for name, first, last in _boxes(content, start, end)}
     if b"iinf" in found:
@@ -98,15 +98,16 @@ def _items(content: bytes, start: int, end: int) -> Iterator[Part]:
         inside = found.get(b"idat", (0, 0))
         places = _places_of_items(content[slice(*found[b"iloc"])], kinds, inside)
     for item, extents in places.items():
-        if kinds[item] == "exif":
+        packing = kinds[item]
+        if packing is None:
             yield _exif(_sized("exif", "item of the meta box, EXIF", content, extents))
         else:
-            yield _xmp(_sized("xmp", "item of the meta box, XMP", content, extents), kinds[item][3:].encode())
+            yield _xmp(_sized("xmp", "item of the meta box, XMP", content, extents), packing)
 
 
-def _kinds_of_items(content: bytes, start: int, end: int) -> dict[int, str]:
-    """Which items are EXIF or XMP, by `infe` boxes of versions 2 and 3 (ISO/IEC 14496-12, 8.11.6)."""
-    found: dict[int, str] = {}
+def _kinds_of_items(content: bytes, start: int, end: int) -> dict[int, bytes | None]:
+    """Which items are EXIF (None) or XMP (how packed), by `infe` boxes of version 2 or 3 (ISO/IEC 14496-12, 8.11.6)."""
+    found: dict[int, bytes | None] = {}
     for number, (name, at, last) in enumerate(_boxes(content, start + (6 if content[start] == 0 else 8), end)):
         if number >= _MOST_ITEMS:
             break
@@ -116,15 +117,15 @@ def _kinds_of_items(content: bytes, start: int, end: int) -> dict[int, str]:
         width = 2 if version == 2 else 4
         item, kind = int.from_bytes(content[at + 4 : at + 4 + width], "big"), at + 6 + width
         if content[kind : kind + 4] == b"Exif":
-            found[item] = "exif"
+            found[item] = None
         elif content[kind : kind + 4] == b"mime":
             _, content_type, encoding, *_ = [*content[kind + 4 : min(last, kind + 1024)].split(b"\0"), b"", b"", b""]
             if content_type == _XMP_TYPE and encoding in _PACKINGS:
-                found[item] = f"xmp{encoding.decode()}"
+                found[item] = encoding
     return found
 
 
-def _places_of_items(box: bytes, wanted: dict[int, str], inside: tuple[int, int]) -> dict[int, list[tuple[int, int]]]:
+def _places_of_items(box: bytes, wanted: Collection[int], inside: tuple[int, int]) -> dict[int, list[tuple[int, int]]]:
     """(first byte, end) of the extents of each wanted item by an `iloc` box (ISO/IEC 14496-12, 8.11.3).
 
     `inside`: where the body of `idat` lies, from which construction method 1 counts.

@@ -19,5 +19,5 @@ def text_at(content: bytes, place: int) -> tuple[SignalKind, bytes] | None:
     """
     notes = Notes(_NO_KEY, wanted=place)
     if note_model(notes, BytesIO(content)) is None:
-        note_picture(notes, content, pixels=True)  # a superset: what pixels say stands behind all else
+        note_picture(notes, content, webp=True)  # a superset: these texts stand behind all others
     return notes.found

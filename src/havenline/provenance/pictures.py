@@ -46,12 +46,14 @@ def read_picture(
     in the lowest bits of WebP. Not read: other watermarks, and what `boxes` and `pixel_marks` name.
     """
     notes = Notes(key)
-    note_picture(notes, content, signers, pixels=pixels)
+    note_picture(notes, content, signers, webp=pixels)
+    if pixels:
+        _note_watermark(notes, content)
     return notes.done()
 
 
-def note_picture(notes: Notes, content: bytes, signers: Signers | None = None, *, pixels: bool = False) -> None:
-    """As `read_picture`, into `notes`."""
+def note_picture(notes: Notes, content: bytes, signers: Signers | None = None, *, webp: bool = False) -> None:
+    """As `read_picture`, into `notes`, but for watermarks; `webp`: texts in the lowest bits of WebP too."""
     kind, signed = kinds.recognise(content[: kinds.HEAD_BYTES]), False
     for part in parts.parts_of(content, kind):
         if part.form == "c2pa":
@@ -60,15 +62,13 @@ def note_picture(notes: Notes, content: bytes, signers: Signers | None = None, *
                 note_c2pa(notes, content, kind or "", part.location, embedded=part.raw, signers=signers)
         else:
             _note_part(notes, part)
-    for part in pixel_parts(content, kind, webp=pixels):
+    for part in pixel_parts(content, kind, webp=webp):
         _note_part(notes, part)
-    if pixels:
-        _note_watermark(notes, content, kind)
     _infer(notes)
 
 
-def _note_watermark(notes: Notes, content: bytes, kind: str | None) -> None:
-    found = watermark(content, kind)
+def _note_watermark(notes: Notes, content: bytes) -> None:
+    found = watermark(content, kinds.recognise(content[: kinds.HEAD_BYTES]))
     if found is not None:
         place = f"pixels, invisible mark of {found.name}, {found.agree} of {found.bits} bits"
         notes.add(SignalKind.GENERATOR, place, Strength.HINT, watermarks.READER, value=found.family)
