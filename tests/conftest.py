@@ -33,20 +33,14 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A throw-away PostgreSQL of the embedded kind, whose owner role may create databases; or one that was lent."""
-    from havenline_desk.sites.cluster import Cluster, throwaway_folder
+    from havenline_desk.sites.cluster import Cluster
+    from tests.throwaway_server import throwaway_server
 
     if lent := os.environ.get("HAVENLINE_TESTS_CLUSTER"):
         yield Cluster(Path(lent), throwaway=True)
         return
-    folder = throwaway_folder()
-    embedded = Cluster(folder / "postgresql", throwaway=True)
-    try:
-        embedded.start()
-        embedded.ensure_roles_and_database()
+    with throwaway_server() as embedded:
         yield embedded
-    finally:
-        embedded.discard()
-        folder.rmdir()
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,8 @@ from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
 
-from havenline_desk.sites.cluster import DATABASE, OWNER_ROLE, Cluster, throwaway_folder
+from havenline_desk.sites.cluster import DATABASE, OWNER_ROLE, Cluster
+from tests.throwaway_server import throwaway_server
 
 ROOT = Path(__file__).parents[2]
 FOLDER = f"havenline-mutant-{os.getpid()}-"
@@ -242,25 +243,17 @@ def database_server(tests: tuple[str, ...]) -> Iterator[Cluster | None]:
     if not any(each.startswith("desk/") for each in tests):
         yield None
         return
-    folder = throwaway_folder()
-    cluster = Cluster(folder / "postgresql", throwaway=True)
-    try:
-        cluster.start()
-        cluster.ensure_roles_and_database()
-        where = make_conninfo(**cluster.connection(role=OWNER_ROLE))
+    with throwaway_server() as cluster:
         environ = {
             "DJANGO_SETTINGS_MODULE": "havenline_desk.sites.settings",
             "HAVENLINE_SECRET_KEY": "only for tests, signs nothing that matters",
-            "HAVENLINE_HOME": str(folder),
-            "HAVENLINE_DATABASE_URL": where,
+            "HAVENLINE_HOME": str(_folder("home")),
+            "HAVENLINE_DATABASE_URL": make_conninfo(**cluster.connection(role=OWNER_ROLE)),
             "PYTHONPATH": str(ROOT / "src"),
         }
         migrate = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
         subprocess.run(migrate, env=os.environ | environ, check=True)
         yield cluster
-    finally:
-        cluster.discard()
-        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
