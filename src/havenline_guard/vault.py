@@ -125,8 +125,3 @@ class Vault:
                 damaged.append(name)
         whole = len(there & expected) - len(damaged)
         return Scrubbed(whole, tuple(damaged), tuple(sorted(expected - there)), tuple(sorted(there - expected)))
-
-    def sweep(self, unnamed: Iterable[str]) -> None:
-        """Take away objects that no record names: what a killed import left behind."""
-        for name in unnamed:
-            self._store.delete(name)

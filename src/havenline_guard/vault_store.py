@@ -11,6 +11,7 @@ from havenline.vocabulary import HavenlineError
 from havenline.whole_file import write_whole
 
 NAME = re.compile(r"[0-9a-f]{32}")
+_BEGUN = re.compile(r"\.[0-9a-f]{32}\.\w+\.part")
 PIECE = 1 << 20
 
 
@@ -42,7 +43,7 @@ class Store(Protocol):
         ...
 
     def names(self) -> Iterator[str]:
-        """The names of all objects."""
+        """The names of all objects, and of what a killed process left half written, which can only be deleted."""
         ...
 
 
@@ -78,15 +79,16 @@ class FolderStore:
     def delete(self, name: str) -> None:
         """See Store.delete."""
         try:
-            self._path(name).unlink(missing_ok=True)
+            self._path(name, begun=True).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"the object could not be deleted: {error.strerror}") from error
 
     def names(self) -> Iterator[str]:
         """See Store.names."""
-        return (path.name for path in self._folder.iterdir() if NAME.fullmatch(path.name))
+        names = (path.name for path in self._folder.iterdir())
+        return (name for name in names if NAME.fullmatch(name) or _BEGUN.fullmatch(name))
 
-    def _path(self, name: str) -> Path:
-        if not NAME.fullmatch(name):
+    def _path(self, name: str, *, begun: bool = False) -> Path:
+        if not NAME.fullmatch(name) and not (begun and _BEGUN.fullmatch(name)):
             raise StoreError("the name of an object is 32 hex digits")
         return self._folder / name

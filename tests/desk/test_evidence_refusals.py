@@ -80,7 +80,8 @@ def test_a_file_is_kept_once_and_only_where_a_basis_is_declared(
 def test_what_no_row_names_is_swept_and_what_one_names_is_not(people: dict[str, Person], home: Path) -> None:
     named = objects(home)
     (home / "content" / ("ab" * 16)).write_bytes(b"never acknowledged")
-    assert evidence.sweep() == 1
+    (home / "content" / f".{'cd' * 16}.x1.part").write_bytes(b"half wri")
+    assert evidence.sweep() == 2
     assert objects(home) == named
     assert evidence.sweep() == 0
 

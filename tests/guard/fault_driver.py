@@ -16,7 +16,7 @@ from typing import Any
 from havenline.vocabulary import HavenlineError
 from havenline_guard.keyd_wire import Budget
 from havenline_guard.vault import Kept, Vault
-from havenline_guard.vault_store import FolderStore
+from havenline_guard.vault_store import NAME, FolderStore
 from tests.guard.keyd_rig import AMPLE, GRANTS, OBJECTS, Rig, bound, unlike_its_log, whole_log
 from tests.guard.keyd_rig import told as read
 
@@ -128,7 +128,7 @@ def wrong(folder: Path, told: list[dict[str, Any]], code: int) -> list[str]:
             case "shred" if each["name"] not in (folder / "erasures").read_text().split():
                 found.append("a destroyed key is not in the ledger")
     found += unlike_its_log(rig)
-    scrubbed = vault.scrub(list(FolderStore(folder / "store").names()))
+    scrubbed = vault.scrub(filter(NAME.fullmatch, FolderStore(folder / "store").names()))
     found += [f"a torn object {name}" for name in scrubbed.damaged]
     while rig.state.rewrap_some():
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,7 +193,8 @@ def test_damage_on_the_store_is_found_by_scrubbing_and_by_opening(rig: Rig, vaul
         if each is not cut:
             with pytest.raises(VaultError, match="tell the administrator"):
                 look(rig, vault, each)
-    vault.sweep(found.unnamed)
+    for name in found.unnamed:
+        FolderStore(rig.folder / "store").delete(name)
     assert vault.scrub([whole.name]).unnamed == tuple(sorted((rotten.name, cut.name)))
 
 
@@ -263,6 +265,27 @@ def test_what_the_store_cannot_do_is_said(tmp_path: Path) -> None:
     lost._folder = tmp_path / "lost"
     with pytest.raises(StoreError, match="could not be kept"):
         lost.put(OBJECTS[3], [b"x"])
+
+
+def test_what_a_killed_process_left_half_written_is_named_and_taken_away(rig: Rig, vault: Vault) -> None:
+    def half() -> Iterator[bytes]:
+        yield b"half"
+        os._exit(0)
+
+    kept, folder = vault.keep(b"a drawn circle", kind="original"), rig.folder / "store"
+    if not (child := os.fork()):
+        FolderStore(folder).put(OBJECTS[0], half())
+    os.waitpid(child, 0)
+    found = vault.scrub([kept.name])
+    assert (found.whole, len(found.unnamed)) == (1, 1)
+    (left,) = found.unnamed
+    assert OBJECTS[0] in left
+    store = FolderStore(folder)
+    for refused_here in (lambda: store.put(left, [b"x"]), lambda: list(store.get(left))):
+        with pytest.raises(StoreError, match="32 hex"):
+            refused_here()
+    store.delete(left)
+    assert [path.name for path in folder.iterdir()] == list(store.names()) == [kept.name]
 
 
 def test_a_store_is_for_its_owner_alone_and_may_be_there_already(tmp_path: Path) -> None:
