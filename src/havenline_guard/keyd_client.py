@@ -229,6 +229,8 @@ class CheckpointKey:
         self._client, self._leaves = client, leaves
         status = client.status()
         self.name, self.public_key = str(status["origin"]), bytes.fromhex(status["public_key"])
+        self.signed = int(status["signed"])
+        """How many entries it had signed when this was made."""
 
     def new_log(self, origin: str, *, by: str, second: str) -> None:
         """Sign for another audit log from now on, of which nothing was signed yet. Two people."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 from unittest import mock
@@ -10,11 +11,17 @@ import pytest
 from pytest_django import Settings
 
 from havenline_desk import audit
+from havenline_desk.actions.declare_policy import declare_policy
+from havenline_desk.actions.enrol_person import enrol_person
+from havenline_desk.actions.reopen_log import reopen_log
 from havenline_desk.audit.key_file import KeyFileSigner
+from havenline_desk.models import AuditAct, AuditCheckpoint, AuditEntry, InstallationKind, Role
 from havenline_desk.queries.audit import export_lines, log_key
+from tests.guard.keyd_rig import Process
 
 from .test_audit_log import by_the_owner
 
+AT = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 NAME = re.compile(r"havenline\.invalid/[0-9a-f]{16}")
 
 
@@ -79,21 +86,51 @@ def test_a_key_in_the_data_folder_is_replaced_by_one_of_another_name(home: Path,
     audit.sign_under_new_name(by="a", second="b")
     assert NAME.fullmatch(audit.signer().name)
     assert audit.signer().name != before
-    settings.HOME = home / "nowhere"
+    settings.AUDIT_SIGNER, settings.HOME = audit.signer(), home / "nowhere"
     with pytest.raises(audit.AuditUnavailable, match="no new key can be written"):
         audit.sign_under_new_name(by="a", second="b")
 
 
-def test_what_signs_elsewhere_is_asked_for_a_new_name_by_two_and_its_refusal_is_told(settings: Settings) -> None:
-    asked = mock.Mock()
-    settings.AUDIT_SIGNER = asked
+def test_a_key_process_is_asked_for_a_new_name_by_two_and_its_refusal_is_told(
+    key_process: Process, home: Path, settings: Settings
+) -> None:
+    before = audit.signer()
+    with pytest.raises(audit.AuditUnavailable, match=r"would not sign for a new one: .*two"):
+        audit.sign_under_new_name(by="a", second="a")
+    assert audit.signer().name == before.name
     audit.sign_under_new_name(by="a", second="b")
-    (origin,) = asked.new_log.call_args.args
-    assert NAME.fullmatch(origin)
-    assert asked.new_log.call_args.kwargs == {"by": "a", "second": "b"}
-    asked.new_log.side_effect = PermissionError("not you")
-    with pytest.raises(audit.AuditUnavailable, match="would not sign for a new one: not you"):
-        audit.sign_under_new_name(by="a", second="b")
+    after = audit.signer()
+    assert NAME.fullmatch(after.name)
+    assert (after.name != before.name, after.public_key) == (True, before.public_key)
+    assert not (home / "audit_signing_key").exists(), "a key that signs nothing, for which no keyd would be started"
     settings.AUDIT_SIGNER = mock.Mock(spec=["sign_checkpoint"])
     with pytest.raises(audit.AuditUnavailable, match="cannot sign for a new one"):
         audit.sign_under_new_name(by="a", second="b")
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["database and folder", "database alone"])
+def test_an_older_copy_of_a_log_that_keyd_signed_is_told_and_goes_on_under_a_new_name(
+    key_process: Process, signed_log: Path, home: Path, whole: bool
+) -> None:
+    one, two = (enrol_person(name, password=None, roles=(Role.AUDITOR,), at=AT) for name in ("a1", "a2"))
+    audit.seal()
+    before, older = audit.sink().last_checkpoint(), {path: path.read_bytes() for path in signed_log.iterdir()}
+    assert before is not None
+    for _ in range(2):
+        declare_policy(InstallationKind.DEMO, at=AT)
+    by_the_owner(f"DELETE FROM desk_auditentry WHERE seq > {before.size}")
+    AuditCheckpoint.objects.filter(size__gt=before.size).delete()
+    if whole:
+        for path, content in older.items():
+            path.write_bytes(content)
+    with pytest.raises(audit.AuditDamaged, match="restored from an older copy"):
+        declare_policy(InstallationKind.DEMO, at=AT)
+    folder = Path(reopen_log(by=one, second=two, at=AT))
+    entry = AuditEntry.objects.get(act=AuditAct.LOG_REOPENED)
+    assert entry.purpose == f"older_copy:{before.size if whole else before.size + 2}"
+    after = audit.sink().last_checkpoint()
+    assert after is not None
+    assert (after.size, after.origin != before.origin) == (entry.seq, True)
+    assert (folder / "key").read_text() != log_key() + "\n"
+    declare_policy(InstallationKind.DEMO, at=AT)
+    assert audit.sink().last_checkpoint() == audit.seal()

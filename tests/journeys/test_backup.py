@@ -297,7 +297,17 @@ def test_a_folder_with_a_keyd_of_its_own_comes_back_with_its_passphrase_or_is_no
             (tmp_path / "export").unlink()
             Cluster(new / "postgresql").stop()
             shutil.rmtree(new)
+        run(old, "person", "add", "later", "--role", "auditor")
+        old_copy = ("--passphrase-file", old / "keyd/passphrase", "--outside", old / "audit")
+        assert "The log is an older copy" in run(new, "restore", plain, *old_copy, code=3)
+        before = run(new, "audit", "key")
+        assert "not the one that was signed" in run(new, "person", "add", "later", "--role", "auditor", code=1)
+        run(new, "audit", "reopen", "--by", "auditor", "--second", "second-auditor")
+        assert run(new, "audit", "key") != before
+        run(new, "person", "add", "later", "--role", "auditor")
+        assert not (new / "audit_signing_key").exists()
     finally:
+        Cluster(new / "postgresql").stop()
         shutil.rmtree(folder)
 
 

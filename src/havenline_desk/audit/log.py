@@ -127,6 +127,8 @@ def seal() -> Checkpoint | None:
             try:
                 note = signed(checkpoint, held)
             except Exception as error:
+                if isinstance(error, KeydRefused) and error.reason == "forked":  # `keyd` signed what is not here
+                    raise AuditDamaged(_NOT_SIGNED) from None
                 raise AuditUnavailable(f"the audit log cannot be signed: {error}") from None
             sink().add_checkpoint(note)
         if not AuditCheckpoint.objects.filter(size__gte=tree.size).exists():

@@ -11,6 +11,8 @@ from django.conf import settings
 
 from havenline.formats.audit_log import Checkpoint, VerifierKey, header
 from havenline.whole_file import write_whole
+from havenline_guard.keyd_client import CheckpointKey, KeydUnreachable
+from havenline_guard.keyd_wire import KeydRefused
 
 from ..models import AuditEntry
 from .key_file import KeyFileSigner
@@ -59,22 +61,25 @@ def close_log() -> ClosedLog:
                     file.write(b'{"entry":%b,"hash":"%b"}\n' % (entry_of(row).canonical(), row.entry_hash.encode()))
     except OSError as error:
         raise AuditUnavailable(f"the closed log cannot be kept ({error.strerror}); it was not closed") from None
-    return ClosedLog(folder, note, checkpoint, "older_copy" if count < checkpoint.size else "altered")
+    signed = max(checkpoint.size, key.signed if isinstance(key, CheckpointKey) else 0)
+    return ClosedLog(folder, note, checkpoint, "older_copy" if count < signed else "altered")
 
 
 def sign_under_new_name(*, by: str, second: str) -> None:
-    """Have checkpoints signed for a new log from now on. `by` and `second` are ids, for a key process to write down."""
-    given = settings.AUDIT_SIGNER
-    if given is None:
-        try:
-            KeyFileSigner.renew(settings.HOME / "audit_signing_key")
-        except OSError as error:
-            raise AuditUnavailable(f"no new key can be written ({error.strerror}); the log was not closed") from None
-        return
-    renew = getattr(given, "new_log", None)
-    if renew is None:
-        raise AuditUnavailable("what signs the log cannot sign for a new one; the log was not closed")
+    """Have checkpoints signed for a new log from now on. `by` and `second` are ids, for a key process to write down.
+
+    A key in the data folder is renewed where it is what signs; a key process keeps its key and signs under another
+    name. Raises AuditUnavailable where that cannot be; then nothing was changed.
+    """
+    held = signer()
     try:
-        renew(f"havenline.invalid/{secrets.token_hex(8)}", by=by, second=second)
-    except Exception as error:
+        if isinstance(held, KeyFileSigner):
+            KeyFileSigner.renew(settings.HOME / "audit_signing_key")
+        elif isinstance(held, CheckpointKey):
+            held.new_log(f"havenline.invalid/{secrets.token_hex(8)}", by=by, second=second)
+        else:
+            raise AuditUnavailable("what signs the log cannot sign for a new one; the log was not closed")
+    except OSError as error:
+        raise AuditUnavailable(f"no new key can be written ({error.strerror}); the log was not closed") from None
+    except (KeydRefused, KeydUnreachable) as error:
         raise AuditUnavailable(f"what signs the log would not sign for a new one: {error}") from None
