@@ -173,13 +173,13 @@ def keep(
 
 def _send(key: Path | None) -> None:
     """Say what was sent, or why nothing could be; fetching goes on in any case."""
-    from django.db import DatabaseError, close_old_connections
+    from django.db import DatabaseError, InterfaceError, close_old_connections
 
     try:
         close_old_connections()
         for name, count in send_due(key).items():
             typer.echo(f"havenline exchange: {plain(name)}: {count:,} opinions sent", err=True)
-    except (DatabaseError, HavenlineError, OSError) as error:
+    except (DatabaseError, InterfaceError, HavenlineError, OSError) as error:
         typer.echo(f"havenline exchange: no opinions were sent ({plain(type(error).__name__)})", err=True)
 
 

@@ -44,7 +44,7 @@ def jobs(
         close_off: CloseOff | None = None
         asked, lists_at = False, float("-inf")
         while True:
-            from django.db import DatabaseError, close_old_connections
+            from django.db import DatabaseError, InterfaceError, close_old_connections
 
             from havenline_desk.models import ImportJob
 
@@ -62,7 +62,7 @@ def jobs(
                     lists_at = time.monotonic()
                 if once:
                     return
-            except (DatabaseError, OSError) as error:
+            except (DatabaseError, InterfaceError, OSError) as error:
                 lists_at = time.monotonic()
                 typer.echo(f"havenline jobs: {plain(str(error).strip() or type(error).__name__)}", err=True)
                 pause = _AFTER_A_FAULT

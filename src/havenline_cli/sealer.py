@@ -74,14 +74,14 @@ def keep_house(minute: int) -> None:
 
 
 def _told(do: Callable[[], None]) -> None:
-    from django.db import DatabaseError, close_old_connections
+    from django.db import DatabaseError, InterfaceError, close_old_connections
 
     from havenline.vocabulary import HavenlineError
 
     close_old_connections()
     try:
         do()
-    except (HavenlineError, DatabaseError, OSError) as error:
+    except (HavenlineError, DatabaseError, InterfaceError, OSError) as error:
         _say(plain(str(error).strip() or type(error).__name__))
     except Exception as error:
         *_, place = traceback.extract_tb(error.__traceback__)

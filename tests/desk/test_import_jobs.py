@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 from psycopg.conninfo import make_conninfo
 from pytest_django import Settings
@@ -143,6 +144,21 @@ def test_a_job_is_stopped_and_resumed_and_nothing_is_taken_in_twice(
     assert ended is not None
     assert ended.ending == JobEnd.FINISHED
     assert make.investigation().items.filter(collection="drawn shapes").exclude(file=None).count() == 45
+
+
+@pytest.mark.parametrize("fault", [OperationalError, InterfaceError])
+def test_a_job_whose_database_went_away_has_not_ended_and_goes_on(
+    people: dict[str, Person], box: Path, at: dt.datetime, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    ask(people, at)
+    with monkeypatch.context() as patch:
+        patch.setattr("havenline_desk.jobs.imports.import_collection", mock.Mock(side_effect=fault("gone")))
+        with pytest.raises(fault, match="gone"):
+            run()
+    assert not ImportJob.objects.get().ending
+    ended = run()
+    assert ended is not None
+    assert ended.ending == JobEnd.FINISHED
 
 
 @pytest.mark.usefixtures("desk_role")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from havenline.vocabulary import HavenlineError
+from havenline_desk.sites.server import ending_with_us
 from havenline_desk.sites.supervisor import Program, Supervisor, SupervisorError, missing, start_of, told
 
 
@@ -214,6 +215,15 @@ def test_a_program_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     while start_of(int(number.read_text())) is not None:
         pass
     program.stop()
+
+
+def test_a_command_whose_starter_is_gone_already_is_never_begun(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    ours = ending_with_us([sys.executable, "-c", f"import pathlib; pathlib.Path({str(begun)!r}).touch()"])
+    subprocess.run(["/bin/sh", "-c", '"$@"; exit 0', "sh", *ours], check=True)
+    assert not begun.exists()
+    subprocess.run(ours, check=True)
+    assert begun.exists()
 
 
 def test_a_program_that_does_not_end_when_asked_is_killed() -> None:

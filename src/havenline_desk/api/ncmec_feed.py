@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import UUID, uuid5
 from xml.sax.saxutils import escape, quoteattr
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from havenline.connectors.ncmec.client import FINGERPRINT_TYPES
 from havenline.connectors.ncmec.mapping import CLASSIFICATIONS, NAMESPACE
@@ -75,7 +75,7 @@ class NcmecFeed:
             answer = _answer(environ, at=at)
         except _Refused as refused:
             answer = refused.answer
-        except (DatabaseError, EditionRefused, AuditUnavailable) as error:
+        except (DatabaseError, InterfaceError, EditionRefused, AuditUnavailable) as error:
             _LOG.error("the feed cannot answer: %s", type(error).__name__)
             answer = _Answer("not available now; come back later", HTTPStatus.SERVICE_UNAVAILABLE)
         body = answer.body.encode()

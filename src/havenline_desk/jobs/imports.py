@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 
 from havenline.formats.manifest import Manifest, read_manifest
 from havenline.matching.lists import ListLookup
@@ -54,14 +54,14 @@ def run_next(
         end_job(job, JobEnd.STOPPED, at=now())
     except (HavenlineError, OSError) as error:
         end_job(job, JobEnd.FAILED, said=str(error) or type(error).__name__, at=now())
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         raise
     except Exception as fault:
         said = f"a fault of the software ({type(fault).__name__}); what was taken in stays. Tell who runs this server"
         end_job(job, JobEnd.FAILED, said=said, at=now())
         raise
     except BaseException:
-        with contextlib.suppress(DatabaseError):  # whoever ends this process is not kept waiting
+        with contextlib.suppress(DatabaseError, InterfaceError):  # whoever ends this process is not kept waiting
             let_go(job)
         raise
     else:

@@ -23,7 +23,7 @@ from havenline_guard.keyd_client import KeyClient, KeydUnreachable
 from havenline_guard.keyd_wire import LONGEST_PATH, KeydRefused
 
 from .folders import is_private, write
-from .server import ENDING_WITH_ITS_PARENT
+from .server import ending_with_us
 
 _READY_WITHIN = 20.0
 _CREDENTIALS = struct.Struct("3i")
@@ -74,7 +74,7 @@ class OwnKeyd:
         if self.answers():
             return None
         child = subprocess.Popen(  # noqa: S603 - our own arguments
-            [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *self.command], start_new_session=True
+            ending_with_us(self.command), start_new_session=True
         )
         deadline = time.monotonic() + _READY_WITHIN
         while time.monotonic() < deadline:

@@ -30,10 +30,18 @@ def free_port(wanted: int, *, tries: int = 20) -> int:
     raise ServerError(f"the ports {wanted} to {wanted + tries - 1} are all in use; name a free one with --port")
 
 
-# Asks the kernel to end the server when this process is killed, and becomes the server.
-ENDING_WITH_ITS_PARENT = (
-    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); os.execv(sys.argv[1], sys.argv[1:])"
+_WITH_ITS_PARENT = (
+    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
+    "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
 )
+
+
+def ending_with_us(command: Sequence[str]) -> list[str]:
+    """What to start so that `command` becomes a child which the kernel ends with this thread, however that ends.
+
+    Where this process is gone before the kernel was asked, the command is never begun.
+    """
+    return [sys.executable, "-c", _WITH_ITS_PARENT, str(os.getpid()), *command]
 
 
 def command(port: int) -> list[str]:
@@ -71,9 +79,8 @@ def _granian(*arguments: str) -> list[str]:
 def run(command: Sequence[str], *, more: Mapping[str, str] = MappingProxyType({})) -> int:
     """Run a server until it ends, without the way in of the tables' owner; gives its exit code, 0 where this process
     was told to end it. `more`: further variables of its environment."""
-    ends_with_us = [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *command]
     # What it says goes with the log: standard output belongs to the command that started it.
-    with subprocess.Popen(ends_with_us, env={**environ(), **more}, stdout=2) as running:  # noqa: S603 - our own command
+    with subprocess.Popen(ending_with_us(command), env={**environ(), **more}, stdout=2) as running:  # noqa: S603 - our own command
         try:
             return running.wait()
         except KeyboardInterrupt:

@@ -12,7 +12,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ from havenline.vocabulary import HavenlineError
 
 from .cluster import Cluster
 from .folders import write
-from .server import ENDING_WITH_ITS_PARENT
+from .server import ending_with_us
 
 STATUS_FILE = "processes.json"
 _LOOK_EVERY = 0.25
@@ -91,7 +90,7 @@ class Program:
         if self._child is None and self._adopted() is not None:
             return
         self._child = subprocess.Popen(  # noqa: S603 - our own arguments
-            [sys.executable, "-c", ENDING_WITH_ITS_PARENT, *self._command],
+            ending_with_us(self._command),
             env=dict(self._environ()),
             start_new_session=True,
         )
