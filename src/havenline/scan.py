@@ -90,11 +90,13 @@ def fingerprint_source(
 ) -> Generator[Scanned, None, None]:
     """Every posting of `source` (a folder, zip or tar), fingerprinted by `workers` processes, in order.
 
-    `known`: SHA-256 values (lower-case hex) that need no fingerprint; such a posting comes with
-    `known_sha256` alone. With `keep_content` the bytes come along,
-    unless the file is larger than pictures may be. With `origin_key` the signals of origin of what is
-    fingerprinted come along, their texts digested under that key; `signers` are whom the house trusts to sign, and with
-    `pixels` marks in decoded pixels are looked for too. A few postings are held at a time, whatever the source's size.
+    `known`: SHA-256 values (lower-case hex) that need no fingerprint; such a posting comes with `known_sha256` alone.
+    With `keep_content` the bytes come along, unless the file is larger than pictures may be: read and digested in this
+    very process, and the posting is refused where a worker gave other digests. With `origin_key` the signals of origin
+    of what is fingerprinted come along, their texts digested under that key; `signers` are whom the house trusts to
+    sign, and with `pixels` marks in decoded pixels are looked for too. A few postings are held at a time, whatever the
+    source's size.
+
     A file that kills its worker twice, the second time with no other file at work, or takes longer than
     `seconds_per_file`, is refused as `decoder_failed`; the others are not touched by it. Closing the iterator, or an
     interrupt, kills the workers at once. `close_off` closes each worker off before its first file
@@ -146,7 +148,6 @@ def fingerprint_postings(
         raise ValueError(f"workers are 1 or more, not {workers}")
     work = _Work(
         frozenset(bytes.fromhex(each) for each in known),
-        keep_content,
         effort,
         fingerprint,
         origin_key,
@@ -169,7 +170,9 @@ def fingerprint_postings(
         elif isinstance(reply, Lost):
             yield Scanned(posting.path, posting.size, refused=_lost(reply, seconds_per_file))
         else:
-            done = _from_reply(posting, reply, keep_content=keep_content)
+            done = _from_reply(posting, reply[0])
+            if keep_content:
+                done = _with_content(posting, done)
             yield replace(done, posting=posting) if effort.lane is Lane.SCREENING else done
 
 
@@ -259,10 +262,9 @@ def _doubtful(batch: list[Scanned], found: Sequence[tuple[Match, ...]]) -> list[
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a worker does with a posting: answer in JSON, and with the content if that was asked for."""
+    """What a worker does with a posting: answer in JSON."""
 
     known: frozenset[bytes]
-    keep_content: bool
     effort: Effort
     fingerprint: Callable[[bytes], Fingerprint] | None
     origin_key: bytes | None = None
@@ -272,11 +274,10 @@ class _Work:
     def __call__(self, posting: Any, descriptor: int | None) -> tuple[bytes, bytes]:
         from havenline.media.containers import PostingUnreadableError
 
-        content = b""
         if descriptor is not None:
             posting = replace(posting, descriptor=descriptor)
         try:
-            said, content = self._said_of(posting)
+            said = self._said_of(posting)
         except (PostingUnreadableError, OSError):
             said = _refusal(Refusal.UNREADABLE, _UNREADABLE)
         except MemoryError:
@@ -284,9 +285,9 @@ class _Work:
         except Exception as error:
             # The message of an unforeseen error may quote the content, so only its kind is told.
             said = _refusal(Refusal.DECODER_FAILED, f"the decoder failed unforeseen ({type(error).__name__})")
-        return json.dumps(said).encode(), content
+        return json.dumps(said).encode(), b""
 
-    def _said_of(self, posting: Any) -> tuple[dict[str, Any], bytes]:
+    def _said_of(self, posting: Any) -> dict[str, Any]:
         from havenline.fingerprints import fingerprint_bytes, fingerprint_stream
         from havenline.media.decode import DEFAULT_LIMITS
         from havenline.provenance.model_fingerprint import fingerprint_model
@@ -296,19 +297,18 @@ class _Work:
                 made = fingerprint_model(stream) or fingerprint_stream(stream, effort=self.effort)
                 signals = self._signals(made, stream, b"")
             if bytes.fromhex(made.sha256) in self.known:
-                return {"known_sha256": made.sha256}, b""
-            return {"fingerprint": asdict(made), "signals": signals}, b""
+                return {"known_sha256": made.sha256}
+            return {"fingerprint": asdict(made), "signals": signals}
         content = posting.read()
-        kept = content if self.keep_content else b""
         if self.known:
             sha256 = hashlib.sha256(content)
             if sha256.digest() in self.known:
-                return {"known_sha256": sha256.hexdigest()}, kept
+                return {"known_sha256": sha256.hexdigest()}
         if self.fingerprint is not None:
             made = self.fingerprint(content)
         else:
             made = fingerprint_model(BytesIO(content)) or fingerprint_bytes(content, effort=self.effort)
-        return {"fingerprint": asdict(made), "signals": self._signals(made, BytesIO(content), content)}, kept
+        return {"fingerprint": asdict(made), "signals": self._signals(made, BytesIO(content), content)}
 
     def _signals(self, made: Fingerprint, stream: Any, content: bytes) -> list[dict[str, Any]] | None:
         """What the file says of its origin, or None. A reader that fails costs the signals, never the fingerprint."""
@@ -339,7 +339,7 @@ def posting_descriptor(posting: Any) -> int | None:
 
 
 def _weight(posting: Any, *, keep_content: bool) -> int:
-    """What a posting takes up in this process: bytes that come from an archive, or are to come back."""
+    """What a posting takes up in this process: bytes that come from an archive, or are to be read here."""
     if getattr(posting, "refused", None) is not None:
         return 0
     return int(posting.size) if keep_content or getattr(posting, "content", None) is not None else 0
@@ -349,25 +349,49 @@ def _refusal(reason: Refusal, detail: str) -> dict[str, Any]:
     return {"refused": {"reason": reason.value, "detail": detail}}
 
 
-def _from_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool) -> Scanned:
+def _with_content(posting: Any, done: Scanned) -> Scanned:
+    """With the bytes as this process reads them: a file that took its worker over answers for nothing that is kept."""
+    from havenline.fingerprints.digests import digest
+    from havenline.media.containers import PostingUnreadableError
+    from havenline.media.decode import DEFAULT_LIMITS
+
+    if done.refused is not None or posting.size > DEFAULT_LIMITS.max_bytes:
+        return done
+    try:
+        content = posting.read()
+    except (PostingUnreadableError, OSError):
+        return Scanned(posting.path, posting.size, refused=Refused(Refusal.UNREADABLE, _UNREADABLE))
+    found, said = digest(content), done.fingerprint
+    if found.sha256 == done.known_sha256 or (
+        said is not None
+        and (found.md5, found.sha1, found.sha256, found.size) == (said.md5, said.sha1, said.sha256, said.size)
+    ):
+        return replace(done, content=content)
+    detail = (
+        "its bytes are not those whose digests the worker that opened it gave: it was changed meanwhile, or it took "
+        "that worker over; nothing of it was kept, look at it apart"
+    )
+    return Scanned(posting.path, posting.size, refused=Refused(Refusal.DECODER_FAILED, detail))
+
+
+def _from_reply(posting: Any, reply: bytes) -> Scanned:
     """What a worker said, which a file may have taken over: anything unexpected is a refusal."""
     try:
-        return _read_reply(posting, reply, keep_content=keep_content)
+        return _read_reply(posting, reply)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         detail = "the worker that opened it gave an answer that none gives; look at it apart"
         return Scanned(posting.path, posting.size, refused=Refused(Refusal.DECODER_FAILED, detail))
 
 
-def _read_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool) -> Scanned:
+def _read_reply(posting: Any, reply: bytes) -> Scanned:
     from havenline.provenance.read_back import read_back
 
-    said = json.loads(reply[0])
-    content = reply[1] if keep_content and len(reply[1]) >= min(posting.size, 1) else None
+    said = json.loads(reply)
     place = partial(Scanned, posting.path, posting.size)
     if "refused" in said:
         return place(refused=_refused(said["refused"]))
     if "known_sha256" in said:
-        return place(known_sha256=check_hex("sha256", said["known_sha256"]), content=content)
+        return place(known_sha256=check_hex("sha256", said["known_sha256"]))
     fields = said["fingerprint"]
     if fields["refusal"] is not None:
         fields["refusal"] = _refused(fields["refusal"])
@@ -377,7 +401,7 @@ def _read_reply(posting: Any, reply: tuple[bytes, bytes], *, keep_content: bool)
         if fields[name] is not None:
             check_text(name, fields[name])
     signals = None if said["signals"] is None else read_back(said["signals"])
-    return place(fingerprint=Fingerprint(**fields), content=content, signals=signals)
+    return place(fingerprint=Fingerprint(**fields), signals=signals)
 
 
 def _refused(said: dict[str, str]) -> Refused:

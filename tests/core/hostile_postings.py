@@ -6,7 +6,7 @@ import hashlib
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from havenline.vocabulary import Fingerprint, Refusal, Refused
@@ -27,6 +27,18 @@ class Held:
         if self.content == b"unreadable":
             raise PermissionError(13, "Permission denied")
         return self.content
+
+
+@dataclass(frozen=True)
+class Changed(Held):
+    """What this process reads is not what a worker reads, or can be read no more."""
+
+    content: bytes
+    here: bytes
+    reader: int = field(default_factory=os.getpid)
+
+    def read(self) -> bytes:
+        return Held(self.path, self.here if os.getpid() == self.reader else self.content).read()
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,10 @@ def digested(content: bytes) -> Fingerprint:
         size=len(content),
         refusal=Refused(Refusal.UNKNOWN_KIND, "a test"),
     )
+
+
+def digested_falsely(name: str, false: str | int, content: bytes) -> Fingerprint:
+    return replace(digested(content), **{name: false})  # type: ignore[arg-type]
 
 
 def held(*contents: bytes) -> list[Held]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from hostile_postings import Barred, Held, digested, held, quits_at_once, sha
+from hostile_postings import Barred, Changed, Held, digested, digested_falsely, held, quits_at_once, sha
 from PIL import Image
 
 from havenline import scan_workers
@@ -122,6 +122,23 @@ def test_the_bytes_come_along_when_asked_for() -> None:
         )
     )
     assert [each.content for each in results] == [b"a", large, large, large, None, b""]
+
+
+@pytest.mark.parametrize(
+    ("name", "false"), [("md5", "0" * 32), ("sha1", "0" * 40), ("sha256", "0" * 64), ("size", 7), ("", "")]
+)
+def test_nothing_is_kept_under_digests_that_a_worker_alone_gives(name: str, false: str | int) -> None:
+    work = partial(digested_falsely, name, false) if name else digested
+    (kept,) = fingerprint_postings(held(b"a"), workers=1, keep_content=True, fingerprint=work)
+    assert (kept.content, kept.fingerprint is None) == ((None, True) if name else (b"a", False))
+    assert (kept.refused is not None and "took that worker over" in kept.refused.detail) is bool(name)
+
+
+def test_what_changes_after_a_worker_read_it_is_not_kept_and_taken_for_no_known_file() -> None:
+    changed = [Changed("0", b"a", here=b"b"), Changed("1", b"k", here=b"b"), Changed("2", b"k", here=b"unreadable")]
+    results = list(fingerprint_postings(changed, workers=1, keep_content=True, known={sha(b"k")}, fingerprint=digested))
+    assert [outcome(each) for each in results] == ["decoder_failed", "decoder_failed", "unreadable"]
+    assert {(each.content, each.fingerprint, each.known_sha256) for each in results} == {(None, None, None)}
 
 
 def test_only_a_few_postings_are_held_at_a_time() -> None:
