@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,16 @@ def test_the_bounds_are_those_that_the_description_of_the_messages_names() -> No
     assert f"frames of films, *f*, at most {wire.MOST_FRAMES_ASKED:,} |" in text
     assert f"has at most {wire.LARGEST / (1 << 20):g} MiB in all" in text
     assert f"# Messages of matchd, form {wire.FORM}\n" in text
+
+
+def test_messages_and_reasons_have_the_numbers_that_the_description_gives_them() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats" / "matchd.md").read_text()
+    pairs = re.findall(r"^\| (\d) \w+ \|.*?\| (\d{3}) \|", text, re.MULTILINE)
+    kinds = [int(kind) for kind in wire.Kind]
+    assert [(int(one), int(other)) for one, other in pairs] == list(zip(kinds[:6], kinds[6:12], strict=True))
+    assert f"| {wire.Kind.REFUSED:d} refusal |" in text
+    told = re.findall(r"^\| (\d) ([a-z ]+) \|", text.partition("## 6. Refusal")[2], re.MULTILINE)
+    assert told == [(str(int(reason)), reason.name.lower().replace("_", " ")) for reason in wire.Reason]
 
 
 def test_more_than_may_be_asked_is_not_sent() -> None:
@@ -268,6 +279,11 @@ def test_an_answer_about_films_that_contradicts_itself_is_refused(wrong: dict[st
         wire.read_leads(of_films(**{name: np.array(numbers, np.uint32) for name, numbers in wrong.items()}), None)
 
 
+def test_a_film_may_have_no_moments_of_its_own() -> None:
+    ends = np.array([8, 8], np.uint32)
+    assert wire.read_leads(of_films(ends=ends), None)[0].films.ends.tolist() == [8, 8]
+
+
 def test_moments_without_a_film_are_refused() -> None:
     table = Table.of(())
     body = wire._LEADS.pack(table.number, 0, 0, 0, 0, 1) + bytes(8 + 9)
@@ -349,6 +365,10 @@ def test_a_change_arrives_as_it_was_asked_for_at_the_servers_time() -> None:
     change = Change(change.withdraw, change.add, {"shapes": ListTerms(radius=10, expires_at=NOON)}, "whenever")
     read = wire.read_change(memoryview(wire.change_body(change)), at=NOON)
     assert read == Change(change.withdraw, change.add, change.terms, NOON.isoformat())
+
+
+def test_a_change_is_utf_8_as_the_file_of_changes_is() -> None:
+    assert "é".encode() in wire.change_body(Change({"shapes": ("é",)}, {}, {}))
 
 
 TERMS = said_terms(ListTerms())
