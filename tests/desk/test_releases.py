@@ -25,7 +25,7 @@ from havenline_desk.actions.record_deconfliction import declare_term, record_dec
 from havenline_desk.actions.release_entries import ReleaseRefused, open_house_list, propose_release
 from havenline_desk.actions.withdraw_entries import follow_lists, withdraw_entry
 from havenline_desk.agreement import ProposalRefused
-from havenline_desk.confirmed import ReleaseState, candidates, counted
+from havenline_desk.confirmed import ReleaseState, candidates, confirmed, counted
 from havenline_desk.gates import Act, Denied
 from havenline_desk.models import (
     Assessment,
@@ -81,7 +81,12 @@ def csam(people: dict[str, Person]) -> HouseList:
 
 
 def states(house_list: HouseList | None = None, *, at: dt.datetime = LATER) -> dict[ReleaseState, int]:
-    return dict(counted(candidates(at=at, house_list=house_list)))
+    found = confirmed(at=at, house_list=house_list)
+    whole = candidates(at=at, house_list=house_list)
+    assert [(each.outcome.pk, each.state, each.code, each.assessments) for each in whole] == [
+        (each.outcome, each.state, each.code, each.assessments) for each in found
+    ]
+    return dict(counted(found))
 
 
 def lines_of(edition: PublishedEdition) -> list[str]:

@@ -13,7 +13,7 @@ from havenline.frameworks import FrameworkError
 
 from .. import gates, law
 from ..agreement import Standing, standing_of
-from ..confirmed import ReleaseState, candidates, counted
+from ..confirmed import ReleaseState, candidates, confirmed, counted
 from ..models import (
     DeconflictionTerm,
     HouseList,
@@ -116,7 +116,7 @@ def list_lines(*, at: dt.datetime) -> tuple[ListLine, ...]:
                 to_add=fresh,
                 to_withdraw=gone,
                 old=old,
-                states=counted(candidates(at=at, house_list=row)),
+                states=counted(confirmed(at=at, house_list=row)),
                 waiting_batches=_waiting(row, at=at),
                 subscribers=subscribers.values("partner").distinct().count(),
             )
@@ -198,9 +198,9 @@ def _answers(framework: str, version: str, facts: Mapping[str, str]) -> tuple[tu
 def ready_outcomes(house_list: HouseList, *, most: int, at: dt.datetime) -> list[int]:
     """The oldest outcomes that are ready for the list, one a file, by primary key."""
     seen: dict[int, int] = {}
-    for each in candidates(at=at, house_list=house_list):
+    for each in confirmed(at=at, house_list=house_list):
         if each.state is ReleaseState.READY:
-            seen.setdefault(each.outcome.file_id, each.outcome.pk)
+            seen.setdefault(each.file, each.outcome)
     return list(seen.values())[:most]
 
 
