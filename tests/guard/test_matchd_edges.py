@@ -40,6 +40,14 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made.stop()
 
 
+def test_its_limits_are_those_that_the_description_of_the_messages_names() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats" / "matchd.md").read_text()
+    asked = working.Limits()
+    assert f"too many connections ({asked.connections} in all)" in text
+    assert f"must arrive within {asked.arriving:g} seconds, an answer be read within {asked.unread:g}," in text
+    assert f"and a connection ask within {asked.idle:g};" in text
+
+
 @pytest.mark.parametrize(
     ("fault", "reason", "text"),
     [
