@@ -80,7 +80,7 @@ def test_the_members_are_those_of_unpacking_in_process(tmp_path: Path, name: str
     (tmp_path / "source.bin").write_bytes(ARCHIVES[name]())
     begun = time.monotonic()
     found = listed(tmp_path / "source.bin", closed=True)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert found
     assert found == listed(tmp_path / "source.bin", closed=False)
 

@@ -132,7 +132,7 @@ def test_a_file_that_takes_too_long_is_ended(probed: Rig, name: str) -> None:
     assert isinstance(found, Refused)
     assert found.reason is Refusal.DECODER_FAILED
     assert "longer than 3 seconds" in found.detail
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize("name", ["says too much", "says half", "says other pixels"])

@@ -6,7 +6,6 @@ import io
 import shutil
 import struct
 import subprocess
-import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -429,13 +428,11 @@ HUGE = {
 def test_too_many_pixels_are_refused_from_the_header_alone(form: str) -> None:
     content = HUGE[form]()
     tracemalloc.start()
-    began = time.perf_counter()
     try:
         assert refusal(content).reason is Refusal.TOO_MANY_PIXELS
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - began < 2
 
 
 @pytest.mark.parametrize("form", [*EXACT, *CLOSE])
