@@ -17,7 +17,7 @@ from unittest import mock
 
 import pytest
 
-from havenline.matching.live import ChangeRefused
+from havenline.matching.live import ChangeRefused, LiveLists
 from havenline.vocabulary import HavenlineError
 from havenline_guard import lockdown, matchd, wire
 from havenline_guard.counters import Count, Counters
@@ -40,6 +40,16 @@ def test_sockets_that_cannot_both_be_had_leave_nothing_behind(tmp_path: Path) ->
     assert not (tmp_path / "s").exists()
     with pytest.raises(OSError, match="No such file"):
         matchd._Sockets._bound(str(tmp_path / "away" / "s"), None)
+
+
+def test_a_socket_for_a_group_stays_its_owners_and_nobody_waits_at_it(tmp_path: Path) -> None:
+    other = 65532 if os.geteuid() == 0 else os.getgid()
+    for group, mode in ((None, 0o600), (other, 0o660)):
+        with matchd._Sockets._bound(str(tmp_path / "s"), group) as made:
+            found = (tmp_path / "s").stat()
+            assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (os.geteuid(), mode)
+            assert group is None or found.st_gid == group
+            assert not made.getblocking()
 
 
 @pytest.fixture
@@ -214,7 +224,8 @@ def test_who_comes_while_no_process_is_ready_is_told_so(tmp_path: Path) -> None:
             assert sockets.lookup is not None
             above._accept(sockets.lookup)
             said = asker.recv(1000)
-            assert wire.HEAD.unpack_from(said)[1] == Kind.REFUSED
+            _, kind, _, _, tag = wire.HEAD.unpack_from(said)
+            assert (kind, tag) == (Kind.REFUSED, 0)
             reason, closes, text = wire.read_refusal(said[wire.HEAD.size :])
             assert (reason, closes) == (Reason.BUSY, True)
             assert "no process is ready" in text
@@ -313,6 +324,8 @@ def test_a_folding_that_is_under_way_is_ended_with_the_process_and_not_begun_twi
     folding()
     assert folding._pid == pid
     folding.stop()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
     matchd._Folding(Folded(RuntimeError()), settings, Counters(3)).stop()  # type: ignore[arg-type]
 
 
@@ -395,6 +408,60 @@ def test_a_process_whose_lists_cannot_be_opened_says_so_and_ends(
     finally:
         for each, handler in kept.items():
             signal.signal(each, handler)
+
+
+@pytest.mark.parametrize("row", [matchd._CHANGER, 2])
+def test_the_process_that_changes_folds_and_starts_others_and_those_that_answer_do_neither(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, row: int
+) -> None:
+    class Left(BaseException):
+        pass
+
+    def leave(code: int) -> None:
+        raise Left(code)
+
+    locked, made, folding, held = mock.Mock(), mock.Mock(), mock.Mock(), mock.Mock(spec=LiveLists)
+    made.return_value.run.side_effect = lambda: woken.append(signal.set_wakeup_fd(-1))
+    woken: list[int] = []
+    kept = {each: signal.getsignal(each) for each in (signal.SIGCHLD, *matchd._SIGNALS)}
+    for name, fake in (("lock_down", locked), ("Worker", made), ("_Folding", mock.Mock(return_value=folding))):
+        monkeypatch.setattr(matchd, name, fake)
+    monkeypatch.setattr(matchd.os, "_exit", leave)
+    above = parent(tmp_path)
+    above._opening, above._sockets = lambda: held, Closed()  # type: ignore[assignment]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(writing)
+    try:
+        with ours, theirs, pytest.raises(Left, match="0"):
+            above._become(matchd._Child(row), theirs)
+    finally:
+        signal.set_wakeup_fd(-1)
+        for each, handler in kept.items():
+            signal.signal(each, handler)
+        os.close(reading)
+        os.close(writing)
+    changes = row == matchd._CHANGER
+    locked.assert_called_once_with(accepts=False, starts=changes, writes=changes)
+    assert (made.call_args.args, made.call_args.kwargs["row"]) == ((held, theirs), row)
+    assert made.call_args.kwargs["changing"] is (held if changes else None)
+    assert made.call_args.kwargs["now_and_then"] is (folding if changes else None)
+    assert folding.stop.called is changes
+    assert woken == [-1], "a signal here wakes nobody else"
+    assert capfd.readouterr().err == ""
+
+
+def test_the_parent_waits_for_no_process_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    above = parent(tmp_path)
+    monkeypatch.setattr(above, "_become", lambda *_: os._exit(0))
+    child = above._children[2]
+    above._start(child)
+    assert child.control is not None
+    assert not child.control.getblocking()
+    assert (child.ready, child.open) == (False, 0)
+    os.waitpid(child.pid, 0)
+    above._selector.unregister(child.control)
+    child.control.close()
 
 
 class Closed:
