@@ -111,13 +111,13 @@ class _Read:
 def _answered(
     postings: Iterable[Any], work: Work, *, workers: int, close_off: CloseOff | None
 ) -> Iterator[Answer[Any]]:
-    from havenline.scan import posting_descriptor
+    from havenline.scan import posting_descriptor, posting_weight
 
     return answers(
         postings,
         work=work,
         needs_worker=lambda posting: getattr(posting, "refused", None) is None,
-        weight=lambda posting: len(getattr(posting, "content", None) or b""),
+        weight=posting_weight,
         workers=workers,
         seconds=SECONDS_PER_FILE,
         close_off=close_off,

@@ -158,7 +158,7 @@ def fingerprint_postings(
         postings,
         work=work,
         needs_worker=lambda posting: getattr(posting, "refused", None) is None,
-        weight=partial(_weight, keep_content=keep_content),
+        weight=posting_weight,
         workers=workers,
         seconds=seconds_per_file,
         close_off=close_off,
@@ -338,11 +338,9 @@ def posting_descriptor(posting: Any) -> int | None:
     return None if file is None else open_descriptor(file)
 
 
-def _weight(posting: Any, *, keep_content: bool) -> int:
-    """What a posting takes up in this process: bytes that come from an archive, or are to be read here."""
-    if getattr(posting, "refused", None) is not None:
-        return 0
-    return int(posting.size) if keep_content or getattr(posting, "content", None) is not None else 0
+def posting_weight(posting: Any) -> int:
+    """What a posting takes up in this process while it waits: bytes that came from an archive."""
+    return len(getattr(posting, "content", None) or b"")
 
 
 def _refusal(reason: Refusal, detail: str) -> dict[str, Any]:
