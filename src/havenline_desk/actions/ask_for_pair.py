@@ -15,7 +15,7 @@ from havenline.frameworks import Framework
 from havenline.judgement.agreement import agreed, differences
 
 from .. import audit, gates, law
-from ..confirmed import Candidate, ReleaseState, candidates
+from ..confirmed import Confirmed, ReleaseState, confirmed
 from ..models import (
     Assignment,
     AuditAct,
@@ -47,12 +47,12 @@ def ask_for_pairs(house_list: HouseList, *, most: int, by: Person, at: dt.dateti
     gates.require(by, gates.Act.ASK_FOR_PAIR, at=at)
     if not 0 < most <= MOST_AT_ONCE:
         raise ReleaseRefused(f"ask for 1 to {MOST_AT_ONCE} files at once; nothing was opened")
-    waiting = {decided_by(one.outcome).pk: one.outcome for one in _open(candidates(at=at, house_list=house_list))}
+    waiting = {one.decided_by: one.outcome for one in _open(confirmed(at=at, house_list=house_list))}
     refused: ReleaseRefused | None = None
     opened = 0
     for outcome in waiting.values():
         try:
-            ask_for_pair(outcome, by=by, at=at)
+            ask_for_pair(Outcome.objects.get(pk=outcome), by=by, at=at)
         except ReleaseRefused as why:
             refused = refused or why
             continue
@@ -74,7 +74,7 @@ def ask_for_pair(outcome: Outcome, *, by: Person, at: dt.datetime) -> Confirming
     gates.require(by, gates.Act.ASK_FOR_PAIR, at=at)
     decided = decided_by(outcome)
     before = decided.revision
-    if before is None or not _open(candidates(at=at, outcomes=[outcome.pk])):
+    if before is None or not _open(confirmed(at=at, outcomes=[outcome.pk])):
         raise ReleaseRefused(
             "this outcome does not wait for two in agreement alone, or two were asked already; nothing was opened"
         )
@@ -142,7 +142,7 @@ def _concluded(framework: Framework, facts: dict[str, str]) -> tuple[str, str | 
     return legality.status.value, legality.class_id, legality.severity
 
 
-def _open(found: Sequence[Candidate]) -> list[Candidate]:
+def _open(found: Sequence[Confirmed]) -> list[Confirmed]:
     return [each for each in found if each.state in _OPENS]
 
 
