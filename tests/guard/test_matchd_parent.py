@@ -287,6 +287,25 @@ def test_a_child_may_take_as_long_to_end_as_its_connections_and_a_second_more(tm
         assert (tmp_path / f"{ending}").exists() == finished
 
 
+class Left(BaseException):
+    """Raised where a process would leave, with its code."""
+
+
+@pytest.fixture
+def leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be, for a while, a process of `matchd`: where it would leave, Left is raised; signals are then as before."""
+
+    def leave(code: int) -> None:
+        raise Left(code)
+
+    kept = {each: signal.getsignal(each) for each in matchd._SIGNALS}
+    monkeypatch.setattr(matchd.os, "_exit", leave)
+    yield
+    signal.set_wakeup_fd(-1)
+    for each, handler in kept.items():
+        signal.signal(each, handler)
+
+
 class Folded:
     """Lists whose changes wait, and whose folding does not go well."""
 
@@ -297,19 +316,13 @@ class Folded:
         raise self.fault
 
 
+@pytest.mark.usefixtures("leaving")
 @pytest.mark.parametrize(
     ("fault", "text"), [(ChangeRefused("no room"), "matchd: no room"), (RuntimeError("a mistake"), "RuntimeError")]
 )
 def test_a_folding_that_fails_says_why_and_ends_alone(
-    tmp_path: Path, fault: Exception, text: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fault: Exception, text: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    class Left(BaseException):
-        pass
-
-    def leave(code: int) -> None:
-        raise Left(code)
-
-    monkeypatch.setattr(matchd.os, "_exit", leave)
     settings = Settings(tmp_path / "s", 1, frozenset(), frozenset())
     folding = matchd._Folding(Folded(fault), settings, Counters(3))  # type: ignore[arg-type]
     with pytest.raises(Left, match="1"):
@@ -383,50 +396,32 @@ def test_changes_are_folded_when_there_are_many_or_the_first_is_old_and_one_fold
     folding.stop()
 
 
+@pytest.mark.usefixtures("leaving")
 def test_a_process_whose_lists_cannot_be_opened_says_so_and_ends(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Left(BaseException):
-        pass
-
-    def leave(code: int) -> None:
-        raise Left(code)
-
-    kept = {each: signal.getsignal(each) for each in (signal.SIGCHLD, *matchd._SIGNALS)}
-    monkeypatch.setattr(matchd.os, "_exit", leave)
     monkeypatch.setattr(matchd, "lock_down", lambda **_: lockdown.LockedDown(False))
-    try:
-        for fault, text in ((HavenlineError("they are damaged"), "matchd: they are damaged"), (OSError(), "Traceback")):
-            above = parent(tmp_path)
-            above._opening = raising(fault)
-            above._sockets = Closed()  # type: ignore[assignment]
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with pytest.raises(Left, match="1"), ours:
-                above._become(above._children[2], theirs)
-            theirs.close()
-            assert text in capfd.readouterr().err
-    finally:
-        for each, handler in kept.items():
-            signal.signal(each, handler)
+    for fault, text in ((HavenlineError("they are damaged"), "matchd: they are damaged"), (OSError(), "Traceback")):
+        above = parent(tmp_path)
+        above._opening = raising(fault)
+        above._sockets = Closed()  # type: ignore[assignment]
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with pytest.raises(Left, match="1"), ours:
+            above._become(above._children[2], theirs)
+        theirs.close()
+        assert text in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("leaving")
 @pytest.mark.parametrize("row", [matchd._CHANGER, 2])
 def test_the_process_that_changes_folds_and_starts_others_and_those_that_answer_do_neither(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, row: int
 ) -> None:
-    class Left(BaseException):
-        pass
-
-    def leave(code: int) -> None:
-        raise Left(code)
-
     locked, made, folding, held = mock.Mock(), mock.Mock(), mock.Mock(), mock.Mock(spec=LiveLists)
     made.return_value.run.side_effect = lambda: woken.append(signal.set_wakeup_fd(-1))
     woken: list[int] = []
-    kept = {each: signal.getsignal(each) for each in (signal.SIGCHLD, *matchd._SIGNALS)}
     for name, fake in (("lock_down", locked), ("Worker", made), ("_Folding", mock.Mock(return_value=folding))):
         monkeypatch.setattr(matchd, name, fake)
-    monkeypatch.setattr(matchd.os, "_exit", leave)
     above = parent(tmp_path)
     above._opening, above._sockets = lambda: held, Closed()  # type: ignore[assignment]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -436,9 +431,6 @@ def test_the_process_that_changes_folds_and_starts_others_and_those_that_answer_
         with ours, theirs, pytest.raises(Left, match="0"):
             above._become(matchd._Child(row), theirs)
     finally:
-        signal.set_wakeup_fd(-1)
-        for each, handler in kept.items():
-            signal.signal(each, handler)
         os.close(reading)
         os.close(writing)
     changes = row == matchd._CHANGER

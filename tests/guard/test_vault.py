@@ -274,7 +274,10 @@ def test_what_a_killed_process_left_half_written_is_named_and_taken_away(rig: Ri
 
     kept, folder = vault.keep(b"a drawn circle", kind="original"), rig.folder / "store"
     if not (child := os.fork()):
-        FolderStore(folder).put(OBJECTS[0], half())
+        try:
+            FolderStore(folder).put(OBJECTS[0], half())
+        finally:
+            os._exit(1)
     os.waitpid(child, 0)
     found = vault.scrub([kept.name])
     assert (found.whole, len(found.unnamed)) == (1, 1)
